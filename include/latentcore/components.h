@@ -1,0 +1,49 @@
+/* What a mixture, a hidden Markov model or any other structure needs to know of its K components, and what it gives
+ * back: log-densities for a block of rows, and weighted moments about given centers.
+ *
+ *     log f_k(x) = offset_k - |U_k^T (x - mean_k)|^2 / 2
+ *
+ * With offset_k = log weight_k + log|det U_k| - D/2 log(2 pi) and U_k U_k^T the precision this is the log joint
+ * density of a Gaussian mixture; other offsets and factors give expected log-densities under a posterior, or
+ * unnormalised weights. Parameters and moments are always double, whatever the precision of the data. */
+#ifndef LATENTCORE_COMPONENTS_H
+#define LATENTCORE_COMPONENTS_H
+
+#include "latentcore/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum lc_family {
+  LC_GAUSSIAN_FULL = 0,     /* a factor matrix for each component */
+  LC_GAUSSIAN_TIED = 1,     /* one factor matrix for all */
+  LC_GAUSSIAN_DIAG = 2,     /* a factor for each component and feature */
+  LC_GAUSSIAN_SPHERICAL = 3 /* a factor for each component */
+} lc_family;
+
+/* K components on D features. All arrays are borrowed and only read. */
+typedef struct lc_components {
+  lc_family family;
+  ptrdiff_t n_components; /* K >= 1 */
+  ptrdiff_t n_features;   /* D >= 1 */
+  const double *offsets;  /* K; -inf switches a component off */
+  const double *means;    /* K x D */
+  const double *factors;  /* full K x D x D and tied D x D: upper triangular U, the rest is not read; diag K x D;
+                             spherical K (diag and spherical: reciprocal standard deviations) */
+} lc_components;
+
+/* Weighted moments about fixed centers. They add: sums over shards of rows with the same centers are plain sums. */
+typedef struct lc_moments {
+  const double *centers; /* K x D, read; near the weighted means, for accuracy */
+  double *counts;        /* K,     += sum_n r_nk */
+  double *first;         /* K x D, += sum_n r_nk (x_n - center_k) */
+  double *second;        /* += the second moments about the centers, by family:
+                            full K x D x D and tied D x D (summed over k): the lower triangle, the rest is not touched;
+                            diag K x D: squares; spherical K: squares summed over features */
+} lc_moments;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+"""latentcore: fast, honest, mergeable inference for models with hidden variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentcore._core import version as _version
+from latentcore.threads import get_num_threads, set_num_threads, threads
+
+__version__ = _version()
+
+__all__ = ["__version__", "get_include", "get_num_threads", "set_num_threads", "threads"]
+
+
+def get_include() -> str:
+    """Folder of the C headers, for compilers of code that embeds the C core."""
+    installed = Path(__file__).parent / "include"
+    in_source = Path(__file__).parents[2] / "include"
+    return str(installed if installed.is_dir() else in_source)

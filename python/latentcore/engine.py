@@ -1,0 +1,133 @@
+"""Runs a rule over shards of data until it stops: threads, history, tolerance, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from latentcore.arrays import Rows
+from latentcore.protocols import Expectation, Model, Rule
+from latentcore.statistics import Statistics, total
+from latentcore.threads import ordered_map
+
+__all__ = ["Fit", "Progress", "expectation", "rows_per_shard", "run"]
+
+P = TypeVar("P")
+S = TypeVar("S", bound=Statistics)
+
+_SMALL_SHARD = 1 << 20
+"""Multiply-adds below which a shard is not worth a thread: about a tenth of a millisecond."""
+_LARGE_SHARD = 1 << 30
+"""Multiply-adds above which a shard would delay Ctrl-C: about a tenth of a second."""
+_MANY_SHARDS = 64
+_FEWEST_ROWS = 2048
+"""Below, adding the statistics of shards would cost as much as making them."""
+
+
+def rows_per_shard(n_rows: int, work_per_row: float) -> int:
+    """The size of shards: a function of the data's shape and the model alone, never of the threads.
+
+    Parameters
+    ----------
+    n_rows : int
+    work_per_row : float
+        Multiply-adds of a sweep.
+    """
+    work = n_rows * work_per_row
+    n_shards = max(min(work / _SMALL_SHARD, _MANY_SHARDS), work / _LARGE_SHARD, 1.0)
+    return max(_FEWEST_ROWS, -int(-n_rows // n_shards))
+
+
+def expectation(
+    model: Model[P, S, Rows], data: Rows, shard_rows: int, n_threads: int
+) -> Expectation[P, S]:
+    """Bind the E-step to all rows: shards to threads, sums in a fixed tree."""
+    if len(data) <= shard_rows:
+        return lambda params: model.expected_statistics(params, data)
+
+    def over_shards(params: P) -> tuple[S, float]:
+        log_likelihood: list[float] = []
+
+        def statistics(result: tuple[S, float]) -> S:
+            log_likelihood.append(result[1])
+            return result[0]
+
+        results = ordered_map(
+            lambda shard: model.expected_statistics(params, shard), data.shards(shard_rows), n_threads
+        )
+        stats = total(map(statistics, results))
+        return stats, sum(log_likelihood)
+
+    return over_shards
+
+
+class _HasObjective(Protocol):
+    @property
+    def objective(self) -> float: ...
+
+
+class _HasParams(Protocol[P]):
+    @property
+    def params(self) -> P: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a callback is told after each step."""
+
+    iteration: int
+    objective: float
+    """Nats per unit of weight."""
+    change: float
+
+
+@dataclass(slots=True)
+class Fit(Generic[P]):
+    """The outcome of a run. ``history`` holds the objective that each step started from, per unit of weight."""
+
+    params: P
+    history: list[float] = field(default_factory=list)
+    converged: bool = False
+    stop_reason: Literal["tol", "max_iter"] = "max_iter"
+
+    @property
+    def n_iter(self) -> int:
+        return len(self.history)
+
+
+def run(
+    rule: Rule[P, S, Any, Any],
+    params: P,
+    expectation: Expectation[P, S],
+    *,
+    total_weight: float,
+    tol: float,
+    max_iter: int,
+    previous: float = float("-inf"),
+    callback: Callable[[Progress], None] | None = None,
+) -> Fit[P]:
+    """Step until the objective per unit of weight changes by less than ``tol``, or ``max_iter`` steps are done.
+
+    Parameters
+    ----------
+    previous : float
+        The objective before the first step, to go on from an earlier run.
+    callback : callable, optional
+        Called with a ``Progress`` after each step; an exception from it ends the run.
+    """
+    state = rule.init(params)
+    fit = Fit(params)
+    for iteration in range(1, max_iter + 1):
+        state, info = rule.step(state, expectation)
+        objective = info.objective / total_weight
+        change = objective - previous
+        previous = objective
+        fit.params = state.params
+        fit.history.append(objective)
+        if callback is not None:
+            callback(Progress(iteration, objective, change))
+        if abs(change) < tol:
+            fit.converged, fit.stop_reason = True, "tol"
+            break
+    return fit

@@ -1,0 +1,46 @@
+"""The compiled kernels as functions on arrays.
+
+Each takes C-contiguous arrays, float32 or float64 data and float64 parameters, checks them (``TypeError`` for a wrong
+dtype, ``ValueError`` for a wrong shape or layout, naming the argument), releases the GIL and calls the C core once. No
+conversions and no defaults: what is passed is what is computed on.
+"""
+
+from __future__ import annotations
+
+from latentcore._core import isa, isa_available, isa_force
+from latentcore._gaussian import (
+    gaussian_add,
+    gaussian_em_sweep,
+    gaussian_factors,
+    gaussian_labels,
+    gaussian_log_density,
+    gaussian_log_joint,
+    gaussian_maximize,
+    gaussian_moments,
+    gaussian_responsibilities,
+)
+from latentcore._kmeans import kmeans_sweep
+from latentcore._linalg import cholesky, inverse_transpose
+from latentcore._logspace import exp, log, logsumexp, responsibilities
+
+__all__ = [
+    "cholesky",
+    "exp",
+    "gaussian_add",
+    "gaussian_em_sweep",
+    "gaussian_factors",
+    "gaussian_labels",
+    "gaussian_log_density",
+    "gaussian_log_joint",
+    "gaussian_maximize",
+    "gaussian_moments",
+    "gaussian_responsibilities",
+    "inverse_transpose",
+    "isa",
+    "isa_available",
+    "isa_force",
+    "kmeans_sweep",
+    "log",
+    "logsumexp",
+    "responsibilities",
+]

@@ -1,0 +1,101 @@
+"""The design on one page: what a family, a model and a learning rule are.
+
+A *family* is a distribution of visible rows with K components at once. A *structure* (mixture, hidden Markov model)
+plugs families into hidden variables and makes a *model*. A *rule* (EM, online EM, CAVI) learns any model, because
+all that it asks for are expected complete-data sufficient statistics:
+
+    expected_statistics(params, data) -> (stats, log_likelihood)
+    maximize(stats, previous)         -> params
+    model_statistics(params)          -> stats
+
+Rules are pairs of pure functions, ``init`` and ``step``; ``step`` gets the expectation as a function, so that it does
+not know whether one thread, eight threads, a file or a cluster answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore.statistics import Statistics
+
+__all__ = ["Array", "Expectation", "Family", "FusedFamily", "Model", "RealArray", "Rule"]
+
+Array = npt.NDArray[np.float64]
+"""Parameters, statistics and log-likelihoods: always float64."""
+
+RealArray = npt.NDArray[np.floating[Any]]
+"""Data, log-densities and responsibilities: float32 or float64, C-contiguous."""
+
+P = TypeVar("P")
+S = TypeVar("S", bound=Statistics)
+D_contra = TypeVar("D_contra", contravariant=True)
+State = TypeVar("State")
+Info_co = TypeVar("Info_co", covariant=True)
+
+
+class Family(Protocol[P, S]):
+    """Distributions of a row; ``params`` hold all K components at once, on a leading axis."""
+
+    def log_likelihood(self, params: P, x: RealArray) -> RealArray:
+        """Log-densities, (N, K), nats."""
+
+    def expected_statistics(self, params: P | None, x: RealArray, weights: RealArray) -> S:
+        """Sums over rows under ``weights`` (N, K). ``params`` may guide the arithmetic, never the value."""
+
+    def maximize(self, stats: S, previous: P | None) -> P:
+        """The parameters of largest expected log-likelihood; ``previous`` serves components with no data."""
+
+    def model_statistics(self, params: P) -> S:
+        """What one observation of each component is expected to give."""
+
+
+@runtime_checkable
+class FusedFamily(Protocol[P, S]):
+    """A family whose mixture sweeps run inside a compiled kernel, one pass over the rows in constant memory."""
+
+    def mixture_sweep(
+        self, params: P, log_weights: Array, x: RealArray, sample_weight: Array | None
+    ) -> tuple[Array, S, float]:
+        """Counts (K,), statistics and log-likelihood of an E-step."""
+
+    def mixture_log_joint(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+        """(N, K): log weight plus log-density."""
+
+    def mixture_responsibilities(
+        self, params: P, log_weights: Array, x: RealArray
+    ) -> tuple[RealArray, RealArray]:
+        """(N, K) responsibilities and (N,) log-densities of the mixture."""
+
+    def mixture_log_density(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+        """(N,) log-densities of the mixture."""
+
+    def mixture_labels(self, params: P, log_weights: Array, x: RealArray) -> npt.NDArray[np.intp]:
+        """(N,) the most responsible component of each row."""
+
+
+class Model(Protocol[P, S, D_contra]):
+    """A structure with its family plugged in."""
+
+    def expected_statistics(self, params: P, data: D_contra) -> tuple[S, float]:
+        """The E-step on a shard: expected statistics and log-likelihood."""
+
+    def maximize(self, stats: S, previous: P) -> P:
+        """The M-step."""
+
+
+Expectation = Callable[[P], tuple[S, float]]
+"""The E-step over all data, bound by the engine to shards, threads, files or machines."""
+
+
+class Rule(Protocol[P, S, State, Info_co]):
+    """A learning rule: pure functions of its state."""
+
+    def init(self, params: P) -> State:
+        """The state before the first step."""
+
+    def step(self, state: State, expectation: Expectation[P, S]) -> tuple[State, Info_co]:
+        """One step: the next state, and what is interesting about it."""

@@ -1,0 +1,66 @@
+"""Expected complete-data sufficient statistics, as values that add and scale.
+
+Every learning rule makes, mixes and spends them: EM replaces them, threads and clusters add them, online EM and
+combining take weighted means, CAVI adds them to a prior. They form a cone, not a vector space: scale by a number
+>= 0, never subtract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, Self, TypeVar
+
+__all__ = ["Statistics", "total"]
+
+
+class Statistics:
+    """Base of frozen dataclasses of float64 arrays or further statistics.
+
+    ``+`` and ``*`` work field by field. A family whose statistics add otherwise (a mean and the scatter about it)
+    overrides both and keeps the laws: ``+`` is commutative and associative up to rounding, ``c * (a + b)`` equals
+    ``c * a + c * b``.
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # numpy scalars times statistics come here, not to numpy
+
+    def __add__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        values: list[Any] = [
+            getattr(self, f.name) + getattr(other, f.name) for f in fields(self)  # type: ignore[arg-type]
+        ]
+        return type(self)(*values)
+
+    def __mul__(self, scale: float) -> Self:
+        if not scale >= 0:
+            raise ValueError(f"scale: expected a number >= 0, got {scale!r}")
+        values: list[Any] = [getattr(self, f.name) * scale for f in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*values)
+
+    __rmul__ = __mul__
+
+
+S = TypeVar("S", bound=Statistics)
+
+
+def total(parts: Iterable[S]) -> S:
+    """Sum statistics in a fixed balanced tree, ``((0 + 1) + (2 + 3)) + ...``.
+
+    The order of the sums depends on the number of parts alone, so a total does not depend, bit for bit, on which
+    thread or machine made which part. Parts are taken one by one: at most log2(number) of them are held.
+    """
+    pending: list[tuple[int, S]] = []  # sums of 2**height parts, heights falling
+    for part in parts:
+        height = 0
+        while pending and pending[-1][0] == height:
+            part = pending.pop()[1] + part
+            height += 1
+        pending.append((height, part))
+    if not pending:
+        raise ValueError("parts: expected at least one part, got none")
+    result = pending.pop()[1]
+    while pending:
+        result = pending.pop()[1] + result
+    return result
