@@ -34,7 +34,8 @@ size_t LC_KERNEL(pack_work)(const lc_components *components);
 /* Pack into memory of that size. `centers` (K x D) may be NULL where no moments are wanted. */
 packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory);
 
-/* joint[k * T + t] = log f_k(x_t) for a D x T tile. joint has kp x T reals; rows of padding are left as they are. */
+/* joint[k * T + t] = log f_k(x_t). joint has kp x T reals; rows of padding are left as they are.
+ * Tiles have dp rows, the last dp - d of them zeros. */
 void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint);
 
 /* moments += those of the tile under responsibilities r (kp x T, zero in rows of padding); row_sums (T) = sum_k r_kt. */

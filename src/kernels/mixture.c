@@ -6,7 +6,7 @@
 /* The pieces of a workspace: the packed components, and a tile of data with what belongs to its rows. */
 typedef struct {
   packed components;
-  real *tile;     /* d x T */
+  real *tile;     /* dp x T, the last dp - d rows zeros */
   real *joint;    /* kp x T: log joint densities, then responsibilities */
   real *row;      /* T: weights of the rows, 0 for padding */
   real *density;  /* T */
@@ -14,7 +14,7 @@ typedef struct {
 
 size_t LC_KERNEL(mixture_work)(const lc_components *c) {
   ptrdiff_t T = tile_rows(max_size(c->n_components, c->n_features));
-  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(c->n_features * T) * sizeof(real)) +
+  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(round_up(c->n_features, 4) * T) * sizeof(real)) +
          piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real));
 }
 
@@ -23,10 +23,11 @@ static sweep begin(const lc_components *components, const double *centers, void 
   s.components = LC_KERNEL(pack)(components, centers, work);
   arena a = arena_at((char *)work + LC_KERNEL(pack_work)(components));
   const packed *p = &s.components;
-  s.tile = take(&a, (size_t)(p->d * p->T) * sizeof(real));
+  s.tile = take(&a, (size_t)(p->dp * p->T) * sizeof(real));
   s.joint = take(&a, (size_t)(p->kp * p->T) * sizeof(real));
   s.row = take(&a, (size_t)p->T * sizeof(real));
   s.density = take(&a, (size_t)p->T * sizeof(real));
+  memset(s.tile + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
   memset(s.joint + p->k * p->T, 0, (size_t)((p->kp - p->k) * p->T) * sizeof(real));
   return s;
 }
