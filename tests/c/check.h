@@ -27,6 +27,9 @@ typedef double real;
 #define REAL_LARGEST DBL_MAX
 #endif
 
+/* Responsibilities of about the smallest normal number may be 0. */
+#define TINY (2 * REAL_SMALLEST)
+
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { SKIPPED = 77, REPORTED_FAILURES = 20 };

@@ -109,7 +109,7 @@ static void fill_moments(problem *p) {
 
 /* Whether the kernel added the plain moments, and touched nothing else. */
 static void check_moments(const problem *p, const plain_moments *m) {
-  const long double floor = 1000 * REAL_SMALLEST; /* responsibilities below the smallest normal number are 0 */
+  const long double floor = 1000 * TINY;
   for (ptrdiff_t j = 0; j < p->k; j++)
     CHECK_CLOSE(p->moments.counts[j], BEFORE + m->counts[j], ROUNDINGS * (m->counts_error[j] + DBL_EPSILON) + floor,
                 "count %td, %s", j, p->name);
@@ -206,7 +206,7 @@ static void check_rows(problem *p) {
     for (ptrdiff_t j = 0; j < k; j++) {
       long double share = expl(a[j] - lse);
       CHECK_CLOSE(log_joint[i * k + j], a[j], 2 * a_error[j], "row %td, component %td, %s", i, j, p->name);
-      CHECK_CLOSE(r[i * k + j], share, 2 * share * (a_error[j] + lse_error) + REAL_SMALLEST, "row %td, component %td, %s",
+      CHECK_CLOSE(r[i * k + j], share, 2 * share * (a_error[j] + lse_error) + TINY, "row %td, component %td, %s",
                   i, j, p->name);
     }
     if (labels[i] < 0 || labels[i] >= k)
