@@ -26,6 +26,7 @@
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef bits ivec __attribute__((vector_size(VECTOR_BYTES)));
+typedef unsigned_bits uvec __attribute__((vector_size(VECTOR_BYTES))); /* for sums of bits that wrap */
 typedef real vec_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 LC_INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
