@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def tree(folder: Traversable, prefix: str = "") -> Iterator[str]:
-    """Files below a folder of the installed package, which may be editable and then lies in several places."""
+    """Files below a folder of the installed package; an editable one lies in several places."""
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from tree(entry, f"{prefix}{entry.name}/")

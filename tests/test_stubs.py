@@ -19,12 +19,18 @@ ALLOWED = [r".*\.__pyx_capi__", r".*\.__test__"]
 def stubtest_output(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("stubtest")
     (folder / "allowed.txt").write_text("\n".join(ALLOWED))
-    # The source tree's paths let this run on an editable install too; the modules are those that are installed.
+    # With the source tree's paths this runs on an editable install too, which mypy cannot see.
     (folder / "mypy.ini").write_text(
         f"[mypy]\nmypy_path = {ROOT / 'python'}:{ROOT / 'stubs'}\n", encoding="utf-8"
     )
     command = [sys.executable, "-m", "mypy.stubtest", *(f"latentcore.{name}" for name in MODULES)]
-    options = ["--allowlist", "allowed.txt", "--ignore-unused-allowlist", "--mypy-config-file", "mypy.ini"]
+    options = [
+        "--allowlist",
+        "allowed.txt",
+        "--ignore-unused-allowlist",
+        "--mypy-config-file",
+        "mypy.ini",
+    ]
     result = subprocess.run(command + options, cwd=folder, capture_output=True, text=True)
     return result.stdout + result.stderr
 
