@@ -176,7 +176,7 @@ LC_INLINE void take_deviations(const packed *p, const real *tile, ptrdiff_t t, c
 static void log_joint_full(const packed *p, const real *tile, real *joint) {
   vec *deviations = (vec *)p->scratch;
   for (ptrdiff_t k = 0; k < p->k; k++)
-    for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
       take_deviations(p, tile, t, &p->means, k, deviations);
       const real *c = p->factors + k * panel_size(p->dp);
       vec q[WIDE] = {{0}}, z[4][WIDE];
@@ -192,7 +192,7 @@ static void log_joint_full(const packed *p, const real *tile, real *joint) {
 
 /* whitened[i * T + t] = (U^T (x_t - origin))_i */
 static void whiten_tile(const packed *p, const real *tile, vec *deviations, real *whitened) {
-  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
     take_deviations(p, tile, t, &p->origin, 0, deviations);
     if (p->d <= SMALL_D) { /* coefficients row by row */
       const real *c = p->factors;
@@ -218,7 +218,7 @@ static void whiten_tile(const packed *p, const real *tile, vec *deviations, real
 LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, real *joint) {
   for (ptrdiff_t k = 0; k < p->k; k++) {
     const real *factor = p->factors + k * panel_size(p->dp);
-    for (ptrdiff_t t = 0; t < p->T; t += 2 * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += 2 * LANES) {
       vec deviations[2 * SMALL_D], q0 = {0}, q1 = {0};
       const real *c = factor;
       _Pragma("GCC unroll 8") for (int i = 0; i < D; i++) {
@@ -243,7 +243,7 @@ LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, r
 LC_INLINE void log_joint_diag_block(const int n_k, const int scaled, const packed *p, ptrdiff_t k, location means,
                                     const real *tile, real *joint) {
   const ptrdiff_t dp = p->dp;
-  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
     vec q[4][WIDE];
     _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
       _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[a][b] = (vec){0};
@@ -311,13 +311,13 @@ LC_INLINE vec deviation(const int centered, const deviations *m, ptrdiff_t i, pt
 
 /* out (4 x COLUMNS, row stride ld) += weighted (four vectors for each vector of rows) times rows j0, j0 + 1, ... of b.
  * In a block on the diagonal only the lower triangle is computed; the rest adds zeros. */
-LC_INLINE void product_block(const int centered, const int diagonal, ptrdiff_t T, const vec *weighted, const deviations *b,
-                             ptrdiff_t j0, double *out, ptrdiff_t ld) {
+LC_INLINE void product_block(const int centered, const int diagonal, const packed *p, const vec *weighted,
+                             const deviations *b, ptrdiff_t j0, double *out, ptrdiff_t ld) {
   vec block[4 * COLUMNS];
   _Pragma("GCC unroll 16") for (int i = 0; i < 4 * COLUMNS; i++) block[i] = (vec){0};
-  for (ptrdiff_t v = 0; v < T / LANES; v++)
+  for (ptrdiff_t v = 0; v < p->rows / LANES; v++)
     _Pragma("GCC unroll 4") for (int j = 0; j < COLUMNS; j++) {
-      vec other = deviation(centered, b, j0 + j, T, v * LANES);
+      vec other = deviation(centered, b, j0 + j, p->T, v * LANES);
       _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
         if (!diagonal || i >= j) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
     }
@@ -329,14 +329,14 @@ LC_INLINE void product_block(const int centered, const int diagonal, ptrdiff_t T
 
 /* out[i * ld + j] += sum_t w_t a_it b_jt, for i < n_a and j < n_b (lower: j <= i, and zeros within a block on the diagonal);
  * n_a and n_b are multiples of four. w may be NULL for ones. first (n_a, or NULL) += sum_t w_t a_it. */
-LC_INLINE void products(const int centered, const int lower, ptrdiff_t n_a, ptrdiff_t n_b, ptrdiff_t T, const deviations *a,
-                        const deviations *b, const real *w, double *out, ptrdiff_t ld, double *first) {
+LC_INLINE void products(const int centered, const int lower, const packed *p, ptrdiff_t n_a, ptrdiff_t n_b,
+                        const deviations *a, const deviations *b, const real *w, double *out, ptrdiff_t ld, double *first) {
   vec weighted[4 * 512 / LANES];
   for (ptrdiff_t i0 = 0; i0 < n_a; i0 += 4) {
     vec totals[4] = {{0}};
-    for (ptrdiff_t v = 0; v < T / LANES; v++)
+    for (ptrdiff_t v = 0; v < p->rows / LANES; v++)
       _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
-        vec value = deviation(centered, a, i0 + i, T, v * LANES);
+        vec value = deviation(centered, a, i0 + i, p->T, v * LANES);
         if (w) value *= load(w + v * LANES);
         weighted[4 * v + i] = value;
         totals[i] += value;
@@ -347,10 +347,10 @@ LC_INLINE void products(const int centered, const int lower, ptrdiff_t n_a, ptrd
       for (int i = 0; i < 4; i++) first[i0 + i] += (double)sums[i];
     }
     ptrdiff_t j0 = 0;
-    for (; j0 < (lower ? i0 : n_b); j0 += COLUMNS) product_block(centered, 0, T, weighted, b, j0, out + i0 * ld + j0, ld);
-    if (lower && COLUMNS == 4) product_block(centered, 1, T, weighted, b, j0, out + i0 * ld + j0, ld);
+    for (; j0 < (lower ? i0 : n_b); j0 += COLUMNS) product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
+    if (lower && COLUMNS == 4) product_block(centered, 1, p, weighted, b, j0, out + i0 * ld + j0, ld);
     for (; lower && COLUMNS < 4 && j0 < i0 + 4; j0 += COLUMNS)
-      product_block(centered, 0, T, weighted, b, j0, out + i0 * ld + j0, ld);
+      product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
   }
 }
 
@@ -365,7 +365,7 @@ static void accumulate_full(const packed *p, const real *tile, const real *r, co
   for (ptrdiff_t k = 0; k < p->k; k++) {
     const deviations from_center = {tile, &p->centers, k * p->dp};
     memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
-    products(1, 1, p->dp, p->dp, p->T, &from_center, &from_center, r + k * p->T, second, p->dp, first);
+    products(1, 1, p, p->dp, p->dp, &from_center, &from_center, r + k * p->T, second, p->dp, first);
     add_lower(p, second, moments->second + k * p->d * p->d);
     for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += first[j];
   }
@@ -377,7 +377,7 @@ LC_INLINE void accumulate_columns(const int D, const int from, const int to, con
                                   ptrdiff_t k, const real *tile, const real *r, double *first, double *second) {
   vec sums[SMALL_D * 5 + SMALL_D];
   _Pragma("GCC unroll 48") for (int i = 0; i < SMALL_D * 6; i++) sums[i] = (vec){0};
-  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec weight = load(r + t), deviations[SMALL_D];
     int n = 0;
     _Pragma("GCC unroll 8") for (int i = with_first ? 0 : from; i < D; i++) {
@@ -424,7 +424,7 @@ LC_INLINE void accumulate_diag_block(const int n_k, const int n_d, const packed 
                                      const real *r, const lc_moments *moments) {
   vec sums[16];
   _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) sums[i] = (vec){0};
-  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     _Pragma("GCC unroll 2") for (int f = 0; f < n_d; f++) {
       vec x = load(tile + (j + f) * p->T + t);
       _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++) {
@@ -472,11 +472,11 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
   const ptrdiff_t T = p->T, d = p->d, dp = p->dp, kp = p->kp;
   real *from_origin = p->scratch, *residuals = from_origin + dp * T, *rho = residuals + dp * T;
   for (ptrdiff_t j = 0; j < d; j++)
-    for (ptrdiff_t t = 0; t < T; t += LANES)
+    for (ptrdiff_t t = 0; t < p->rows; t += LANES)
       store(from_origin + j * T + t, minus_location(load(tile + j * T + t), &p->origin, j));
   memset(from_origin + d * T, 0, (size_t)((dp - d) * T) * sizeof(real));
 
-  for (ptrdiff_t t = 0; t < T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec w = load(row_sums + t);
     vec reciprocal = select_vec((ivec)(w > (vec){0}), REAL(1.0) / w, (vec){0});
     for (ptrdiff_t k = 0; k < p->k; k++) store(rho + k * T + t, load(r + k * T + t) * reciprocal);
@@ -484,7 +484,7 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
   memset(rho + p->k * T, 0, (size_t)((kp - p->k) * T) * sizeof(real));
 
   for (ptrdiff_t j0 = 0; j0 < dp; j0 += 4)
-    for (ptrdiff_t t = 0; t < T; t += WIDE * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
       vec e[4][WIDE];
       _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) e[j][b] = load(from_origin + (j0 + j) * T + t + b * LANES);
@@ -501,12 +501,12 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
 
   const deviations x = {from_origin, NULL, 0}, e = {residuals, NULL, 0}, share = {rho, NULL, 0}, weight = {r, NULL, 0};
   memset(p->sums, 0, (size_t)(dp * dp) * sizeof(double));
-  products(0, 1, dp, dp, T, &e, &e, row_sums, p->sums, dp, NULL);
+  products(0, 1, p, dp, dp, &e, &e, row_sums, p->sums, dp, NULL);
   add_lower(p, p->sums, moments->second);
-  products(0, 1, kp, kp, T, &weight, &share, NULL, p->overlaps, kp, NULL);
+  products(0, 1, p, kp, kp, &weight, &share, NULL, p->overlaps, kp, NULL);
 
   memset(p->sums, 0, (size_t)(kp * dp) * sizeof(double));
-  products(0, 0, kp, dp, T, &weight, &x, NULL, p->sums, dp, NULL);
+  products(0, 0, p, kp, dp, &weight, &x, NULL, p->sums, dp, NULL);
   for (ptrdiff_t k = 0; k < p->k; k++)
     for (ptrdiff_t j = 0; j < d; j++)
       moments->first[k * d + j] += p->sums[k * dp + j] - tile_counts[k] * (double)p->centers_from_origin[k * dp + j];
@@ -529,7 +529,7 @@ void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r
   double *tile_counts = p->counts;
   for (ptrdiff_t k = 0; k < p->k; k++) {
     vec sums[4] = {{0}};
-    for (ptrdiff_t t = 0; t < p->T; t += 4 * LANES)
+    for (ptrdiff_t t = 0; t < p->rows; t += 4 * LANES)
       _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + k * p->T + t + b * LANES);
     tile_counts[k] = sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
     moments->counts[k] += tile_counts[k];

@@ -13,7 +13,9 @@ typedef struct location {
 
 typedef struct packed {
   lc_family family;
-  ptrdiff_t k, d, T;
+  ptrdiff_t k, d;
+  ptrdiff_t T;         /* rows that a tile has room for: the stride of its features */
+  ptrdiff_t rows;      /* rows of the current tile, rounded up to TILE_UNIT: what loops run over */
   ptrdiff_t kp, dp;    /* k and d rounded up to 4; the rows beyond are zeros */
   const real *offsets; /* kp */
   location means;      /* kp x dp */
