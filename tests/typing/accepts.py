@@ -66,8 +66,9 @@ def layers_fit_together() -> None:
     assert_type(log_likelihood, float)
     assert_type(total([stats, stats]), MixtureStatistics[GaussianStatistics])
     assert_type(stats + 0.5 * stats, MixtureStatistics[GaussianStatistics])
+    rule = EM(model)
     fit = engine.run(
-        EM(model), start, engine.expectation(model, data, 64, 1),
+        rule, start, engine.expectation(model, data, 64, 1),
         total_weight=len(data), tol=1e-6, max_iter=100,
     )  # fmt: skip
     assert_type(fit, engine.Fit[MixtureParams[GaussianParams]])
@@ -107,8 +108,9 @@ def a_family_of_ones_own_plugs_in() -> None:
     counts = np.concatenate([rng.poisson(1.0, 200), rng.poisson(9.0, 200)]).astype(float)[:, None]
     data = Rows(counts)
     start = MixtureParams(np.array([0.5, 0.5]), np.array([[2.0], [6.0]]))
+    rule = EM(model)
     fit = engine.run(
-        EM(model), start, engine.expectation(model, data, 100, 1),
+        rule, start, engine.expectation(model, data, 100, 1),
         total_weight=len(data), tol=1e-8, max_iter=200,
     )  # fmt: skip
     assert_type(fit.params, MixtureParams[Array])
