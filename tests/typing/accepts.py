@@ -107,7 +107,8 @@ def a_family_of_ones_own_plugs_in() -> None:
     model = Mixture(family)
     counts = np.concatenate([rng.poisson(1.0, 200), rng.poisson(9.0, 200)]).astype(float)[:, None]
     data = Rows(counts)
-    start = MixtureParams(np.array([0.5, 0.5]), np.array([[2.0], [6.0]]))
+    rates: Array = np.array([[2.0], [6.0]])
+    start = MixtureParams(np.array([0.5, 0.5]), rates)
     rule = EM(model)
     fit = engine.run(
         rule, start, engine.expectation(model, data, 100, 1),
