@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from latentcore.protocols import Array, RealArray
 
-__all__ = ["Rows", "as_matrix", "as_parameter", "as_rows", "as_weights", "column_names"]
+__all__ = [
+    "Rows",
+    "as_matrix",
+    "as_parameter",
+    "as_rows",
+    "as_weights",
+    "column_names",
+    "without_absent",
+]
 
 _BLOCK_ELEMENTS = 1 << 16
 """Elements looked at together in search of a number that is not finite: half a MiB."""
@@ -51,7 +59,9 @@ class Rows:
 # -- matrices --------------------------------------------------------------------------------------------------------
 
 
-def as_rows(X: Any, sample_weight: Any = None, *, owner: str = "the model", min_rows: int = 1) -> Rows:
+def as_rows(
+    X: Any, sample_weight: Any = None, *, owner: str = "the model", min_rows: int = 1
+) -> Rows:
     """Checked rows with their weights; see ``as_matrix`` and ``as_weights``."""
     x = as_matrix(X, owner=owner, min_rows=min_rows)
     return Rows(x, as_weights(sample_weight, len(x)))
@@ -91,7 +101,9 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
             f"{name}: expected at least one column, got 0 feature(s) (shape={x.shape}) "
             f"while a minimum of 1 is required by {owner}"
         )
-    matrix: RealArray = np.ascontiguousarray(x, np.float32 if x.dtype == np.float32 else np.float64)
+    matrix: RealArray = np.require(
+        x, np.float32 if x.dtype == np.float32 else np.float64, ["C", "A"]
+    )
     bad = _first_not_finite(matrix)
     if bad is not None:
         row, column = divmod(bad, n_features)
@@ -109,7 +121,9 @@ def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") 
         return None
     weights = _numbers(sample_weight, name)
     if weights.shape != (n_rows,):
-        raise ValueError(f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}")
+        raise ValueError(
+            f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}"
+        )
     weights = np.ascontiguousarray(weights, np.float64)
     if not (weights >= 0).all() or not np.isfinite(weights).all():
         row = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
@@ -117,6 +131,14 @@ def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") 
     if not weights.any():
         raise ValueError(f"{name}: expected a positive weight in at least one row, got only zeros")
     return weights
+
+
+def without_absent(data: Rows) -> Rows:
+    """Only the rows of positive weight, those that are there; a copy if there are others."""
+    if data.sample_weight is None or data.sample_weight.all():
+        return data
+    present = data.sample_weight > 0
+    return Rows(data.x[present], data.sample_weight[present])
 
 
 def as_parameter(value: Any, name: str) -> RealArray:
@@ -190,7 +212,9 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "O":
         return _from_objects(value, array, name)
     if array.dtype.kind == "c":
-        raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {array.dtype}")
+        raise ValueError(
+            f"{name}: Complex data not supported: expected real numbers, got {array.dtype}"
+        )
     if array.dtype.kind in "US":
         raise ValueError(f"{name}: expected numbers, got strings such as {array.flat[0]!r}" if array.size
                          else f"{name}: expected numbers, got strings")  # fmt: skip
@@ -202,7 +226,9 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
 def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
     """Python numbers, or a data frame whose columns have no dtype in common."""
     columns = getattr(value, "iloc", None)
-    if columns is not None and array.ndim == 2:  # pandas: its missing value is no number, but NaN is
+    if (
+        columns is not None and array.ndim == 2
+    ):  # pandas: its missing value is no number, but NaN is
         array = np.column_stack(
             [_nullable(columns[:, j], array[:, j]) for j in range(array.shape[1])]
             or [np.empty((len(array), 0))]
@@ -215,7 +241,9 @@ def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray
                 where = f" in row {row}, {_column(value, column)}"
             raise ValueError(f"{name}: expected numbers, got {entry!r}{where}")
         if isinstance(entry, complex | np.complexfloating):
-            raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {entry}")
+            raise ValueError(
+                f"{name}: Complex data not supported: expected real numbers, got {entry}"
+            )
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:

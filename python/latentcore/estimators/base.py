@@ -10,11 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from latentcore.arrays import Rows, as_matrix, as_weights, column_names
+from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
 from latentcore.errors import NotFittedError, StorageError, as_sklearn
 from latentcore.protocols import RealArray
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "Stored"]
+
+Stored = dict[str, dict[str, Any]]
+"""``params`` and ``learned``: JSON scalars, lists of strings and arrays, by name."""
 
 _PICKLE_FORMAT = 1
 
@@ -58,7 +61,9 @@ class Estimator:
     def __repr__(self) -> str:
         defaults = _defaults(type(self))
         changed = {
-            name: value for name, value in self.get_params().items() if not _is(value, defaults[name])
+            name: value
+            for name, value in self.get_params().items()
+            if not _is(value, defaults[name])
         }
         arguments = ", ".join(f"{name}={_short(value)}" for name, value in changed.items())
         return f"{type(self).__name__}({arguments})"
@@ -76,8 +81,11 @@ class Estimator:
         x = self._seen(X)
         return Rows(x, as_weights(sample_weight, len(x)))
 
+    def _n_features(self) -> int:
+        return self.n_features_in_
+
     def _check_width(self, x: RealArray) -> None:
-        expected = self.n_features_in_
+        expected = self._n_features()
         if x.shape[1] != expected:
             raise ValueError(
                 f"X has {x.shape[1]} features, but {type(self).__name__} is expecting "
@@ -91,7 +99,9 @@ class Estimator:
             message = f"X has feature names, but {owner} was fitted without feature names"
             warnings.warn(message, UserWarning, stacklevel=5)
         elif fitted is not None and names is None:
-            message = f"X does not have valid feature names, but {owner} was fitted with feature names"
+            message = (
+                f"X does not have valid feature names, but {owner} was fitted with feature names"
+            )
             warnings.warn(message, UserWarning, stacklevel=5)
         elif fitted is not None and names is not None and list(fitted) != names:
             raise ValueError(_names_differ(list(fitted), names))
@@ -121,6 +131,32 @@ class Estimator:
         from latentcore import storage
 
         storage.save(self, path)
+
+    def _to_stored(self) -> Stored:
+        params = {name: _plain(name, value) for name, value in self.get_params().items()}
+        return {"params": params, "learned": self._learned()}
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> Self:
+        params = stored["params"]
+        if params.keys() != _defaults(cls).keys():
+            raise StorageError(f"params: expected {list(_defaults(cls))}, got {list(params)}")
+        model = cls(**params)
+        model._check_arguments()
+        model.__dict__.update(model._checked_learned(stored["learned"]))
+        return model
+
+    def _check_arguments(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` for a constructor argument that cannot be used."""
+        raise NotImplementedError
+
+    def _learned(self) -> dict[str, Any]:
+        """What ``save`` keeps of what was learned: nothing before a fit."""
+        raise NotImplementedError
+
+    def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
+        """The attributes that ``learned``, read from a file, stands for."""
+        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_pickle_format": _PICKLE_FORMAT}
@@ -184,7 +220,9 @@ def _defaults(cls: type[Estimator]) -> dict[str, Any]:
 
 def _is(value: Any, default: Any) -> bool:
     return value is default or (
-        isinstance(value, bool | int | float | str) and type(value) is type(default) and value == default
+        isinstance(value, bool | int | float | str)
+        and type(value) is type(default)
+        and value == default
     )
 
 
@@ -193,6 +231,22 @@ def _short(value: Any) -> str:
         return f"array of shape {value.shape}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A constructor argument as a file holds it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        return None
+    try:
+        return as_parameter(value, name)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: expected a number, a string or an array to save, got {value!r}"
+        ) from None
 
 
 def _names_differ(fitted: list[str], names: list[str]) -> str:

@@ -54,7 +54,9 @@ def random_generator(random_state: Any) -> np.random.RandomState | np.random.Gen
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
         if 0 <= random_state < 2**32:
             return np.random.RandomState(int(random_state))
-        raise ValueError(f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}")
+        raise ValueError(
+            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
+        )
     raise ValueError(
         "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
         f"got {random_state!r}"

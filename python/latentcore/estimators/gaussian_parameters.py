@@ -16,6 +16,7 @@ from latentcore.structures.mixture import MixtureParams
 __all__ = [
     "NAMES",
     "attributes",
+    "check_attributes",
     "checked_matrices",
     "checked_means",
     "checked_weights",
@@ -90,7 +91,9 @@ def from_covariances(
     return MixtureParams(weights, Gaussian(type_).params(means, covariances))
 
 
-def from_precisions(weights: Array, means: Array, precisions: Array, type_: CovarianceType) -> Params:
+def from_precisions(
+    weights: Array, means: Array, precisions: Array, type_: CovarianceType
+) -> Params:
     factors = _factors(precisions, type_)
     log_determinants = _log_determinants(factors, type_, *means.shape)
     components = GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
@@ -102,6 +105,37 @@ def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     return array
+
+
+def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceType) -> int:
+    """The number of features of the public attributes ``NAMES``.
+
+    Raises
+    ------
+    ValueError
+        They are not the attributes of a Gaussian mixture.
+    """
+    weights, means = arrays["weights_"], arrays["means_"]
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(f"means_: expected shape (n_components, n_features), got {means.shape}")
+    shape = covariance_shape(type_, *means.shape)
+    shapes = (means.shape[:1], means.shape, shape, shape, shape)
+    for name, expected in zip(NAMES, shapes, strict=True):
+        array = arrays[name]
+        if array.shape != expected or array.dtype != means.dtype or array.dtype.kind != "f":
+            raise ValueError(
+                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got others")
+    if weights.min() < 0 or abs(float(weights.sum()) - 1) > 1e-3:
+        raise ValueError(
+            f"weights_: expected numbers >= 0 that sum to 1, got the sum {weights.sum()}"
+        )
+    for name in NAMES[2:]:
+        if not (_diagonal(arrays[name], type_) > 0).all():
+            raise ValueError(f"{name}: expected a positive diagonal, got numbers <= 0")
+    return int(means.shape[1])
 
 
 # -- factors U with precision = U U^T, U upper triangular ------------------------------------------------------------
@@ -130,11 +164,14 @@ def _covariances(factors: Array, type_: CovarianceType) -> Array:
     return covariances
 
 
+def _diagonal(matrices: npt.NDArray[Any], type_: CovarianceType) -> npt.NDArray[Any]:
+    return matrices if type_ in ("diag", "spherical") else matrices.diagonal(axis1=-2, axis2=-1)
+
+
 def _log_determinants(
     factors: Array, type_: CovarianceType, n_components: int, n_features: int
 ) -> Array:
-    diagonal = factors if type_ in ("diag", "spherical") else factors.diagonal(axis1=-2, axis2=-1)
-    logs: Array = np.log(np.abs(diagonal))
+    logs: Array = np.log(np.abs(_diagonal(factors, type_)))
     if type_ == "spherical":
         return n_features * logs
     log_determinants = logs.sum(axis=-1)

@@ -50,5 +50,7 @@ class Reporter:
             return
         line = f"Initialization {'converged' if converged else 'did not converge'}."
         if self._verbose >= 2:
-            line += f" time lapse {perf_counter() - self._begin:.5f}s\t lower bound {objective:.5f}."
+            line += (
+                f" time lapse {perf_counter() - self._begin:.5f}s\t lower bound {objective:.5f}."
+            )
         print(line)
