@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,6 @@ class Mixture(Generic[P, S]):
         return total(parts()), log_likelihood
 
 
-def _log(weights: Array) -> Any:
-    with np.errstate(divide="ignore"):  # a weight of zero switches its component off
-        return np.log(weights)
+def _log(weights: Array) -> Array:
+    """Without a warning for weight 0, which switches its component off."""
+    return kernels.log(weights)
