@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latentcore._core import version as _version
 from latentcore.estimators.mixture import GaussianMixture
-from latentcore.storage import load
+from latentcore.estimators.saved import load
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Rows:
             yield Rows(self.x[start:stop], weight, self.start + start)
 
 
-# -- matrices --------------------------------------------------------------------------------------------------------
+# -- matrices ------------------------------------------------------------------------------------
 
 
 def as_rows(
@@ -73,8 +73,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     Parameters
     ----------
     X : array, nested lists, or a data frame of pandas, polars or pyarrow, (N, D)
-        A C-contiguous float32 or float64 array is taken as it is, read-only and memory-mapped ones too. float32
-        stays float32; all other numbers become float64.
+        A C-contiguous float32 or float64 array is taken as it is, read-only and memory-mapped ones
+        too. float32 stays float32; all other numbers become float64.
     name, owner : str
         For messages: the argument, and who needs it.
     min_rows : int
@@ -84,8 +84,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     TypeError
         Not an array of numbers: sparse, or holding other objects.
     ValueError
-        Not a matrix, too few rows, no columns, strings, complex or masked numbers; NaN or infinity (the message names
-        row and column).
+        Not a matrix, too few rows, no columns, strings, complex or masked numbers; NaN or infinity
+        (the message names row and column).
     """
     x = _numbers(X, name)
     if x.ndim != 2:
@@ -94,7 +94,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     if n_rows < min_rows:
         raise ValueError(
             f"{name}: expected at least {min_rows} row{'s' * (min_rows > 1)}, got "
-            f"n_samples = {n_rows} (shape={x.shape}) while a minimum of {min_rows} is required by {owner}"
+            f"n_samples = {n_rows} (shape={x.shape}) while a minimum of {min_rows} is required by "
+            f"{owner}"
         )
     if n_features == 0:
         raise ValueError(
@@ -109,7 +110,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
         row, column = divmod(bad, n_features)
         what = "NaN" if np.isnan(matrix[row, column]) else "infinity"
         raise ValueError(
-            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in row {row}, "
+            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in "
+            f"row {row}, "
             f"{_column(X, column)}"
         )
     return matrix
@@ -151,11 +153,11 @@ def as_parameter(value: Any, name: str) -> RealArray:
     return array
 
 
-# -- data frames -----------------------------------------------------------------------------------------------------
+# -- data frames ---------------------------------------------------------------------------------
 
 
 def column_names(X: Any) -> list[str] | None:
-    """Names of the columns of a data frame (pandas, polars, pyarrow), None where there are none or they are no strings.
+    """Column names of a data frame (pandas, polars, pyarrow); None without any that are strings.
 
     Raises
     ------
@@ -193,7 +195,7 @@ def _column(X: Any, index: int) -> str:
     return f"column {names[index]!r}" if index < len(names) else f"column {index}"
 
 
-# -- conversion ------------------------------------------------------------------------------------------------------
+# -- conversion ----------------------------------------------------------------------------------
 
 
 def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
@@ -216,8 +218,8 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
             f"{name}: Complex data not supported: expected real numbers, got {array.dtype}"
         )
     if array.dtype.kind in "US":
-        raise ValueError(f"{name}: expected numbers, got strings such as {array.flat[0]!r}" if array.size
-                         else f"{name}: expected numbers, got strings")  # fmt: skip
+        example = f" such as {array.flat[0]!r}" if array.size else ""
+        raise ValueError(f"{name}: expected numbers, got strings{example}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
     return array
@@ -225,12 +227,12 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
 
 def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
     """Python numbers, or a data frame whose columns have no dtype in common."""
-    columns = getattr(value, "iloc", None)
+    frame = getattr(value, "iloc", None)
     if (
-        columns is not None and array.ndim == 2
+        frame is not None and array.ndim == 2
     ):  # pandas: its missing value is no number, but NaN is
         array = np.column_stack(
-            [_nullable(columns[:, j], array[:, j]) for j in range(array.shape[1])]
+            [_nullable(frame[:, j], array[:, j]) for j in range(array.shape[1])]
             or [np.empty((len(array), 0))]
         )
     for index, entry in enumerate(array.flat):
@@ -262,14 +264,15 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
     if x.ndim > 2:
         return f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}"
     return (
-        f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: {name}.reshape(-1, 1) if it "
+        f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: "
+        f"{name}.reshape(-1, 1) if it "
         f"is one feature, {name}.reshape(1, -1) if it is one row"
     )
 
 
 def _first_not_finite(x: RealArray) -> int | None:
     """Index in the flattened ``x`` of the first NaN or infinity, without a mask of its size."""
-    flat: Sequence[Any] | Any = x.reshape(-1)
+    flat: npt.NDArray[Any] = x.reshape(-1)
     with np.errstate(all="ignore"):
         for start in range(0, flat.size, _BLOCK_ELEMENTS):
             block = flat[start : start + _BLOCK_ELEMENTS]

@@ -1,7 +1,7 @@
 """Models in files: ``.npz`` archives of plain arrays and a JSON header, without pickle.
 
-A file that somebody else made is safe to load: members are stored uncompressed, so that what they declare can be
-checked against the size of the file before anything is allocated; only known classes are made; every value is checked.
+A file that somebody else made is safe to read: members are stored uncompressed, so that what they
+declare can be checked against the size of the file before anything is allocated.
 """
 
 from __future__ import annotations
@@ -15,68 +15,57 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from latentcore._core import version
 from latentcore.errors import StorageError
-from latentcore.estimators.base import Estimator, Stored
-from latentcore.estimators.mixture import GaussianMixture
 
-__all__ = ["load", "save"]
+__all__ = ["Stored", "read", "unreadable", "write"]
+
+Stored = dict[str, dict[str, Any]]
+"""``params`` and ``learned`` of a model: JSON values and arrays, by name."""
+
+AnyArray = npt.NDArray[Any]
 
 _FORMAT = "latentcore model"
 _FORMAT_VERSION = 1
-_CLASSES: dict[str, type[Estimator]] = {"GaussianMixture": GaussianMixture}
+_PARTS = ("params", "learned")
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.uint8))
 _HEADER = "header"
 
-AnyArray = npt.NDArray[np.generic]
 
-
-def save(model: Estimator, path: str | os.PathLike[str]) -> None:
+def write(path: str | os.PathLike[str], class_name: str, stored: Stored) -> None:
     """Write a model to ``path``; the file appears complete or not at all.
 
-    Raises
-    ------
-    TypeError
-        The model's class, or the value of a parameter, cannot be stored.
-    ValueError
-        Attributes were set by hand to what is no model.
+    Parameters
+    ----------
+    class_name : str
+        For ``read`` to give back.
+    stored : dict
+        JSON values and arrays of float64, float32 or uint8.
     """
-    from latentcore import __version__
-
-    if _CLASSES.get(type(model).__name__) is not type(model):
-        raise TypeError(f"model: expected one of {', '.join(_CLASSES)}, got {type(model).__name__}")
-    stored = model._to_stored()
-    arrays = {
-        f"{part}/{name}": value
-        for part, values in stored.items()
-        for name, value in values.items()
-        if isinstance(value, np.ndarray)
-    }
-    header = {
+    header: dict[str, Any] = {
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
-        "library_version": __version__,
-        "class": type(model).__name__,
-        "dtypes": {name: array.dtype.str for name, array in arrays.items()},
-        **{
-            part: {
-                name: value for name, value in values.items() if not isinstance(value, np.ndarray)
-            }
-            for part, values in stored.items()
-        },
+        "library_version": version(),
+        "class": class_name,
     }
+    arrays: dict[str, AnyArray] = {}
+    for part in _PARTS:
+        values = stored[part]
+        header[part] = {name: v for name, v in values.items() if not isinstance(v, np.ndarray)}
+        arrays |= {f"{part}/{name}": v for name, v in values.items() if isinstance(v, np.ndarray)}
+    header["dtypes"] = {name: array.dtype.str for name, array in arrays.items()}
     text = json.dumps(header, indent=1, allow_nan=False).encode()
-    arrays = {_HEADER: np.frombuffer(text, np.uint8), **arrays}
 
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
-            _write(file, arrays)
+            _write_archive(file, {_HEADER: np.frombuffer(text, np.uint8), **arrays})
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -85,61 +74,59 @@ def save(model: Estimator, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def load(path: str | os.PathLike[str]) -> Estimator:
-    """The model that ``save`` wrote to ``path``.
+def read(path: str | os.PathLike[str]) -> tuple[str, Stored]:
+    """The class name and the values that ``write`` put into ``path``.
 
     Raises
     ------
     StorageError
-        The file is no saved model, is damaged, holds impossible values, or was made by a newer version.
+        The file is no saved model, is damaged, or was made by a newer version.
     OSError
         The file cannot be read.
     """
     with open(path, "rb") as file:
         try:
-            return _model(_read(file))
-        except MemoryError:
-            raise
+            return _unpacked(_read_archive(file))
         except Exception as error:  # whatever a damaged or hostile file makes its readers raise
-            reason = " ".join(str(error).split())[:300]
-            if not isinstance(error, StorageError):
-                reason = f"expected a saved model, got a file that is none or is damaged ({reason})"
-            raise StorageError(f"{os.fspath(path)}: {reason}") from None
+            raise unreadable(path, error) from None
 
 
-def _model(members: dict[str, AnyArray]) -> Estimator:
+def unreadable(path: str | os.PathLike[str], error: Exception) -> StorageError:
+    """One line on why the file at ``path`` cannot be read."""
+    reason = " ".join(str(error).split())[:300]
+    if not isinstance(error, StorageError):
+        reason = f"expected a saved model, got a file that is none or is damaged ({reason})"
+    return StorageError(f"{os.fspath(path)}: {reason}")
+
+
+def _unpacked(members: dict[str, AnyArray]) -> tuple[str, Stored]:
     if _HEADER not in members:
         raise StorageError("expected a saved model, got an archive without a header")
     header = json.loads(members.pop(_HEADER).tobytes())
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise StorageError("expected a saved model, got a header of something else")
-    version = header.get("format_version")
-    if version != _FORMAT_VERSION:
+    found = header.get("format_version")
+    if found != _FORMAT_VERSION:
         raise StorageError(
-            f"expected format version {_FORMAT_VERSION}, got {version!r}; the file was made by "
-            f"latentcore {header.get('library_version')!r}"
+            f"expected format version {_FORMAT_VERSION}, got {found!r}; "
+            f"the file was made by latentcore {header.get('library_version')!r}"
         )
-    cls = _CLASSES.get(str(header.get("class")))
-    if cls is None:
-        raise StorageError(
-            f"expected a model of class {', '.join(_CLASSES)}, got {header.get('class')!r}"
-        )
-    stored: Stored = {part: dict(header[part]) for part in ("params", "learned")}
+    stored: Stored = {part: dict(header[part]) for part in _PARTS}
     dtypes = header["dtypes"]
     if dtypes.keys() != members.keys():
         raise StorageError("expected the arrays that the header lists, got others")
     for key, array in members.items():
-        part, _, name = key.partition("/")
         if array.dtype.str != dtypes[key]:
             raise StorageError(f"{key}: expected dtype {dtypes[key]}, got {array.dtype.str}")
+        part, _, name = key.partition("/")
         stored[part][name] = array
-    return cls._from_stored(stored)
+    return str(header["class"]), stored
 
 
-# -- archives --------------------------------------------------------------------------------------------------------
+# -- archives ------------------------------------------------------------------------------------
 
 
-def _write(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
+def _write_archive(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             member = BytesIO()
@@ -149,7 +136,7 @@ def _write(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
             )  # undated: same model, same bytes
 
 
-def _read(file: BinaryIO) -> dict[str, AnyArray]:
+def _read_archive(file: BinaryIO) -> dict[str, AnyArray]:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise StorageError("expected a regular file")
@@ -168,7 +155,7 @@ def _read(file: BinaryIO) -> dict[str, AnyArray]:
 
 
 def _array(name: str, member: bytes) -> AnyArray:
-    """The array of a ``.npy`` file, whose declared size is checked before anything of that size is made."""
+    """The array of a ``.npy`` file; its declared size is checked before it is made."""
     file = BytesIO(member)
     version = np.lib.format.read_magic(file)
     if version != (1, 0):

@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of GaussianMixture, from the installed package, with our class in place of theirs."""
+"""scikit-learn's own tests of GaussianMixture, as installed, with our class in place of theirs."""
 
 import importlib.util
 
@@ -22,14 +22,19 @@ EXCLUDED = {
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": _PRIVATE,
     "test_gaussian_mixture_array_api_compliance": _ARRAY_API,
     "test_gaussian_mixture_raises_where_array_api_not_implemented": _ARRAY_API,
-    "test_check_weights": "wants a message that calls the smallest weight the max value and the largest the min; "
+    "test_check_weights": "wants a message that calls the smallest weight the max value and the "
+    "largest the min; "
     "our own tests cover the rest of it",
-    "test_gaussian_mixture_setting_best_params": "wants a component that has collapsed onto one row, with "
-    "reg_covar=0, to go unnoticed: scikit-learn's variance, which should be 0, is rounding noise of 4e-16",
+    "test_gaussian_mixture_setting_best_params": "wants a component that has collapsed onto one "
+    "row, with "
+    "reg_covar=0, to go unnoticed: scikit-learn's variance, which should be 0, is rounding noise "
+    "of 4e-16",
 }
 EXCLUDED_CASES = {
-    "test_score[float32]": "wants the mean of float32 scores, summed in float32, to equal `score` within 1.5e-7, "
-    "less than half a float32 step there; `score` sums in double. scikit-learn skips its float32 tests by default",
+    "test_score[float32]": "wants the mean of float32 scores, summed in float32, to equal `score` "
+    "within 1.5e-7, "
+    "less than half a float32 step there; `score` sums in double. scikit-learn skips its float32 "
+    "tests by default",
 }
 
 

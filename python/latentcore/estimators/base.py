@@ -5,28 +5,26 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
 
+from latentcore import storage
 from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
 from latentcore.errors import NotFittedError, StorageError, as_sklearn
 from latentcore.protocols import RealArray
+from latentcore.storage import Stored
 
-__all__ = ["Estimator", "Stored"]
-
-Stored = dict[str, dict[str, Any]]
-"""``params`` and ``learned``: JSON scalars, lists of strings and arrays, by name."""
+__all__ = ["Estimator"]
 
 _PICKLE_FORMAT = 1
 
 
 class Estimator:
-    """Parameters are the arguments of ``__init__``, kept as they came; what is learned ends with an underscore.
+    """Constructor arguments are kept as they came; what is learned ends with an underscore.
 
-    A subclass states in ``_estimator_type`` what scikit-learn calls its kind, and in ``_weighted_methods`` which
-    methods take ``sample_weight``.
+    A subclass states in ``_estimator_type`` what scikit-learn calls its kind, and in
+    ``_weighted_methods`` which methods take ``sample_weight``.
     """
 
     _estimator_type: str | None = None
@@ -34,10 +32,10 @@ class Estimator:
 
     n_features_in_: int
 
-    # -- parameters --------------------------------------------------------------------------------------------------
+    # -- parameters -------------------------------------------------------------------------------
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name; ``deep`` is scikit-learn's and changes nothing here."""
+        """The constructor's arguments by name; ``deep`` changes nothing here."""
         return {name: getattr(self, name) for name in _defaults(type(self))}
 
     def set_params(self, **params: Any) -> Self:
@@ -68,7 +66,7 @@ class Estimator:
         arguments = ", ".join(f"{name}={_short(value)}" for name, value in changed.items())
         return f"{type(self).__name__}({arguments})"
 
-    # -- data --------------------------------------------------------------------------------------------------------
+    # -- data -------------------------------------------------------------------------------------
 
     def _seen(self, X: Any) -> RealArray:
         """Data for a fitted model: the columns must be those of the fit."""
@@ -108,29 +106,28 @@ class Estimator:
 
     def _not_fitted(self) -> NotFittedError:
         return as_sklearn(NotFittedError)(
-            f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+            f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
+            "arguments before "
             "using this estimator."
         )
 
     def _replace(self, learned: dict[str, Any], names: list[str] | None) -> None:
-        """Take over what a fit learned, all at once: no other thread and no interrupt sees a half."""
+        """Take over what a fit learned, all at once: no thread or interrupt sees a half."""
         state = {**self.__dict__, **learned}
         state.pop("feature_names_in_", None)
         if names is not None:
             state["feature_names_in_"] = np.array(names, dtype=object)
         self.__dict__ = state
 
-    # -- storage -----------------------------------------------------------------------------------------------------
+    # -- storage ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the parameters and what was learned to an ``.npz`` file; ``latentcore.load`` reads it.
+        """Write the model to an ``.npz`` file; ``latentcore.load`` reads it.
 
-        The file holds no pickle and no data. It appears at once or not at all. A ``random_state`` that is a generator
-        is not kept: it is None after loading.
+        The file holds no pickle and no data. It appears at once or not at all. A ``random_state``
+        that is a generator is not kept: it is None after loading.
         """
-        from latentcore import storage
-
-        storage.save(self, path)
+        storage.write(path, type(self).__name__, self._to_stored())
 
     def _to_stored(self) -> Stored:
         params = {name: _plain(name, value) for name, value in self.get_params().items()}
@@ -166,12 +163,13 @@ class Estimator:
         found = state.pop("_pickle_format", None)
         if found != _PICKLE_FORMAT:
             raise StorageError(
-                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, got {found!r}; "
+                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, got "
+                f"{found!r}; "
                 "it was made by another version of latentcore"
             )
         self.__dict__.update(state)
 
-    # -- scikit-learn, when it asks ----------------------------------------------------------------------------------
+    # -- scikit-learn, when it asks ---------------------------------------------------------------
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import InputTags, Tags, TargetTags
@@ -186,7 +184,7 @@ class Estimator:
         )
 
     def get_metadata_routing(self) -> Any:
-        """Which methods want ``sample_weight`` from scikit-learn's meta-estimators; needs scikit-learn."""
+        """Which methods want ``sample_weight`` from meta-estimators; needs scikit-learn."""
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
         if "_metadata_request" in self.__dict__:
@@ -197,11 +195,11 @@ class Estimator:
         return request
 
     def set_fit_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Whether scikit-learn's meta-estimators route ``sample_weight`` to ``fit``; needs scikit-learn."""
+        """Whether meta-estimators pass ``sample_weight`` to ``fit``; needs scikit-learn."""
         return self._request("fit", sample_weight)
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Whether scikit-learn's meta-estimators route ``sample_weight`` to ``score``; needs scikit-learn."""
+        """Whether meta-estimators pass ``sample_weight`` to ``score``; needs scikit-learn."""
         return self._request("score", sample_weight)
 
     def _request(self, method: str, alias: bool | str | None) -> Self:
@@ -211,7 +209,6 @@ class Estimator:
         return self
 
 
-@cache
 def _defaults(cls: type[Estimator]) -> dict[str, Any]:
     """Names and defaults of the constructor's arguments."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]

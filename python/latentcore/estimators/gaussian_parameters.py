@@ -1,4 +1,4 @@
-"""Between the public attributes of a Gaussian mixture (``means_``, ``precisions_cholesky_``, ...) and its parameters."""
+"""Between the public attributes of a Gaussian mixture, such as ``means_``, and its parameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def covariance_shape(type_: CovarianceType, n_components: int, n_features: int) 
     }[type_]
 
 
-# -- attributes ------------------------------------------------------------------------------------------------------
+# -- attributes ----------------------------------------------------------------------------------
 
 
 def attributes(
@@ -57,7 +57,8 @@ def attributes(
 def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params | None:
     """Parameters of whatever the public attributes are now; None where some are missing.
 
-    ``precisions_cholesky_`` counts; ``covariances_`` serves where it is missing, and the other way round.
+    ``precisions_cholesky_`` counts; ``covariances_`` serves where it is missing, and the other way
+    round.
 
     Raises
     ------
@@ -74,13 +75,13 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     n_components, n_features = means.shape
     weights = _double(weights, "weights_", (n_components,))
     shape = covariance_shape(type_, n_components, n_features)
-    if covariances is not None:
-        covariances = _double(covariances, "covariances_", shape)
     if factors is None:
-        return from_covariances(weights, means, covariances, type_)
+        return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
     factors = _double(factors, "precisions_cholesky_", shape)
     if covariances is None:
         covariances = _covariances(factors, type_)
+    else:
+        covariances = _double(covariances, "covariances_", shape)
     log_determinants = _log_determinants(factors, type_, n_components, n_features)
     return MixtureParams(weights, GaussianParams(means, covariances, factors, log_determinants))
 
@@ -124,7 +125,8 @@ def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceTy
         array = arrays[name]
         if array.shape != expected or array.dtype != means.dtype or array.dtype.kind != "f":
             raise ValueError(
-                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of {array.shape}"
+                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of "
+                f"{array.shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite numbers, got others")
@@ -138,13 +140,13 @@ def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceTy
     return int(means.shape[1])
 
 
-# -- factors U with precision = U U^T, U upper triangular ------------------------------------------------------------
+# -- factors U with precision = U U^T, U upper triangular ----------------------------------------
 
 
 def _factors(precisions: Array, type_: CovarianceType) -> Array:
     if type_ in ("diag", "spherical"):
         return np.sqrt(precisions)
-    # With J the exchange matrix, J P J = L L^T makes P = (J L J)(J L J)^T, and J L J is upper triangular.
+    # With J the exchange matrix and J P J = L L^T, P = (J L J)(J L J)^T; J L J is upper triangular.
     lower = np.linalg.cholesky(precisions[..., ::-1, ::-1])
     return np.ascontiguousarray(lower[..., ::-1, ::-1])
 
@@ -178,7 +180,7 @@ def _log_determinants(
     return np.full(n_components, log_determinants) if type_ == "tied" else log_determinants
 
 
-# -- a start that the user gives -------------------------------------------------------------------------------------
+# -- a start that the user gives -----------------------------------------------------------------
 
 
 def checked_weights(value: Any, n_components: int, name: str) -> Array:
@@ -190,13 +192,15 @@ def checked_weights(value: Any, n_components: int, name: str) -> Array:
     _check_shape("weights", name, weights, (n_components,))
     if weights.min() < 0 or weights.max() > 1:
         raise ValueError(
-            f"The parameter 'weights' should be in the range [0, 1], but got {name} from {weights.min():.5f} "
+            f"The parameter 'weights' should be in the range [0, 1], but got {name} from "
+            f"{weights.min():.5f} "
             f"to {weights.max():.5f}"
         )
     tolerance = 1e-6 if weights.dtype == np.float32 else 1e-8
     if abs(1.0 - float(weights.sum())) > tolerance:
         raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f} from {name}"
+            f"The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{weights.sum():.5f} from {name}"
         )
     return weights.astype(np.float64)
 
@@ -235,5 +239,6 @@ def checked_matrices(
 def _check_shape(what: str, name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(
-            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from {name}"
+            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from "
+            f"{name}"
         )

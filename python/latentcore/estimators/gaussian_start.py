@@ -19,7 +19,7 @@ InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 
 
 class GaussianStart:
-    """Starts one after another: from an earlier fit, from what the user gives, and by a method for the rest.
+    """Starts, one after another: an earlier fit, or what the user gives and a method for the rest.
 
     Parameters
     ----------

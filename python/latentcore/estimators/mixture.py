@@ -46,8 +46,10 @@ _BLOCK_ELEMENTS = 1 << 16
 """Size of the (rows x K) blocks that predictions are made of."""
 
 _COLLAPSED = (
-    "Fitting the mixture model failed because some components have ill-defined empirical covariance "
-    "(for instance caused by singleton or collapsed samples). Try to decrease the number of components, "
+    "Fitting the mixture model failed because some components have ill-defined empirical "
+    "covariance "
+    "(for instance caused by singleton or collapsed samples). Try to decrease the number of "
+    "components, "
     "increase reg_covar, or scale the input data."
 )  # scikit-learn's words: programs look for them
 
@@ -62,8 +64,8 @@ class GaussianMixture(Estimator):
     n_components : int
         K, the number of components.
     covariance_type : {"full", "tied", "diag", "spherical"}
-        A matrix for each component, one matrix for all, a variance for each component and feature, or a variance for
-        each component.
+        A matrix for each component, one matrix for all, a variance for each component and feature,
+        or a variance for each component.
     tol : float
         The fit has converged when the mean log-likelihood changes by less, nats.
     reg_covar : float
@@ -86,7 +88,8 @@ class GaussianMixture(Estimator):
     verbose_interval : int
         Iterations between two lines.
     n_threads : int, optional
-        None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+        None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any
+        number.
 
     Attributes
     ----------
@@ -94,7 +97,8 @@ class GaussianMixture(Estimator):
     means_ : (K, D)
     covariances_, precisions_ : full (K, D, D), tied (D, D), diag (K, D), spherical (K,)
     precisions_cholesky_ : as ``precisions_``
-        U with precision = U U^T, U upper triangular; diag, spherical: reciprocal standard deviations.
+        U with precision = U U^T, U upper triangular; diag, spherical: reciprocal standard
+        deviations.
     converged_ : bool
     n_iter_ : int
         Iterations of the best start.
@@ -110,8 +114,9 @@ class GaussianMixture(Estimator):
 
     Notes
     -----
-    Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and ``precisions_cholesky_`` are at
-    the time. They are float32 after a fit to float32 data; sums are always double.
+    Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and
+    ``precisions_cholesky_`` are at the time. They are float32 after a fit to float32 data; sums are
+    always double.
     """
 
     _estimator_type = "density_estimator"
@@ -203,7 +208,7 @@ class GaussianMixture(Estimator):
         model._replace({**learned, **_outcome(None, 0), "n_features_in_": shape[1]}, None)
         return model
 
-    # -- fitting -----------------------------------------------------------------------------------------------------
+    # -- fitting ----------------------------------------------------------------------------------
 
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, callback: Callback | None = None
@@ -254,7 +259,8 @@ class GaussianMixture(Estimator):
 
         if not best.converged and self.max_iter > 0:
             warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, or increase "
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase "
                 "max_iter, tol, or check for degenerate data.",
                 as_sklearn(ConvergenceWarning),
                 stacklevel=3,
@@ -334,11 +340,12 @@ class GaussianMixture(Estimator):
         found = len(params.weights)
         if found != self.n_components:
             raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, got {self.n_components}"
+                f"warm_start: expected the n_components = {found} of the last fit, got "
+                f"{self.n_components}"
             )
         return params
 
-    # -- predictions -------------------------------------------------------------------------------------------------
+    # -- predictions ------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[np.intp]:
         """The most probable component of each row, (N,)."""
@@ -381,7 +388,7 @@ class GaussianMixture(Estimator):
         return diagnostics.bic(log_likelihood, self._count(params), data.total_weight())
 
     def icl(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood, BIC plus twice the entropy of ``predict_proba(X)``; the lower the better."""
+        """Integrated completed likelihood: BIC plus twice the entropy of ``predict_proba(X)``."""
         log_likelihood, params, data = self._assess(X, sample_weight)
         model = self._model()
 
@@ -395,7 +402,8 @@ class GaussianMixture(Estimator):
     def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
         """Draw rows (n, D) and their components (n,), ordered by component.
 
-        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator goes on.
+        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
+        goes on.
         """
         params = self._params()
         if integer("n_samples", n_samples, -(2**62)) < 1:
@@ -442,7 +450,7 @@ class GaussianMixture(Estimator):
         lines += ["", *components_table(params.weights, params.components.means, deviations, names)]
         return "\n".join(lines)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------
 
     def _model(self) -> Model:
         return Mixture(Gaussian(self.covariance_type))
@@ -489,7 +497,9 @@ class GaussianMixture(Estimator):
         work = _work_per_row(self.covariance_type, n_components, x.shape[1])
         return engine.rows_per_shard(len(x), work)
 
-    def _by_rows(self, params: Params, x: RealArray, out: Out, function: Callable[[RealArray], Out]) -> Out:
+    def _by_rows(
+        self, params: Params, x: RealArray, out: Out, function: Callable[[RealArray], Out]
+    ) -> Out:
         """Fill ``out`` with what ``function`` makes of the rows, block by block."""
 
         def fill(block: Rows) -> None:
@@ -498,7 +508,9 @@ class GaussianMixture(Estimator):
         self._over_blocks(params, Rows(x), fill)
         return out
 
-    def _sum_over_rows(self, params: Params, data: Rows, function: Callable[[Rows], float]) -> float:
+    def _sum_over_rows(
+        self, params: Params, data: Rows, function: Callable[[Rows], float]
+    ) -> float:
         """Sum ``function`` over blocks of rows, in an order that does not depend on the threads."""
         return sum(self._over_blocks(params, data, function))
 
@@ -515,7 +527,7 @@ class GaussianMixture(Estimator):
         shards = ordered_map(over_shard, data.shards(shard_rows), n_threads)
         return [result for results in shards for result in results]
 
-    # -- storage -----------------------------------------------------------------------------------------------------
+    # -- storage ----------------------------------------------------------------------------------
 
     def _learned(self) -> dict[str, Any]:
         state = self.__dict__
@@ -561,7 +573,7 @@ class GaussianMixture(Estimator):
             attributes["feature_names_in_"] = np.array(names, dtype=object)
         return attributes
 
-    # -- checks ------------------------------------------------------------------------------------------------------
+    # -- checks -----------------------------------------------------------------------------------
 
     def _check_arguments(self) -> None:
         integer("n_components", self.n_components, 1)

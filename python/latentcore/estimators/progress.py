@@ -12,7 +12,7 @@ __all__ = ["Reporter"]
 
 
 class Reporter:
-    """Prints the course of a fit for ``verbose`` 1 and 2 and passes each step on to the callback."""
+    """Prints the course of a fit for ``verbose`` 1 and 2; passes each step on to the callback."""
 
     def __init__(
         self, verbose: int, interval: int, callback: Callable[[Progress], None] | None

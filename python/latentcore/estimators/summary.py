@@ -44,7 +44,7 @@ def components_table(
     deviations: npt.NDArray[Any],
     names: Sequence[str],
 ) -> list[str]:
-    """Lines with the weight, means and standard deviations of each component, the first few features of many."""
+    """Lines with weight, means and deviations of each component; the first few features of many."""
     shown = min(len(names), _MOST_FEATURES)
     labels = [name if len(name) <= 20 else f"{name[:19]}…" for name in names[:shown]]
     rows = [["component", "weight", "", *labels]]
