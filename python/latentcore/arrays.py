@@ -102,9 +102,7 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
             f"{name}: expected at least one column, got 0 feature(s) (shape={x.shape}) "
             f"while a minimum of 1 is required by {owner}"
         )
-    matrix: RealArray = np.require(
-        x, np.float32 if x.dtype == np.float32 else np.float64, ["C", "A"]
-    )
+    matrix: RealArray = np.require(x, _real(x.dtype), ["C", "A"])
     bad = _first_not_finite(matrix)
     if bad is not None:
         row, column = divmod(bad, n_features)
@@ -146,7 +144,7 @@ def without_absent(data: Rows) -> Rows:
 def as_parameter(value: Any, name: str) -> RealArray:
     """A model parameter that a user gave: finite, C-contiguous, a copy, float32 or float64."""
     array = _numbers(value, name)
-    array = np.array(array, np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    array = np.array(array, _real(array.dtype), order="C")
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"{name}: expected finite numbers, got {array[tuple(where)]} at {where}")
@@ -218,19 +216,22 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
             f"{name}: Complex data not supported: expected real numbers, got {array.dtype}"
         )
     if array.dtype.kind in "US":
-        example = f" such as {array.flat[0]!r}" if array.size else ""
+        example = f" such as {str(array.flat[0])!r}" if array.size else ""
         raise ValueError(f"{name}: expected numbers, got strings{example}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
     return array
 
 
+def _real(dtype: np.dtype[Any]) -> Any:
+    """The dtype that numbers of ``dtype`` are computed with."""
+    return np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
+
+
 def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
     """Python numbers, or a data frame whose columns have no dtype in common."""
     frame = getattr(value, "iloc", None)
-    if (
-        frame is not None and array.ndim == 2
-    ):  # pandas: its missing value is no number, but NaN is
+    if frame is not None and array.ndim == 2:  # pandas, whose missing value is no number
         array = np.column_stack(
             [_nullable(frame[:, j], array[:, j]) for j in range(array.shape[1])]
             or [np.empty((len(array), 0))]
@@ -248,11 +249,15 @@ def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray
             )
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: expected numbers, got an array of objects: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        category = TypeError if isinstance(error, TypeError) else ValueError
+        raise category(f"{name}: expected numbers, got an array of objects: {error}") from None
 
 
 def _nullable(column: Any, objects: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of a pandas frame as numbers, NaN where missing; as it is if it holds none."""
+    if getattr(column.dtype, "kind", "") in "mM":
+        return objects  # times would become numbers
     try:
         numbers: npt.NDArray[Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
