@@ -138,6 +138,11 @@ class Estimator:
         params = stored["params"]
         if params.keys() != _defaults(cls).keys():
             raise StorageError(f"params: expected {list(_defaults(cls))}, got {list(params)}")
+        for name, value in params.items():
+            if value is not None and not isinstance(value, bool | int | float | str | np.ndarray):
+                raise StorageError(
+                    f"{name}: expected a number, a string or an array, got {value!r}"
+                )
         model = cls(**params)
         model._check_arguments()
         model.__dict__.update(model._checked_learned(stored["learned"]))

@@ -568,7 +568,7 @@ class GaussianMixture(Estimator):
             attributes["_training"] = _Training(int(n_rows), total_weight, log_likelihood)
         names = learned["feature_names_in_"]
         if names is not None:
-            if len(names) != n_features or not all(isinstance(name, str) for name in names):
+            if not _are_names(names, n_features):
                 raise ValueError(f"feature_names_in_: expected {n_features} strings, got {names!r}")
             attributes["feature_names_in_"] = np.array(names, dtype=object)
         return attributes
@@ -583,6 +583,7 @@ class GaussianMixture(Estimator):
         integer("max_iter", self.max_iter, 0)
         integer("n_init", self.n_init, 1)
         one_of("init_params", self.init_params, get_args(InitParams))
+        random_generator(self.random_state)
         boolean("warm_start", self.warm_start)
         integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
         integer("verbose_interval", self.verbose_interval, 1)
@@ -603,6 +604,14 @@ class _Training(NamedTuple):
     n_rows: int
     total_weight: float
     log_likelihood: float
+
+
+def _are_names(names: Any, n_features: int) -> bool:
+    return (
+        isinstance(names, list)
+        and len(names) == n_features
+        and all(isinstance(name, str) for name in names)
+    )
 
 
 def _outcome(fit: engine.Fit[Params] | None, n_degenerate: int) -> dict[str, Any]:
