@@ -278,6 +278,6 @@ def test_no_strings_are_no_names(given: Any) -> None:
 
 
 def test_strings_and_numbers_as_names_are_refused() -> None:
-    frame = pd.DataFrame(X, columns=["a", 1])  # type: ignore[list-item]
+    frame = pd.DataFrame(X, columns=["a", 1])
     with pytest.raises(TypeError, match="only supported if all input features have string names"):
         column_names(frame)

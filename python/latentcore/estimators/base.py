@@ -8,6 +8,7 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore import storage
 from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
@@ -31,6 +32,7 @@ class Estimator:
     _weighted_methods: tuple[str, ...] = ()
 
     n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
 
     # -- parameters -------------------------------------------------------------------------------
 

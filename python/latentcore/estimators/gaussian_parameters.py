@@ -78,10 +78,11 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     if factors is None:
         return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
     factors = _double(factors, "precisions_cholesky_", shape)
-    if covariances is None:
-        covariances = _covariances(factors, type_)
-    else:
-        covariances = _double(covariances, "covariances_", shape)
+    covariances = (
+        _covariances(factors, type_)
+        if covariances is None
+        else _double(covariances, "covariances_", shape)
+    )
     log_determinants = _log_determinants(factors, type_, n_components, n_features)
     return MixtureParams(weights, GaussianParams(means, covariances, factors, log_determinants))
 
