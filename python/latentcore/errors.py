@@ -35,9 +35,8 @@ class ImpossibleRowError(NumericalError):
 
     def __init__(self, row: int) -> None:
         super().__init__(
-            f"row {row}: expected a positive density under at least one component, got 0 or not a "
-            "number; "
-            "the row lies impossibly far from every component"
+            f"row {row}: expected a positive density under at least one component, got 0 "
+            "or not a number; the row lies impossibly far from every component"
         )
         self.row = row
 

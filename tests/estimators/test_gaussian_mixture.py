@@ -460,6 +460,7 @@ def assert_untouched(model: GaussianMixture, before: dict[str, Any]) -> None:
         (X, np.zeros(300), "sample_weight: expected a positive weight"),
         (X, np.ones(299), "sample_weight: expected shape"),
         (X, np.arange(300) < 2, "n_samples = 2 of positive weight"),
+        (X, np.arange(300) < 1, "at least 2 rows, got n_samples = 1 of positive weight"),
     ],
 )
 def test_bad_data_are_named_and_nothing_changes(x: Any, weight: Any, message: str) -> None:
@@ -539,6 +540,18 @@ def test_collapsed_component_is_named() -> None:
     with pytest.raises(NumericalError, match=r"component 3: .*ill-defined empirical covariance"):
         model.fit(x)
     assert "means_" not in vars(model)
+
+
+def test_impossible_row_is_named_as_the_user_counts() -> None:
+    x = X.copy()
+    x[7] = 1e200
+    weight = np.ones(300)
+    weight[:5] = 0
+    model = given().set_params(warm_start=True)
+    with pytest.raises(NumericalError, match="row 7: expected a positive density"):
+        model.fit(x, sample_weight=weight)
+    with pytest.raises(NumericalError, match="row 7: expected a positive density"):
+        model.fit(x)
 
 
 def test_collapsed_starts_are_given_up_and_counted() -> None:

@@ -170,9 +170,8 @@ class Estimator:
         found = state.pop("_pickle_format", None)
         if found != _PICKLE_FORMAT:
             raise StorageError(
-                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, got "
-                f"{found!r}; "
-                "it was made by another version of latentcore"
+                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, "
+                f"got {found!r}; it was made by another version of latentcore"
             )
         self.__dict__.update(state)
 

@@ -126,8 +126,8 @@ def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceTy
         array = arrays[name]
         if array.shape != expected or array.dtype != means.dtype or array.dtype.kind != "f":
             raise ValueError(
-                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of "
-                f"{array.shape}"
+                f"{name}: expected {means.dtype} of shape {expected}, "
+                f"got {array.dtype} of {array.shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite numbers, got others")
@@ -240,6 +240,6 @@ def checked_matrices(
 def _check_shape(what: str, name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(
-            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from "
-            f"{name}"
+            f"The parameter '{what}' should have the shape of {shape}, "
+            f"but got {array.shape} from {name}"
         )

@@ -47,10 +47,8 @@ _BLOCK_ELEMENTS = 1 << 16
 
 _COLLAPSED = (
     "Fitting the mixture model failed because some components have ill-defined empirical "
-    "covariance "
-    "(for instance caused by singleton or collapsed samples). Try to decrease the number of "
-    "components, "
-    "increase reg_covar, or scale the input data."
+    "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
+    "number of components, increase reg_covar, or scale the input data."
 )  # scikit-learn's words: programs look for them
 
 
@@ -251,17 +249,19 @@ class GaussianMixture(Estimator):
     ) -> tuple[Params, RealArray]:
         self._check_arguments()
         names = column_names(X)
-        rows = as_rows(X, sample_weight, owner=type(self).__name__, min_rows=2)
+        rows = as_rows(X, sample_weight, owner=type(self).__name__)
         data = without_absent(rows)
         self._check_size(data)
         start = self._start(data)
-        best, n_degenerate = self._best_of_starts(start, data, callback)
+        try:
+            best, n_degenerate = self._best_of_starts(start, data, callback)
+        except NumericalError as error:
+            raise _explained(error, rows) from error
 
         if not best.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, "
-                "or increase "
-                "max_iter, tol, or check for degenerate data.",
+                "or increase max_iter, tol, or check for degenerate data.",
                 as_sklearn(ConvergenceWarning),
                 stacklevel=3,
             )
@@ -308,7 +308,7 @@ class GaussianMixture(Estimator):
                 best = fit
         if best is None:
             assert failure is not None
-            raise _explained(failure) from failure
+            raise failure
         return best, n_degenerate
 
     def _start(self, data: Rows) -> GaussianStart:
@@ -340,8 +340,8 @@ class GaussianMixture(Estimator):
         found = len(params.weights)
         if found != self.n_components:
             raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, got "
-                f"{self.n_components}"
+                f"warm_start: expected the n_components = {found} of the last fit, "
+                f"got {self.n_components}"
             )
         return params
 
@@ -590,11 +590,18 @@ class GaussianMixture(Estimator):
         get_num_threads(self.n_threads)
 
     def _check_size(self, data: Rows) -> None:
+        found = f"n_samples = {len(data)}"
+        if data.sample_weight is not None:
+            found += " of positive weight"
+        if len(data) < 2:
+            raise ValueError(
+                f"X: expected at least 2 rows, got {found} while a minimum of 2 is required by "
+                f"{type(self).__name__}"
+            )
         if len(data) < self.n_components:
-            absent = "" if data.sample_weight is None else " of positive weight"
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {len(data)}{absent}"
+                f"{found}"
             )
 
 
@@ -628,11 +635,13 @@ def _bound(fit: engine.Fit[Params]) -> float:
     return fit.history[-1] if fit.history else float("-inf")
 
 
-def _explained(error: NumericalError) -> NumericalError:
-    """A collapse in our words, which name the component, and in scikit-learn's."""
-    if isinstance(error, ImpossibleRowError):
-        return ImpossibleRowError(error.row)
-    return NumericalError(f"{error}. {_COLLAPSED}")
+def _explained(error: NumericalError, rows: Rows) -> NumericalError:
+    """A collapse in our words, which name the component, and in those of scikit-learn."""
+    if not isinstance(error, ImpossibleRowError):
+        return NumericalError(f"{error}. {_COLLAPSED}")
+    if rows.sample_weight is None:
+        return error
+    return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
 
 
 def _normalised(weights: Array) -> Array:
