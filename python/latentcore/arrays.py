@@ -265,8 +265,7 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
         return f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}"
     return (
         f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: "
-        f"{name}.reshape(-1, 1) if it "
-        f"is one feature, {name}.reshape(1, -1) if it is one row"
+        f"{name}.reshape(-1, 1) if it is one feature, {name}.reshape(1, -1) if it is one row"
     )
 
 

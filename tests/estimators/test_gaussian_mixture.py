@@ -26,6 +26,7 @@ import latentcore
 from latentcore import GaussianMixture
 from latentcore.engine import Progress
 from latentcore.errors import (
+    CollapsedComponentError,
     ConvergenceWarning,
     NotFittedError,
     NumericalError,
@@ -343,6 +344,13 @@ def test_attribute_of_the_wrong_shape_is_named() -> None:
         model.predict(X)
 
 
+def test_component_of_weight_zero_takes_no_rows() -> None:
+    model = given(random_state=0)
+    model.weights_ = np.array([0.4, 0.0, 0.6])
+    assert not model.predict_proba(X)[:, 1].any()
+    assert set(model.sample(100)[1]) == {0, 2}
+
+
 def test_parts_of_the_start_are_not_overwritten() -> None:
     means = MEANS.tolist()
     model = GaussianMixture(3, means_init=means, random_state=0).fit(X)
@@ -537,8 +545,9 @@ def test_collapsed_component_is_named() -> None:
         4, reg_covar=0, weights_init=[0.25] * 4, means_init=[*MEANS, [99.0, 99.0, 99.0]],
         precisions_init=[np.eye(3)] * 4,
     )  # fmt: skip
-    with pytest.raises(NumericalError, match=r"component 3: .*ill-defined empirical covariance"):
+    with pytest.raises(CollapsedComponentError, match=r"component 3: .*ill-defined empirical") as e:
         model.fit(x)
+    assert e.value.component == 3
     assert "means_" not in vars(model)
 
 

@@ -194,8 +194,7 @@ def checked_weights(value: Any, n_components: int, name: str) -> Array:
     if weights.min() < 0 or weights.max() > 1:
         raise ValueError(
             f"The parameter 'weights' should be in the range [0, 1], but got {name} from "
-            f"{weights.min():.5f} "
-            f"to {weights.max():.5f}"
+            f"{weights.min():.5f} to {weights.max():.5f}"
         )
     tolerance = 1e-6 if weights.dtype == np.float32 else 1e-8
     if abs(1.0 - float(weights.sum())) > tolerance:

@@ -256,7 +256,7 @@ class GaussianMixture(Estimator):
         try:
             best, n_degenerate = self._best_of_starts(start, data, callback)
         except NumericalError as error:
-            raise _explained(error, rows) from error
+            raise _explained(error, rows) from None
 
         if not best.converged and self.max_iter > 0:
             warnings.warn(
@@ -638,10 +638,10 @@ def _bound(fit: engine.Fit[Params]) -> float:
 def _explained(error: NumericalError, rows: Rows) -> NumericalError:
     """A collapse in our words, which name the component, and in those of scikit-learn."""
     if not isinstance(error, ImpossibleRowError):
-        return NumericalError(f"{error}. {_COLLAPSED}")
-    if rows.sample_weight is None:
-        return error
-    return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+        error.args = (f"{error}. {_COLLAPSED}",)
+    elif rows.sample_weight is not None:
+        return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+    return error
 
 
 def _normalised(weights: Array) -> Array:
