@@ -122,6 +122,17 @@ class GaussianMixture(Estimator):
     Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and
     ``precisions_cholesky_`` are at the time. They are float32 after a fit to float32 data; sums are
     always double.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latentcore import GaussianMixture
+    >>> x = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> model = GaussianMixture(2, random_state=0).fit(x)
+    >>> np.sort(model.means_[:, 0])
+    array([ 1., 10.])
+    >>> model.predict([[1, 1], [10, 1]]) == model.predict(x[[0, 3]])
+    array([ True,  True])
     """
 
     _estimator_type = "density_estimator"
