@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
-__all__ = ["ConvergenceWarning", "NotFittedError", "NumericalError", "StorageError"]
+__all__ = ["CollapsedComponentError", "ImpossibleRowError", "NumericalError", "StorageError"]
 
 
 class NumericalError(ArithmeticError, ValueError):
@@ -33,6 +30,27 @@ class ImpossibleRowError(NumericalError):
 
     def __reduce__(self) -> tuple[type[ImpossibleRowError], tuple[int]]:
         return type(self), (self.row,)
+
+
+class CollapsedComponentError(NumericalError):
+    """A covariance is not positive definite.
+
+    Attributes
+    ----------
+    component : int
+        Index of the component; -1 for a covariance that all components share.
+    """
+
+    def __init__(self, component: int) -> None:
+        which = f"component {component}" if component >= 0 else "all components"
+        super().__init__(
+            f"{which}: expected a positive definite covariance, got one that is singular to working precision; "
+            "too few distinct rows support it (use a larger reg_covar or fewer components, or scale the data)"
+        )
+        self.component = component
+
+    def __reduce__(self) -> tuple[type[CollapsedComponentError], tuple[int]]:
+        return type(self), (self.component,)
 
 
 class StorageError(ValueError):

@@ -1,0 +1,83 @@
+# Checks at the border of the kernels. They cost some nanoseconds each; the messages are made only on failure.
+cimport numpy as cnp
+from libc.stdlib cimport malloc
+
+cnp.import_array()
+
+cdef inline object wrong_array(object a, str name, int n_dimensions):
+    if not cnp.PyArray_Check(a):
+        return TypeError(f"{name}: expected a NumPy array, got {type(a).__name__}")
+    if a.ndim != n_dimensions:
+        return ValueError(f"{name}: expected {n_dimensions} dimension(s), got shape {a.shape}")
+    if not a.flags.c_contiguous:
+        return ValueError(f"{name}: expected a C-contiguous array, got strides {a.strides}")
+    if not a.flags.aligned:
+        return ValueError(f"{name}: expected an aligned array, got one that is not")
+    return ValueError(f"{name}: expected a writeable array, got a read-only one")
+
+cdef inline object wrong_dtype(object a, str name, str expected):
+    return TypeError(f"{name}: expected {expected} in native byte order, got {a.dtype.str}")
+
+cdef inline int check_layout(object a, str name, int n_dimensions, bint writeable) except -1:
+    if (not cnp.PyArray_Check(a) or cnp.PyArray_NDIM(<cnp.ndarray>a) != n_dimensions
+            or not cnp.PyArray_CHKFLAGS(<cnp.ndarray>a, cnp.NPY_ARRAY_CARRAY if writeable else cnp.NPY_ARRAY_CARRAY_RO)):
+        raise wrong_array(a, name, n_dimensions)
+    return 0
+
+# float32 or float64, whose number it returns.
+cdef inline int check_real(object a, str name, int n_dimensions, bint writeable=False) except -1:
+    check_layout(a, name, n_dimensions, writeable)
+    cdef int dtype = cnp.PyArray_TYPE(<cnp.ndarray>a)
+    if dtype != cnp.NPY_FLOAT64 and dtype != cnp.NPY_FLOAT32 or not cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>a):
+        raise wrong_dtype(a, name, "float32 or float64")
+    return dtype
+
+cdef inline int check_dtype(object a, str name, int n_dimensions, int dtype, str dtype_name, bint writeable=False) except -1:
+    check_layout(a, name, n_dimensions, writeable)
+    if cnp.PyArray_TYPE(<cnp.ndarray>a) != dtype or not cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>a):
+        raise wrong_dtype(a, name, dtype_name)
+    return 0
+
+cdef inline int check_double(object a, str name, int n_dimensions, bint writeable=False) except -1:
+    return check_dtype(a, name, n_dimensions, cnp.NPY_FLOAT64, "float64", writeable)
+
+cdef inline int check_like(object a, str name, int n_dimensions, int dtype, bint writeable=False) except -1:
+    return check_dtype(a, name, n_dimensions, dtype, "float64" if dtype == cnp.NPY_FLOAT64 else "float32", writeable)
+
+cdef inline object wrong_shape(object a, str name, tuple expected):
+    return ValueError(f"{name}: expected shape {expected}, got {a.shape}")
+
+cdef inline int check_shape1(object a, str name, Py_ssize_t n) except -1:
+    if cnp.PyArray_DIM(<cnp.ndarray>a, 0) != n:
+        raise wrong_shape(a, name, (n,))
+    return 0
+
+cdef inline int check_shape2(object a, str name, Py_ssize_t n, Py_ssize_t m) except -1:
+    if cnp.PyArray_DIM(<cnp.ndarray>a, 0) != n or cnp.PyArray_DIM(<cnp.ndarray>a, 1) != m:
+        raise wrong_shape(a, name, (n, m))
+    return 0
+
+cdef inline int check_shape3(object a, str name, Py_ssize_t n, Py_ssize_t m, Py_ssize_t l) except -1:
+    if (cnp.PyArray_DIM(<cnp.ndarray>a, 0) != n or cnp.PyArray_DIM(<cnp.ndarray>a, 1) != m
+            or cnp.PyArray_DIM(<cnp.ndarray>a, 2) != l):
+        raise wrong_shape(a, name, (n, m, l))
+    return 0
+
+cdef inline void *data(object a) noexcept:
+    return cnp.PyArray_DATA(<cnp.ndarray>a)
+
+cdef inline object new(int n_dimensions, Py_ssize_t n, Py_ssize_t m, Py_ssize_t l, int dtype):
+    cdef cnp.npy_intp[3] shape
+    shape[0], shape[1], shape[2] = n, m, l
+    return cnp.PyArray_EMPTY(n_dimensions, shape, dtype, 0)
+
+cdef inline object new_zeros(int n_dimensions, Py_ssize_t n, Py_ssize_t m, Py_ssize_t l):
+    cdef cnp.npy_intp[3] shape
+    shape[0], shape[1], shape[2] = n, m, l
+    return cnp.PyArray_ZEROS(n_dimensions, shape, cnp.NPY_FLOAT64, 0)
+
+cdef inline void *workspace(size_t size) except NULL:
+    cdef void *p = malloc(size)
+    if p == NULL:
+        raise MemoryError(f"a workspace of {size} bytes")
+    return p

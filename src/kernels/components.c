@@ -1,0 +1,533 @@
+#include "components.h"
+
+#include "tile.h"
+
+/* ---- packing ------------------------------------------------------------------------------------------------------- */
+
+/* Up to this D everything is unrolled, with coefficients row by row of U^T. */
+#define SMALL_D 8
+
+/* A triangular factor in the order in which quadratic_forms reads it: for each group of four rows i0 of U^T, the
+ * coefficients of columns 0 .. i0 + 3, four together, zeros above the diagonal. (Small D: row by row of U^T.) */
+LC_INLINE ptrdiff_t panel_size(ptrdiff_t dp) { return dp * (dp + 4) / 2; }
+
+static void pack_panel(ptrdiff_t d, ptrdiff_t dp, const double *upper, real *out) {
+  if (d <= SMALL_D) {
+    for (ptrdiff_t i = 0; i < d; i++)
+      for (ptrdiff_t j = 0; j <= i; j++) *out++ = (real)upper[j * d + i];
+    return;
+  }
+  for (ptrdiff_t i0 = 0; i0 < dp; i0 += 4)
+    for (ptrdiff_t j = 0; j < i0 + 4; j++)
+      for (ptrdiff_t i = i0; i < i0 + 4; i++) *out++ = i < d && j <= i ? (real)upper[j * d + i] : REAL(0.0);
+}
+
+static location pack_location(arena *a, ptrdiff_t k, ptrdiff_t d, ptrdiff_t kp, ptrdiff_t dp, const double *values) {
+  size_t size = (size_t)(kp * dp);
+  real *high = take(a, size * sizeof(real));
+  memset(high, 0, size * sizeof(real));
+  for (ptrdiff_t i = 0; i < k; i++)
+    for (ptrdiff_t j = 0; j < d; j++) high[i * dp + j] = (real)values[i * d + j];
+#if LC_F32
+  real *low = take(a, size * sizeof(real));
+  memset(low, 0, size * sizeof(real));
+  for (ptrdiff_t i = 0; i < k; i++)
+    for (ptrdiff_t j = 0; j < d; j++) low[i * dp + j] = (real)(values[i * d + j] - (double)high[i * dp + j]);
+#else
+  real *low = high;
+#endif
+  return (location){high, low};
+}
+
+static int has_matrix(lc_family family) { return family == LC_GAUSSIAN_FULL || family == LC_GAUSSIAN_TIED; }
+
+static ptrdiff_t scratch_size(lc_family family, ptrdiff_t kp, ptrdiff_t dp, ptrdiff_t T) {
+  switch (family) {
+    case LC_GAUSSIAN_FULL: return 2 * dp * T;
+    case LC_GAUSSIAN_TIED: return 2 * dp * T + kp * T;
+    default: return 0;
+  }
+}
+
+static ptrdiff_t tile_rows_of(ptrdiff_t k, ptrdiff_t d) { return tile_rows(max_size(k, d)); }
+
+size_t LC_KERNEL(pack_work)(const lc_components *components) {
+  ptrdiff_t k = components->n_components, d = components->n_features, kp = round_up(k, 4), dp = round_up(d, 4);
+  ptrdiff_t factors = components->family == LC_GAUSSIAN_FULL   ? k * panel_size(dp)
+                      : components->family == LC_GAUSSIAN_TIED ? panel_size(dp)
+                                                               : kp * dp;
+  size_t reals = piece((size_t)kp * sizeof(real)) + 4 * piece((size_t)(kp * dp) * sizeof(real)) +
+                 2 * piece((size_t)dp * sizeof(real)) + piece((size_t)factors * sizeof(real)) +
+                 2 * piece((size_t)(kp * dp) * sizeof(real)) +
+                 piece((size_t)scratch_size(components->family, kp, dp, tile_rows_of(k, d)) * sizeof(real));
+  size_t doubles = piece((size_t)(components->family == LC_GAUSSIAN_TIED ? kp * kp : 0) * sizeof(double)) +
+                   piece((size_t)(max_size(dp + 1, kp) * dp) * sizeof(double)) + piece((size_t)kp * sizeof(double)) + 2 * piece((size_t)(kp * dp) * sizeof(double));
+  return ALIGNMENT + reals + doubles;
+}
+
+/* Tied components share one whitening y = U^T (x - origin), so that a component costs D and not D^2 / 2. The origin is
+ * the mean of the means: with means 1e6 standard deviations apart, y is still good to 1e-10. */
+static void pack_tied(const lc_components *components, const double *centers, arena *a, packed *p) {
+  ptrdiff_t k = p->k, d = p->d, kp = p->kp, dp = p->dp;
+  const double *locations = components->offsets ? components->means : centers;
+  double *relative = take(a, (size_t)(kp * dp) * sizeof(double)), *origin = take(a, (size_t)(kp * dp) * sizeof(double));
+  for (ptrdiff_t j = 0; j < d; j++) {
+    origin[j] = 0;
+    for (ptrdiff_t i = 0; i < k; i++) origin[j] += locations[i * d + j] / (double)k;
+  }
+  p->origin = pack_location(a, 1, d, 1, dp, origin);
+  /* what the tile subtracts is the sum of the two reals */
+  for (ptrdiff_t j = 0; j < d; j++)
+    origin[j] = (double)p->origin.high[j] + (LC_F32 ? (double)p->origin.low[j] : 0.0);
+
+  real *whitened = take(a, (size_t)(kp * dp) * sizeof(real));
+  memset(whitened, 0, (size_t)(kp * dp) * sizeof(real));
+  for (ptrdiff_t i = 0; components->offsets && i < k; i++) {
+    for (ptrdiff_t j = 0; j < d; j++) relative[j] = components->means[i * d + j] - origin[j];
+    for (ptrdiff_t j = 0; j < d; j++) {
+      double y = 0;
+      for (ptrdiff_t m = 0; m <= j; m++) y += components->factors[m * d + j] * relative[m];
+      whitened[i * dp + j] = (real)y;
+    }
+  }
+  p->whitened = whitened;
+
+  real *from_origin = take(a, (size_t)(kp * dp) * sizeof(real));
+  memset(from_origin, 0, (size_t)(kp * dp) * sizeof(real));
+  if (centers)
+    for (ptrdiff_t i = 0; i < k; i++)
+      for (ptrdiff_t j = 0; j < d; j++) from_origin[i * dp + j] = (real)(centers[i * d + j] - origin[j]);
+  p->centers_from_origin = from_origin;
+  p->overlaps = take(a, (size_t)(kp * kp) * sizeof(double));
+  memset(p->overlaps, 0, (size_t)(kp * kp) * sizeof(double));
+}
+
+packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory) {
+  ptrdiff_t k = components->n_components, d = components->n_features, kp = round_up(k, 4), dp = round_up(d, 4);
+  packed p = {.family = components->family, .k = k, .d = d, .kp = kp, .dp = dp, .T = tile_rows_of(k, d)};
+  arena a = arena_at(memory);
+
+  if (components->offsets) {
+    real *offsets = take(&a, (size_t)kp * sizeof(real));
+    memset(offsets, 0, (size_t)kp * sizeof(real));
+    for (ptrdiff_t i = 0; i < k; i++) offsets[i] = (real)components->offsets[i];
+    p.offsets = offsets;
+    p.means = pack_location(&a, k, d, kp, dp, components->means);
+
+    ptrdiff_t n_panels = components->family == LC_GAUSSIAN_FULL ? k : 1;
+    real *factors = take(&a, (size_t)(has_matrix(p.family) ? n_panels * panel_size(dp) : kp * dp) * sizeof(real));
+    if (has_matrix(p.family)) {
+      for (ptrdiff_t i = 0; i < n_panels; i++)
+        pack_panel(d, dp, components->factors + i * d * d, factors + i * panel_size(dp));
+    } else {
+      memset(factors, 0, (size_t)(kp * dp) * sizeof(real));
+      for (ptrdiff_t i = 0; i < k; i++)
+        for (ptrdiff_t j = 0; j < d; j++)
+          factors[i * dp + j] = (real)components->factors[p.family == LC_GAUSSIAN_DIAG ? i * d + j : i];
+    }
+    p.factors = factors;
+  }
+  if (centers) p.centers = centers == components->means ? p.means : pack_location(&a, k, d, kp, dp, centers);
+  if (p.family == LC_GAUSSIAN_TIED) pack_tied(components, centers, &a, &p);
+  p.sums = take(&a, (size_t)(max_size(dp + 1, kp) * dp) * sizeof(double));
+  p.counts = take(&a, (size_t)kp * sizeof(double));
+  p.scratch = take(&a, (size_t)scratch_size(p.family, kp, dp, p.T) * sizeof(real));
+  return p;
+}
+
+/* ---- log-densities ------------------------------------------------------------------------------------------------- */
+
+#if VECTOR_BYTES == 64
+#define WIDE 4 /* vectors of rows to a register block: 16 accumulators of 32 registers */
+#define COLUMNS 4
+#else
+#define WIDE 2 /* 8 of 16 */
+#define COLUMNS 2
+#endif
+
+LC_INLINE vec minus_location(vec x, const location *l, ptrdiff_t i) {
+#if LC_F32
+  return (x - l->high[i]) - l->low[i];
+#else
+  return x - l->high[i];
+#endif
+}
+
+/* Four rows i0 .. i0 + 3 of U^T times the deviations of WIDE vectors of rows. */
+LC_INLINE const real *four_products(ptrdiff_t i0, const real *c, const vec *deviations, vec z[4][WIDE]) {
+  _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
+    _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) z[a][b] = (vec){0};
+  for (ptrdiff_t j = 0; j < i0; j++, c += 4)
+    _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) z[a][b] += c[a] * deviations[j * WIDE + b];
+  _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++, c += 4)
+    _Pragma("GCC unroll 4") for (int a = j; a < 4; a++)
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) z[a][b] += c[a] * deviations[(i0 + j) * WIDE + b];
+  return c;
+}
+
+LC_INLINE void take_deviations(const packed *p, const real *tile, ptrdiff_t t, const location *m, ptrdiff_t k, vec *deviations) {
+  for (ptrdiff_t j = 0; j < p->d; j++)
+    _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
+      deviations[j * WIDE + b] = minus_location(load(tile + j * p->T + t + b * LANES), m, k * p->dp + j);
+  for (ptrdiff_t j = p->d * WIDE; j < p->dp * WIDE; j++) deviations[j] = (vec){0};
+}
+
+static void log_joint_full(const packed *p, const real *tile, real *joint) {
+  vec *deviations = (vec *)p->scratch;
+  for (ptrdiff_t k = 0; k < p->k; k++)
+    for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+      take_deviations(p, tile, t, &p->means, k, deviations);
+      const real *c = p->factors + k * panel_size(p->dp);
+      vec q[WIDE] = {{0}}, z[4][WIDE];
+      for (ptrdiff_t i0 = 0; i0 < p->dp; i0 += 4) {
+        c = four_products(i0, c, deviations, z);
+        _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
+          _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[b] += z[a][b] * z[a][b];
+      }
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
+        store(joint + k * p->T + t + b * LANES, p->offsets[k] - REAL(0.5) * q[b]);
+    }
+}
+
+/* whitened[i * T + t] = (U^T (x_t - origin))_i */
+static void whiten_tile(const packed *p, const real *tile, vec *deviations, real *whitened) {
+  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+    take_deviations(p, tile, t, &p->origin, 0, deviations);
+    if (p->d <= SMALL_D) { /* coefficients row by row */
+      const real *c = p->factors;
+      for (ptrdiff_t i = 0; i < p->d; i++) {
+        vec z[WIDE] = {{0}};
+        for (ptrdiff_t j = 0; j <= i; j++, c++)
+          _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) z[b] += *c * deviations[j * WIDE + b];
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(whitened + i * p->T + t + b * LANES, z[b]);
+      }
+      continue;
+    }
+    const real *c = p->factors;
+    vec z[4][WIDE];
+    for (ptrdiff_t i0 = 0; i0 < p->dp; i0 += 4) {
+      c = four_products(i0, c, deviations, z);
+      _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(whitened + (i0 + a) * p->T + t + b * LANES, z[a][b]);
+    }
+  }
+}
+
+/* The same for D known to the compiler: no buffers. */
+LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, real *joint) {
+  for (ptrdiff_t k = 0; k < p->k; k++) {
+    const real *factor = p->factors + k * panel_size(p->dp);
+    for (ptrdiff_t t = 0; t < p->T; t += 2 * LANES) {
+      vec deviations[2 * SMALL_D], q0 = {0}, q1 = {0};
+      const real *c = factor;
+      _Pragma("GCC unroll 8") for (int i = 0; i < D; i++) {
+        deviations[2 * i] = minus_location(load(tile + i * p->T + t), &p->means, k * p->dp + i);
+        deviations[2 * i + 1] = minus_location(load(tile + i * p->T + t + LANES), &p->means, k * p->dp + i);
+        vec z0 = {0}, z1 = {0};
+        _Pragma("GCC unroll 8") for (int j = 0; j <= i; j++) {
+          z0 += *c * deviations[2 * j];
+          z1 += *c * deviations[2 * j + 1];
+          c++;
+        }
+        q0 += z0 * z0;
+        q1 += z1 * z1;
+      }
+      store(joint + k * p->T + t, p->offsets[k] - REAL(0.5) * q0);
+      store(joint + k * p->T + t + LANES, p->offsets[k] - REAL(0.5) * q1);
+    }
+  }
+}
+
+/* offset - sum_j ((x_j - mean_j) factor_j)^2 / 2 for N_K components; without factors where the tile is whitened. */
+LC_INLINE void log_joint_diag_block(const int n_k, const int scaled, const packed *p, ptrdiff_t k, location means,
+                                    const real *tile, real *joint) {
+  const ptrdiff_t dp = p->dp;
+  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+    vec q[4][WIDE];
+    _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[a][b] = (vec){0};
+    for (ptrdiff_t j = 0; j < p->d; j++) {
+      vec x[WIDE];
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) x[b] = load(tile + j * p->T + t + b * LANES);
+      _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) {
+          vec z = scaled ? minus_location(x[b], &means, (k + a) * dp + j) * p->factors[(k + a) * dp + j]
+                         : x[b] - means.high[(k + a) * dp + j];
+          q[a][b] += z * z;
+        }
+    }
+    _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
+        store(joint + (k + a) * p->T + t + b * LANES, p->offsets[k + a] - REAL(0.5) * q[a][b]);
+  }
+}
+
+LC_INLINE void log_joint_diag(const int scaled, const packed *p, location means, const real *tile, real *joint) {
+  ptrdiff_t k = 0;
+  for (; k + 4 <= p->k; k += 4) log_joint_diag_block(4, scaled, p, k, means, tile, joint);
+  switch (p->k - k) {
+    case 3: log_joint_diag_block(3, scaled, p, k, means, tile, joint); break;
+    case 2: log_joint_diag_block(2, scaled, p, k, means, tile, joint); break;
+    case 1: log_joint_diag_block(1, scaled, p, k, means, tile, joint); break;
+  }
+}
+
+void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint) {
+  if (p->family == LC_GAUSSIAN_FULL) {
+    switch (p->d) {
+      case 1: log_joint_small(1, p, tile, joint); break;
+      case 2: log_joint_small(2, p, tile, joint); break;
+      case 3: log_joint_small(3, p, tile, joint); break;
+      case 4: log_joint_small(4, p, tile, joint); break;
+      case 5: log_joint_small(5, p, tile, joint); break;
+      case 6: log_joint_small(6, p, tile, joint); break;
+      case 7: log_joint_small(7, p, tile, joint); break;
+      case 8: log_joint_small(8, p, tile, joint); break;
+      default: log_joint_full(p, tile, joint);
+    }
+  } else if (p->family == LC_GAUSSIAN_TIED) {
+    real *whitened = p->scratch + p->dp * p->T;
+    whiten_tile(p, tile, (vec *)p->scratch, whitened);
+    log_joint_diag(0, p, (location){p->whitened, NULL}, whitened, joint);
+  } else {
+    log_joint_diag(1, p, p->means, tile, joint);
+  }
+}
+
+/* ---- moments ------------------------------------------------------------------------------------------------------- */
+
+/* out[i * ld + j] += sum_t w_t a_it b_jt, for i < n_a and j < n_b (lower: j <= i, in whole blocks of COLUMNS); n_a and n_b are
+ * multiples of four. w may be NULL for ones. sums (n_a, or NULL) += sum_t w_t a_it. */
+static void products(ptrdiff_t n_a, ptrdiff_t n_b, int lower, ptrdiff_t T, const real *a, const real *b, const real *w,
+                     double *out, ptrdiff_t ld, double *sums) {
+  vec weighted[4 * 512 / LANES];
+  const ptrdiff_t n_vectors = T / LANES;
+  for (ptrdiff_t i0 = 0; i0 < n_a; i0 += 4) {
+    vec totals[4] = {{0}};
+    for (ptrdiff_t v = 0; v < n_vectors; v++)
+      _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
+        vec value = load(a + (i0 + i) * T + v * LANES);
+        if (w) value *= load(w + v * LANES);
+        weighted[4 * v + i] = value;
+        totals[i] += value;
+      }
+    if (sums) add_sums(4, totals, sums + i0);
+    const ptrdiff_t columns = lower ? i0 + 4 : n_b;
+    for (ptrdiff_t j0 = 0; j0 < columns; j0 += COLUMNS) {
+      vec block[4 * COLUMNS];
+      _Pragma("GCC unroll 16") for (int i = 0; i < 4 * COLUMNS; i++) block[i] = (vec){0};
+      for (ptrdiff_t v = 0; v < n_vectors; v++)
+        _Pragma("GCC unroll 4") for (int j = 0; j < COLUMNS; j++) {
+          vec other = load(b + (j0 + j) * T + v * LANES);
+          _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
+        }
+      double folded[4 * COLUMNS] = {0};
+      add_sums(4 * COLUMNS, block, folded);
+      for (int i = 0; i < 4; i++)
+        for (int j = 0; j < COLUMNS; j++) out[(i0 + i) * ld + j0 + j] += folded[i * COLUMNS + j];
+    }
+  }
+}
+
+/* second (d x d, lower triangle) += sums, a dp x dp matrix. */
+static void add_lower(const packed *p, const double *sums, double *second) {
+  for (ptrdiff_t i = 0; i < p->d; i++)
+    for (ptrdiff_t j = 0; j <= i; j++) second[i * p->d + j] += sums[i * p->dp + j];
+}
+
+static void accumulate_full(const packed *p, const real *tile, const real *r, const lc_moments *moments) {
+  real *deviations = p->scratch;
+  for (ptrdiff_t k = 0; k < p->k; k++) {
+    for (ptrdiff_t j = 0; j < p->d; j++)
+      for (ptrdiff_t t = 0; t < p->T; t += LANES)
+        store(deviations + j * p->T + t, minus_location(load(tile + j * p->T + t), &p->centers, k * p->dp + j));
+    memset(deviations + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
+    memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
+    double *row_sums = p->sums + p->dp * p->dp;
+    products(p->dp, p->dp, 1, p->T, deviations, deviations, r + k * p->T, p->sums, p->dp, row_sums);
+    add_lower(p, p->sums, moments->second + k * p->d * p->d);
+    for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += row_sums[j];
+  }
+}
+
+/* Columns from .. to - 1 of the second moments below the diagonal, for D known to the compiler; with_first: the first
+ * moments too. The columns are chosen so that the accumulators fit into the registers. */
+LC_INLINE void accumulate_columns(const int D, const int from, const int to, const int with_first, const packed *p,
+                                  ptrdiff_t k, const real *tile, const real *r, double *first, double *second) {
+  vec sums[SMALL_D * 5 + SMALL_D];
+  _Pragma("GCC unroll 48") for (int i = 0; i < SMALL_D * 6; i++) sums[i] = (vec){0};
+  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+    vec weight = load(r + t), deviations[SMALL_D];
+    int n = 0;
+    _Pragma("GCC unroll 8") for (int i = with_first ? 0 : from; i < D; i++) {
+      deviations[i] = minus_location(load(tile + i * p->T + t), &p->centers, k * p->dp + i);
+      vec weighted = weight * deviations[i];
+      if (with_first) sums[n++] += weighted;
+      _Pragma("GCC unroll 8") for (int j = from; j < to && j <= i; j++) sums[n++] += weighted * deviations[j];
+    }
+  }
+  double folded[SMALL_D * 6] = {0};
+  int n = 0;
+  _Pragma("GCC unroll 8") for (int i = with_first ? 0 : from; i < D; i++) {
+    if (with_first) n++;
+    _Pragma("GCC unroll 8") for (int j = from; j < to && j <= i; j++) n++;
+  }
+  add_sums(n, sums, folded);
+  n = 0;
+  for (int i = with_first ? 0 : from; i < D; i++) {
+    if (with_first) first[i] += folded[n++];
+    for (int j = from; j < to && j <= i; j++) second[i * D + j] += folded[n++];
+  }
+}
+
+LC_INLINE void accumulate_small(const int D, const packed *p, const real *tile, const real *r, const lc_moments *moments) {
+  for (ptrdiff_t k = 0; k < p->k; k++) {
+    const real *rk = r + k * p->T;
+    double *first = moments->first + k * D, *second = moments->second + k * D * D;
+    if (D <= 4) {
+      accumulate_columns(D, 0, D, 1, p, k, tile, rk, first, second);
+    } else if (VECTOR_BYTES == 64) {
+      accumulate_columns(D, 0, 4, 0, p, k, tile, rk, first, second);
+      accumulate_columns(D, 4, D, 1, p, k, tile, rk, first, second);
+    } else {
+      accumulate_columns(D, 0, 2, 0, p, k, tile, rk, first, second);
+      accumulate_columns(D, 2, 4, 0, p, k, tile, rk, first, second);
+      accumulate_columns(D, 4, 6, 0, p, k, tile, rk, first, second);
+      accumulate_columns(D, 6, D, 1, p, k, tile, rk, first, second);
+    }
+  }
+}
+
+/* First and second moments of N_K components and N_D features. */
+LC_INLINE void accumulate_diag_block(const int n_k, const int n_d, const packed *p, ptrdiff_t k, ptrdiff_t j, const real *tile,
+                                     const real *r, const lc_moments *moments) {
+  vec sums[16];
+  _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) sums[i] = (vec){0};
+  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+    _Pragma("GCC unroll 2") for (int f = 0; f < n_d; f++) {
+      vec x = load(tile + (j + f) * p->T + t);
+      _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++) {
+        vec deviation = minus_location(x, &p->centers, (k + a) * p->dp + j + f);
+        vec weighted = load(r + (k + a) * p->T + t) * deviation;
+        sums[4 * a + 2 * f] += weighted;
+        sums[4 * a + 2 * f + 1] += weighted * deviation;
+      }
+    }
+  }
+  double folded[16] = {0};
+  add_sums(4 * n_k, sums, folded);
+  for (int a = 0; a < n_k; a++)
+    for (int f = 0; f < n_d; f++) {
+      moments->first[(k + a) * p->d + j + f] += folded[4 * a + 2 * f];
+      moments->second[p->family == LC_GAUSSIAN_DIAG ? (k + a) * p->d + j + f : k + a] += folded[4 * a + 2 * f + 1];
+    }
+}
+
+LC_INLINE void accumulate_diag_row(const int n_k, const packed *p, ptrdiff_t k, const real *tile, const real *r,
+                                   const lc_moments *moments) {
+  ptrdiff_t j = 0;
+  for (; j + 2 <= p->d; j += 2) accumulate_diag_block(n_k, 2, p, k, j, tile, r, moments);
+  if (j < p->d) accumulate_diag_block(n_k, 1, p, k, j, tile, r, moments);
+}
+
+static void accumulate_diag(const packed *p, const real *tile, const real *r, const lc_moments *moments) {
+  ptrdiff_t k = 0;
+  for (; k + 4 <= p->k; k += 4) accumulate_diag_row(4, p, k, tile, r, moments);
+  switch (p->k - k) {
+    case 3: accumulate_diag_row(3, p, k, tile, r, moments); break;
+    case 2: accumulate_diag_row(2, p, k, tile, r, moments); break;
+    case 1: accumulate_diag_row(1, p, k, tile, r, moments); break;
+  }
+}
+
+/* Within-component scatter of components that share it, without a D x D product for each component and without
+ * subtracting a between-component scatter from a total one. With w = sum_k r_k and rho = r / w,
+ *
+ *   sum_k r_k (x - c_k)(x - c_k)^T = w (x - m)(x - m)^T + sum_{k<l} (r_k r_l / w) (c_k - c_l)(c_k - c_l)^T,  m = sum_k rho_k c_k
+ *
+ * row by row: the first term is one product a row; the r_k r_l / w are summed (overlaps) and spent by finish_moments. */
+static void accumulate_tied(const packed *p, const real *tile, const real *r, const real *row_sums, const double *tile_counts,
+                            const lc_moments *moments) {
+  const ptrdiff_t T = p->T, d = p->d, dp = p->dp, kp = p->kp;
+  real *deviations = p->scratch, *residuals = deviations + dp * T, *rho = residuals + dp * T;
+  for (ptrdiff_t j = 0; j < d; j++)
+    for (ptrdiff_t t = 0; t < T; t += LANES)
+      store(deviations + j * T + t, minus_location(load(tile + j * T + t), &p->origin, j));
+  memset(deviations + d * T, 0, (size_t)((dp - d) * T) * sizeof(real));
+
+  for (ptrdiff_t t = 0; t < T; t += LANES) {
+    vec w = load(row_sums + t);
+    vec reciprocal = select_vec((ivec)(w > (vec){0}), REAL(1.0) / w, (vec){0});
+    for (ptrdiff_t k = 0; k < p->k; k++) store(rho + k * T + t, load(r + k * T + t) * reciprocal);
+  }
+  memset(rho + p->k * T, 0, (size_t)((kp - p->k) * T) * sizeof(real));
+
+  for (ptrdiff_t j0 = 0; j0 < dp; j0 += 4)
+    for (ptrdiff_t t = 0; t < T; t += WIDE * LANES) {
+      vec e[4][WIDE];
+      _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) e[j][b] = load(deviations + (j0 + j) * T + t + b * LANES);
+      for (ptrdiff_t k = 0; k < p->k; k++) {
+        const real *c = p->centers_from_origin + k * dp + j0;
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) {
+          vec share = load(rho + k * T + t + b * LANES);
+          _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) e[j][b] -= c[j] * share;
+        }
+      }
+      _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(residuals + (j0 + j) * T + t + b * LANES, e[j][b]);
+    }
+
+  memset(p->sums, 0, (size_t)(dp * dp) * sizeof(double));
+  products(dp, dp, 1, T, residuals, residuals, row_sums, p->sums, dp, NULL);
+  add_lower(p, p->sums, moments->second);
+  products(kp, kp, 1, T, r, rho, NULL, p->overlaps, kp, NULL);
+
+  memset(p->sums, 0, (size_t)(kp * dp) * sizeof(double));
+  products(kp, dp, 0, T, r, deviations, NULL, p->sums, dp, NULL);
+  for (ptrdiff_t k = 0; k < p->k; k++)
+    for (ptrdiff_t j = 0; j < d; j++)
+      moments->first[k * d + j] += p->sums[k * dp + j] - tile_counts[k] * (double)p->centers_from_origin[k * dp + j];
+}
+
+void LC_KERNEL(finish_moments)(const packed *p, const lc_moments *moments) {
+  if (p->family != LC_GAUSSIAN_TIED) return;
+  for (ptrdiff_t k = 1; k < p->k; k++)
+    for (ptrdiff_t l = 0; l < k; l++) {
+      double overlap = p->overlaps[k * p->kp + l];
+      if (overlap == 0) continue;
+      const double *a = moments->centers + k * p->d, *b = moments->centers + l * p->d;
+      for (ptrdiff_t i = 0; i < p->d; i++)
+        for (ptrdiff_t j = 0; j <= i; j++) moments->second[i * p->d + j] += overlap * (a[i] - b[i]) * (a[j] - b[j]);
+    }
+}
+
+void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r, const real *row_sums,
+                                const lc_moments *moments) {
+  double *tile_counts = p->counts;
+  for (ptrdiff_t k = 0; k < p->k; k++) {
+    vec sums[4] = {{0}};
+    for (ptrdiff_t t = 0; t < p->T; t += 4 * LANES)
+      _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + k * p->T + t + b * LANES);
+    tile_counts[k] = sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    moments->counts[k] += tile_counts[k];
+  }
+  if (p->family == LC_GAUSSIAN_FULL) {
+    switch (p->d) {
+      case 1: accumulate_small(1, p, tile, r, moments); break;
+      case 2: accumulate_small(2, p, tile, r, moments); break;
+      case 3: accumulate_small(3, p, tile, r, moments); break;
+      case 4: accumulate_small(4, p, tile, r, moments); break;
+      case 5: accumulate_small(5, p, tile, r, moments); break;
+      case 6: accumulate_small(6, p, tile, r, moments); break;
+      case 7: accumulate_small(7, p, tile, r, moments); break;
+      case 8: accumulate_small(8, p, tile, r, moments); break;
+      default: accumulate_full(p, tile, r, moments);
+    }
+  } else if (p->family == LC_GAUSSIAN_TIED) {
+    accumulate_tied(p, tile, r, row_sums, tile_counts, moments);
+  } else {
+    accumulate_diag(p, tile, r, moments);
+  }
+}

@@ -1,0 +1,47 @@
+/* Components as tiles see them: packed once a sweep into `real`, in the order in which the kernels read. */
+#ifndef LC_COMPONENTS_INTERNAL_H
+#define LC_COMPONENTS_INTERNAL_H
+
+#include "latentcore/components.h"
+#include "real.h"
+
+/* A location in double as a sum of two reals, so that (x - high) - low loses nothing in float. */
+typedef struct location {
+  const real *high;
+  const real *low; /* not read when data are double */
+} location;
+
+typedef struct packed {
+  lc_family family;
+  ptrdiff_t k, d, T;
+  ptrdiff_t kp, dp;    /* k and d rounded up to 4; the rows beyond are zeros */
+  const real *offsets; /* kp */
+  location means;      /* kp x dp */
+  location centers;    /* kp x dp: where moments are taken about */
+  location origin;     /* dp: tied only, the mean of the means; centers_from_origin is relative to it */
+  const real *factors; /* full: k panels; tied: one panel; diag and spherical: kp x dp */
+  const real *whitened;            /* tied: kp x dp, U^T (mean - origin) */
+  const real *centers_from_origin; /* tied: kp x dp, center - origin */
+  double *overlaps;                /* tied: kp x kp, accumulates sum_n r_nk r_nl / w_n */
+  double *sums;                    /* a tile's sums: max(dp + 1, kp) x dp */
+  double *counts;                  /* a tile's counts: kp */
+  real *scratch;
+} packed;
+
+/* Bytes that `packed` needs of a workspace. */
+size_t LC_KERNEL(pack_work)(const lc_components *components);
+
+/* Pack into memory of that size. `centers` (K x D) may be NULL where no moments are wanted. */
+packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory);
+
+/* joint[k * T + t] = log f_k(x_t) for a D x T tile. joint has kp x T reals; rows of padding are left as they are. */
+void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint);
+
+/* moments += those of the tile under responsibilities r (kp x T, zero in rows of padding); row_sums (T) = sum_k r_kt. */
+void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r, const real *row_sums,
+                                const lc_moments *moments);
+
+/* Add what can only be added after the last tile. */
+void LC_KERNEL(finish_moments)(const packed *p, const lc_moments *moments);
+
+#endif

@@ -1,0 +1,98 @@
+/* exp and log on vectors, at most 2 ulp from the true value (tested against 50-digit arithmetic). */
+#ifndef LC_ELEMENTARY_H
+#define LC_ELEMENTARY_H
+
+#include "simd.h"
+
+/* x + ROUNDER - ROUNDER rounds x to an integer, and x + ROUNDER holds that integer in its low bits.
+ * LN2_HIGH has trailing zeros enough that n * LN2_HIGH is exact for every exponent n. */
+#if LC_F32
+#define ROUNDER 0x1.8p23f
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#define EXP_LOWEST -87.0f
+#define EXP_HIGHEST 0x1.62e42ep+6f
+#define SMALLEST_NORMAL FLT_MIN
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#else
+#define ROUNDER 0x1.8p52
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define EXP_LOWEST -708.0
+#define EXP_HIGHEST 0x1.62e42fefa39efp+9
+#define SMALLEST_NORMAL DBL_MIN
+#define LN2_HIGH 0x1.62e42fee00000p-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#endif
+#define LOG2_E REAL(0x1.71547652b82fep+0)
+
+/* exp(r), |r| <= ln 2 / 2, as 1 + r + r^2 p(r); p is a Chebyshev fit of (e^r - 1 - r) / r^2. */
+LC_INLINE vec exp_reduced(vec r) {
+  vec r2 = r * r;
+#if LC_F32
+  vec p = (0.5f + r * 0x1.5554dcp-3f) + r2 * ((0x1.555518p-5f + r * 0x1.120ba2p-7f) + r2 * 0x1.6d113cp-10f);
+#else
+  vec r4 = r2 * r2;
+  vec p0 = (0x1.0000000000001p-1 + r * 0x1.5555555555556p-3) + r2 * (0x1.5555555553d4fp-5 + r * 0x1.11111111109adp-7);
+  vec p4 = (0x1.6c16c17893833p-10 + r * 0x1.a01a01a7c8d47p-13) + r2 * (0x1.a019b8ef67c6cp-16 + r * 0x1.71de0d9c145d0p-19);
+  vec p8 = 0x1.2891a8c1d838dp-22 + r * 0x1.af38d53857513p-26;
+  vec p = p0 + r4 * (p4 + r4 * p8);
+#endif
+  return REAL(1.0) + (r + r2 * p);
+}
+
+/* exp(x) for x <= 1, as in every sweep (x is a log-density minus the largest). 0 below EXP_LOWEST; NaN stays NaN. */
+LC_INLINE vec exp_nonpositive(vec x) {
+  ivec underflows = (ivec)(x < broadcast(EXP_LOWEST));
+  vec shifted = x * LOG2_E + ROUNDER;
+  vec n = shifted - ROUNDER;
+  vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+  ivec scale = ((ivec)shifted << MANTISSA_BITS) + (ivec)broadcast(REAL(1.0));
+  return (vec)(~underflows & (ivec)(exp_reduced(r) * (vec)scale));
+}
+
+/* exp(x) for every x: +inf above EXP_HIGHEST, and 0 where the result would be subnormal. */
+LC_INLINE vec exp_vec(vec x) {
+  vec low = broadcast(LC_F32 ? REAL(-87.33654) : REAL(-708.3964185322641));
+  ivec underflows = (ivec)(x < low), overflows = (ivec)(x > broadcast(EXP_HIGHEST));
+  vec inside = select_vec(underflows | overflows, (vec){0}, x);
+  vec shifted = inside * LOG2_E + ROUNDER;
+  vec n = shifted - ROUNDER;
+  vec r = (inside - n * LN2_HIGH) - n * LN2_LOW;
+  /* 2^n by two factors, since 2^1024 (2^128) is no number */
+  ivec exponent = (ivec)shifted - (ivec)broadcast(ROUNDER), half = exponent >> 1, one = (ivec)broadcast(REAL(1.0));
+  vec result = exp_reduced(r) * (vec)((half << MANTISSA_BITS) + one) * (vec)(((exponent - half) << MANTISSA_BITS) + one);
+  result = (vec)(~underflows & (ivec)result);
+  return select_vec(overflows, broadcast((real)INFINITY), result);
+}
+
+/* log(x) = n log 2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f / (2 + f),
+ * log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))), R the odd series of atanh beyond its first term (minimax fit). */
+LC_INLINE vec log_vec(vec x) {
+  ivec subnormal = (ivec)(x < broadcast(SMALLEST_NORMAL));
+  vec scaled = select_vec(subnormal, x * (LC_F32 ? REAL(0x1p25) : REAL(0x1p54)), x);
+  /* n so that scaled / 2^n lies in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent */
+  ivec offset = (ivec)broadcast(REAL(0x1.6a09e667f3bcdp-1));
+  ivec n = ((ivec)scaled - offset) >> MANTISSA_BITS;
+  vec f = (vec)((ivec)scaled - (n << MANTISSA_BITS)) - REAL(1.0);
+  /* integers to reals by the bits of ROUNDER */
+  vec e = (vec)(n + (ivec)broadcast(ROUNDER)) - ROUNDER;
+  e = e - (vec)(subnormal & (ivec)broadcast(LC_F32 ? REAL(25.0) : REAL(54.0)));
+  vec s = f / (REAL(2.0) + f), s2 = s * s, s4 = s2 * s2;
+#if LC_F32
+  vec rest = s2 * (0.66666662693f + s4 * 0.28498786688f) + s4 * (0.40000972152f + s4 * 0.24279078841f);
+#else
+  vec rest = s2 * (0x1.5555555555593p-1 + s4 * (0x1.2492494229359p-2 + s4 * (0x1.7466496cb03dep-3 + s4 * 0x1.2f112df3e5244p-3))) +
+             s4 * (0x1.999999997fa04p-2 + s4 * (0x1.c71c51d8e78afp-3 + s4 * 0x1.39a09d078c69fp-3));
+#endif
+  vec half_square = REAL(0.5) * f * f;
+  vec result = e * LN2_HIGH - ((half_square - (s * (half_square + rest) + e * LN2_LOW)) - f);
+  /* 0, negative, +inf, NaN */
+  vec zero = {0}, infinity = broadcast((real)INFINITY);
+  result = select_vec((ivec)(x == infinity), infinity, result);
+  result = select_vec((ivec)(x == zero), -infinity, result);
+  return select_vec((ivec)(x < zero) | (ivec)(x != x), broadcast((real)NAN), result);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* The kernels of one copy (precision and instruction set), and the table that the dispatcher reads. */
+#ifndef LC_KERNELS_H
+#define LC_KERNELS_H
+
+#include "latentcore/components.h"
+#include "latentcore/gaussian.h"
+#include "real.h"
+#include "table.h"
+
+void LC_KERNEL(exp)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(log)(ptrdiff_t n, const real *x, real *out);
+size_t LC_KERNEL(logspace_work)(ptrdiff_t k);
+void LC_KERNEL(logsumexp)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *out, void *work);
+void LC_KERNEL(responsibilities)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *r, ptrdiff_t r_stride,
+                                 real *lse, void *work);
+
+size_t LC_KERNEL(mixture_work)(const lc_components *components);
+lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                                      const lc_components *components, const lc_moments *moments, double *log_likelihood,
+                                      ptrdiff_t *where, void *work);
+void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components, real *log_joint,
+                             real *responsibilities, real *log_density, ptrdiff_t *labels, void *work);
+void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights, ptrdiff_t weights_stride,
+                                const lc_components *components, const lc_moments *moments, void *work);
+
+size_t LC_KERNEL(kmeans_work)(ptrdiff_t k, ptrdiff_t d);
+void LC_KERNEL(kmeans_sweep)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                             const double *centers, int *labels, double *distances, double *counts, double *first,
+                             double *inertia, void *work);
+
+#if !LC_F32
+lc_status LC_KERNEL(cholesky)(ptrdiff_t d, const double *a, double *l);
+void LC_KERNEL(inverse_transpose)(ptrdiff_t d, const double *l, double *u);
+void LC_KERNEL(gaussian_statistics)(lc_family family, ptrdiff_t k, ptrdiff_t d, const lc_moments *moments, double *means,
+                                    double *scatters, int *cancelled);
+void LC_KERNEL(gaussian_add)(lc_family family, ptrdiff_t k, ptrdiff_t d, double *counts, double *means, double *scatters,
+                             const double *counts_b, const double *means_b, const double *scatters_b);
+void LC_KERNEL(gaussian_covariances)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *counts, const double *scatters,
+                                     double ridge, double *covariances);
+lc_status LC_KERNEL(gaussian_factors)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *covariances, double *factors,
+                                      double *log_determinants, ptrdiff_t *where, double *work);
+#endif
+
+#endif

@@ -1,0 +1,203 @@
+#include "components.h"
+#include "elementary.h"
+#include "kernels.h"
+#include "tile.h"
+
+/* The pieces of a workspace: the packed components, and a tile of data with what belongs to its rows. */
+typedef struct {
+  packed components;
+  real *tile;     /* d x T */
+  real *joint;    /* kp x T: log joint densities, then responsibilities */
+  real *row;      /* T: weights of the rows, 0 for padding */
+  real *density;  /* T */
+} sweep;
+
+size_t LC_KERNEL(mixture_work)(const lc_components *c) {
+  ptrdiff_t T = tile_rows(max_size(c->n_components, c->n_features));
+  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(c->n_features * T) * sizeof(real)) +
+         piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real));
+}
+
+static sweep begin(const lc_components *components, const double *centers, void *work) {
+  sweep s;
+  s.components = LC_KERNEL(pack)(components, centers, work);
+  arena a = arena_at((char *)work + LC_KERNEL(pack_work)(components));
+  const packed *p = &s.components;
+  s.tile = take(&a, (size_t)(p->d * p->T) * sizeof(real));
+  s.joint = take(&a, (size_t)(p->kp * p->T) * sizeof(real));
+  s.row = take(&a, (size_t)p->T * sizeof(real));
+  s.density = take(&a, (size_t)p->T * sizeof(real));
+  memset(s.joint + p->k * p->T, 0, (size_t)((p->kp - p->k) * p->T) * sizeof(real));
+  return s;
+}
+
+/* The weights of a tile's rows; 0 for the rows of padding. Returns whether all are 1. */
+static int begin_rows(sweep *s, ptrdiff_t rows, const double *row_weights) {
+  ptrdiff_t T = s->components.T;
+  for (ptrdiff_t t = 0; t < rows; t++) s->row[t] = row_weights ? (real)row_weights[t] : REAL(1.0);
+  for (ptrdiff_t t = rows; t < T; t++) s->row[t] = 0;
+  return rows == T && !row_weights;
+}
+
+/* One log for a product of this many sums of at most K < 2^31 terms, none above 1. */
+#define SUMS_TO_A_LOG (LC_F32 ? 4 : 32)
+
+/* joint (K x T) becomes responsibilities; returns the log-likelihood. For rows of weight one, all T of them. */
+static double normalise(ptrdiff_t k, ptrdiff_t T, real *joint) {
+  const vec lowest = broadcast(-REAL_MAX), one = broadcast(REAL(1.0));
+  double log_likelihood = 0;
+  vec maxima = {0}, product = one;
+  int n_factors = 0;
+  for (ptrdiff_t t = 0; t < T; t += 2 * LANES) {
+    vec m0 = lowest, m1 = lowest, s0 = {0}, s1 = {0};
+    for (ptrdiff_t j = 0; j < k; j++) {
+      m0 = max_vec(load(joint + j * T + t), m0);
+      m1 = max_vec(load(joint + j * T + t + LANES), m1);
+    }
+    for (ptrdiff_t j = 0; j < k; j++) {
+      vec e0 = exp_nonpositive(load(joint + j * T + t) - m0), e1 = exp_nonpositive(load(joint + j * T + t + LANES) - m1);
+      s0 += e0;
+      s1 += e1;
+      store(joint + j * T + t, e0);
+      store(joint + j * T + t + LANES, e1);
+    }
+    maxima += m0 + m1;
+    product *= s0 * s1;
+    n_factors += 2;
+    if (n_factors == SUMS_TO_A_LOG) {
+      log_likelihood += sum_lanes(maxima + log_vec(product));
+      maxima = (vec){0}, product = one, n_factors = 0;
+    }
+    s0 = one / s0;
+    s1 = one / s1;
+    for (ptrdiff_t j = 0; j < k; j++) {
+      store(joint + j * T + t, load(joint + j * T + t) * s0);
+      store(joint + j * T + t + LANES, load(joint + j * T + t + LANES) * s1);
+    }
+  }
+  return log_likelihood + sum_lanes(maxima + log_vec(product));
+}
+
+/* The same for rows of any weight; rows of weight 0 are passed over, whatever they hold. */
+static double normalise_weighted(ptrdiff_t k, ptrdiff_t T, const real *row_weights, real *joint) {
+  const vec lowest = broadcast(-REAL_MAX), zero = {0};
+  double log_likelihood = 0;
+  for (ptrdiff_t t = 0; t < T; t += LANES) {
+    vec w = load(row_weights + t), m = lowest, s = {0};
+    ivec counts = (ivec)(w > zero);
+    for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
+    for (ptrdiff_t j = 0; j < k; j++) {
+      vec e = exp_nonpositive(load(joint + j * T + t) - m);
+      s += e;
+      store(joint + j * T + t, e);
+    }
+    log_likelihood += sum_lanes((vec)(counts & (ivec)(w * (m + log_vec(s)))));
+    vec scale = w / s;
+    for (ptrdiff_t j = 0; j < k; j++) store(joint + j * T + t, (vec)(counts & (ivec)(load(joint + j * T + t) * scale)));
+  }
+  return log_likelihood;
+}
+
+/* The first row of weight > 0 whose responsibilities are NaN; -1 if there is none. */
+static ptrdiff_t first_impossible(const sweep *s, ptrdiff_t rows) {
+  for (ptrdiff_t t = 0; t < rows; t++)
+    if (s->row[t] > 0 && s->joint[t] != s->joint[t]) return t;
+  return -1;
+}
+
+lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                                      const lc_components *components, const lc_moments *moments, double *log_likelihood,
+                                      ptrdiff_t *where, void *work) {
+  sweep s = begin(components, moments->centers, work);
+  const packed *p = &s.components;
+  double sum = 0;
+  for (ptrdiff_t start = 0; start < n; start += p->T) {
+    ptrdiff_t rows = min_size(p->T, n - start);
+    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    int all_ones = begin_rows(&s, rows, row_weights ? row_weights + start : NULL);
+    LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
+    double tile_sum = all_ones ? normalise(p->k, p->T, s.joint) : normalise_weighted(p->k, p->T, s.row, s.joint);
+    if (!(tile_sum >= -DBL_MAX && tile_sum <= DBL_MAX)) {
+      ptrdiff_t row = first_impossible(&s, rows);
+      *where = start + max_size(row, 0);
+      return LC_IMPOSSIBLE_ROW;
+    }
+    sum += tile_sum;
+    LC_KERNEL(tile_accumulate)(p, s.tile, s.joint, s.row, moments);
+  }
+  LC_KERNEL(finish_moments)(p, moments);
+  *log_likelihood += sum;
+  return LC_OK;
+}
+
+void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights, ptrdiff_t weights_stride,
+                                const lc_components *components, const lc_moments *moments, void *work) {
+  lc_components shape = {components->family, components->n_components, components->n_features, NULL, NULL, NULL};
+  sweep s = begin(&shape, moments->centers, work);
+  const packed *p = &s.components;
+  for (ptrdiff_t start = 0; start < n; start += p->T) {
+    ptrdiff_t rows = min_size(p->T, n - start);
+    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    turn_in(rows, p->k, weights + start * weights_stride, weights_stride, p->T, s.joint);
+    for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+      vec sum = {0};
+      for (ptrdiff_t j = 0; j < p->k; j++) sum += load(s.joint + j * p->T + t);
+      store(s.row + t, sum);
+    }
+    LC_KERNEL(tile_accumulate)(p, s.tile, s.joint, s.row, moments);
+  }
+  LC_KERNEL(finish_moments)(p, moments);
+}
+
+/* density[t] = log sum_k exp(joint[k * T + t]), and with want_responsibilities the joint becomes them. An impossible row
+ * (all -inf) has density -inf and responsibilities NaN. */
+LC_INLINE void densities(const int want_responsibilities, ptrdiff_t k, ptrdiff_t T, real *joint, real *density) {
+  const vec lowest = broadcast(-REAL_MAX);
+  for (ptrdiff_t t = 0; t < T; t += LANES) {
+    vec m = lowest, s = {0};
+    for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
+    for (ptrdiff_t j = 0; j < k; j++) {
+      vec e = exp_nonpositive(load(joint + j * T + t) - m);
+      s += e;
+      if (want_responsibilities) store(joint + j * T + t, e);
+    }
+    store(density + t, m + log_vec(s));
+    vec scale = REAL(1.0) / s;
+    for (ptrdiff_t j = 0; want_responsibilities && j < k; j++) store(joint + j * T + t, load(joint + j * T + t) * scale);
+  }
+}
+
+/* labels[t] = the first k of the largest joint. */
+static void best_components(ptrdiff_t k, ptrdiff_t T, ptrdiff_t rows, const real *joint, ptrdiff_t *labels) {
+  for (ptrdiff_t t = 0; t < rows; t += LANES) {
+    vec best = load(joint + t);
+    ivec label = {0};
+    for (ptrdiff_t j = 1; j < k; j++) {
+      vec value = load(joint + j * T + t);
+      ivec better = (ivec)(value > best);
+      best = select_vec(better, value, best);
+      label = (label & ~better) | (better & ((bits)j - (ivec){0}));
+    }
+    for (ptrdiff_t i = 0; i < LANES && t + i < rows; i++) labels[t + i] = (ptrdiff_t)label[i];
+  }
+}
+
+void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components, real *log_joint,
+                             real *responsibilities, real *log_density, ptrdiff_t *labels, void *work) {
+  sweep s = begin(components, NULL, work);
+  const packed *p = &s.components;
+  for (ptrdiff_t start = 0; start < n; start += p->T) {
+    ptrdiff_t rows = min_size(p->T, n - start);
+    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
+    if (log_joint) turn_out(rows, p->k, s.joint, p->T, log_joint + start * p->k, p->k);
+    if (labels) best_components(p->k, p->T, rows, s.joint, labels + start);
+    if (responsibilities) {
+      densities(1, p->k, p->T, s.joint, s.density);
+      turn_out(rows, p->k, s.joint, p->T, responsibilities + start * p->k, p->k);
+    } else if (log_density) {
+      densities(0, p->k, p->T, s.joint, s.density);
+    }
+    if (log_density) memcpy(log_density + start, s.density, (size_t)rows * sizeof(real));
+  }
+}

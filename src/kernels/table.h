@@ -1,0 +1,46 @@
+/* One table of kernels for each instruction set. The pointers have the types of the public functions without their
+ * status where a kernel cannot fail. */
+#ifndef LC_TABLE_H
+#define LC_TABLE_H
+
+#include "latentcore/components.h"
+
+#define LC_TABLE_OF(real)                                                                                                     \
+  struct {                                                                                                                    \
+    void (*exp)(ptrdiff_t, const real *, real *);                                                                             \
+    void (*log)(ptrdiff_t, const real *, real *);                                                                             \
+    size_t (*logspace_work)(ptrdiff_t);                                                                                       \
+    void (*logsumexp)(ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, real *, void *);                                         \
+    void (*responsibilities)(ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, real *, ptrdiff_t, real *, void *);               \
+    size_t (*mixture_work)(const lc_components *);                                                                            \
+    lc_status (*mixture_em_sweep)(ptrdiff_t, const real *, ptrdiff_t, const double *, const lc_components *,                  \
+                                  const lc_moments *, double *, ptrdiff_t *, void *);                                         \
+    void (*mixture_rows)(ptrdiff_t, const real *, ptrdiff_t, const lc_components *, real *, real *, real *, ptrdiff_t *,      \
+                         void *);                                                                                             \
+    void (*mixture_moments)(ptrdiff_t, const real *, ptrdiff_t, const real *, ptrdiff_t, const lc_components *,               \
+                            const lc_moments *, void *);                                                                      \
+    size_t (*kmeans_work)(ptrdiff_t, ptrdiff_t);                                                                              \
+    void (*kmeans_sweep)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *, int *,     \
+                         double *, double *, double *, double *, void *);                                                     \
+  }
+
+typedef LC_TABLE_OF(float) lc_table_f32;
+typedef LC_TABLE_OF(double) lc_table_f64;
+
+/* What needs doubles only. */
+typedef struct lc_table_parameters {
+  lc_status (*cholesky)(ptrdiff_t, const double *, double *);
+  void (*inverse_transpose)(ptrdiff_t, const double *, double *);
+  void (*gaussian_statistics)(lc_family, ptrdiff_t, ptrdiff_t, const lc_moments *, double *, double *, int *);
+  void (*gaussian_add)(lc_family, ptrdiff_t, ptrdiff_t, double *, double *, double *, const double *, const double *,
+                       const double *);
+  void (*gaussian_covariances)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, double, double *);
+  lc_status (*gaussian_factors)(lc_family, ptrdiff_t, ptrdiff_t, const double *, double *, double *, ptrdiff_t *, double *);
+} lc_table_parameters;
+
+#define LC_DECLARE_TABLES(isa)             \
+  extern const lc_table_f32 lc_f32_##isa;  \
+  extern const lc_table_f64 lc_f64_##isa;  \
+  extern const lc_table_parameters lc_parameters_##isa;
+
+#endif
