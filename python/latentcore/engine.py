@@ -80,6 +80,8 @@ class Progress:
     objective: float
     """Nats per unit of weight."""
     change: float
+    restart: int = 0
+    """Which of several starts this is, from 0; set by who runs several."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["CollapsedComponentError", "ImpossibleRowError", "NumericalError", "StorageError"]
+import sys
+from functools import cache
+from typing import Any, TypeVar
+
+__all__ = [
+    "CollapsedComponentError",
+    "ConvergenceWarning",
+    "ImpossibleRowError",
+    "NotFittedError",
+    "NumericalError",
+    "StorageError",
+    "as_sklearn",
+]
 
 
 class NumericalError(ArithmeticError, ValueError):
@@ -55,3 +67,37 @@ class CollapsedComponentError(NumericalError):
 
 class StorageError(ValueError):
     """A file is not a saved model, or not one that this version can read."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A model is asked before it has parameters."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit used up its iterations before its tolerance was met."""
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def as_sklearn(category: type[E]) -> type[E]:
+    """The class to raise or to warn with: ``category``, and scikit-learn's class of that name where it is imported.
+
+    So ``except sklearn.exceptions.NotFittedError`` and our own name both catch what is raised.
+    """
+    exceptions = sys.modules.get("sklearn.exceptions")
+    theirs = getattr(exceptions, category.__name__, None)
+    return category if theirs is None else _both(category, theirs)
+
+
+@cache
+def _both(ours: type[E], theirs: type[Any]) -> type[E]:
+    def __reduce__(self: E) -> tuple[Any, ...]:
+        return _made, (ours, self.args)
+
+    namespace = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": __reduce__}
+    return type(ours.__name__, (ours, theirs), namespace)
+
+
+def _made(category: type[E], args: tuple[Any, ...]) -> E:
+    return as_sklearn(category)(*args)
