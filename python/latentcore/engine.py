@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from latentcore.arrays import Rows
 from latentcore.protocols import Expectation, Model, Rule
@@ -54,22 +54,14 @@ def expectation(
             return result[0]
 
         results = ordered_map(
-            lambda shard: model.expected_statistics(params, shard), data.shards(shard_rows), n_threads
+            lambda shard: model.expected_statistics(params, shard),
+            data.shards(shard_rows),
+            n_threads,
         )
         stats = total(map(statistics, results))
         return stats, sum(log_likelihood)
 
     return over_shards
-
-
-class _HasObjective(Protocol):
-    @property
-    def objective(self) -> float: ...
-
-
-class _HasParams(Protocol[P]):
-    @property
-    def params(self) -> P: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ not know whether one thread, eight threads, a file or a cluster answers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,10 @@ RealArray = npt.NDArray[np.floating[Any]]
 """Data, log-densities and responsibilities: float32 or float64, C-contiguous."""
 
 P = TypeVar("P")
+P_contra = TypeVar("P_contra", contravariant=True)
 S = TypeVar("S", bound=Statistics)
+S_co = TypeVar("S_co", bound=Statistics, covariant=True)
+S_contra = TypeVar("S_contra", bound=Statistics, contravariant=True)
 D_contra = TypeVar("D_contra", contravariant=True)
 State = TypeVar("State")
 Info_co = TypeVar("Info_co", covariant=True)
@@ -53,27 +56,28 @@ class Family(Protocol[P, S]):
         """What one observation of each component is expected to give."""
 
 
-@runtime_checkable
-class FusedFamily(Protocol[P, S]):
+class FusedFamily(Protocol[P_contra, S_co]):
     """A family whose mixture sweeps run inside a compiled kernel, one pass over the rows in constant memory."""
 
     def mixture_sweep(
-        self, params: P, log_weights: Array, x: RealArray, sample_weight: Array | None
-    ) -> tuple[Array, S, float]:
+        self, params: P_contra, log_weights: Array, x: RealArray, sample_weight: Array | None
+    ) -> tuple[Array, S_co, float]:
         """Counts (K,), statistics and log-likelihood of an E-step."""
 
-    def mixture_log_joint(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_joint(self, params: P_contra, log_weights: Array, x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density."""
 
     def mixture_responsibilities(
-        self, params: P, log_weights: Array, x: RealArray
+        self, params: P_contra, log_weights: Array, x: RealArray
     ) -> tuple[RealArray, RealArray]:
         """(N, K) responsibilities and (N,) log-densities of the mixture."""
 
-    def mixture_log_density(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_density(self, params: P_contra, log_weights: Array, x: RealArray) -> RealArray:
         """(N,) log-densities of the mixture."""
 
-    def mixture_labels(self, params: P, log_weights: Array, x: RealArray) -> npt.NDArray[np.intp]:
+    def mixture_labels(
+        self, params: P_contra, log_weights: Array, x: RealArray
+    ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row."""
 
 
@@ -91,11 +95,11 @@ Expectation = Callable[[P], tuple[S, float]]
 """The E-step over all data, bound by the engine to shards, threads, files or machines."""
 
 
-class Rule(Protocol[P, S, State, Info_co]):
+class Rule(Protocol[P, S_contra, State, Info_co]):
     """A learning rule: pure functions of its state."""
 
     def init(self, params: P) -> State:
         """The state before the first step."""
 
-    def step(self, state: State, expectation: Expectation[P, S]) -> tuple[State, Info_co]:
+    def step(self, state: State, expectation: Expectation[P, S_contra]) -> tuple[State, Info_co]:
         """One step: the next state, and what is interesting about it."""

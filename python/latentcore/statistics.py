@@ -29,7 +29,8 @@ class Statistics:
         if type(other) is not type(self):
             return NotImplemented
         values: list[Any] = [
-            getattr(self, f.name) + getattr(other, f.name) for f in fields(self)  # type: ignore[arg-type]
+            getattr(self, f.name) + getattr(other, f.name)
+            for f in fields(self)  # type: ignore[arg-type]
         ]
         return type(self)(*values)
 

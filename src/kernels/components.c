@@ -43,7 +43,7 @@ static int has_matrix(lc_family family) { return family == LC_GAUSSIAN_FULL || f
 
 static ptrdiff_t scratch_size(lc_family family, ptrdiff_t kp, ptrdiff_t dp, ptrdiff_t T) {
   switch (family) {
-    case LC_GAUSSIAN_FULL: return 2 * dp * T;
+    case LC_GAUSSIAN_FULL: return dp * TILE_UNIT;
     case LC_GAUSSIAN_TIED: return 2 * dp * T + kp * T;
     default: return 0;
   }
@@ -176,7 +176,7 @@ LC_INLINE void take_deviations(const packed *p, const real *tile, ptrdiff_t t, c
 static void log_joint_full(const packed *p, const real *tile, real *joint) {
   vec *deviations = (vec *)p->scratch;
   for (ptrdiff_t k = 0; k < p->k; k++)
-    for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
       take_deviations(p, tile, t, &p->means, k, deviations);
       const real *c = p->factors + k * panel_size(p->dp);
       vec q[WIDE] = {{0}}, z[4][WIDE];
@@ -192,7 +192,7 @@ static void log_joint_full(const packed *p, const real *tile, real *joint) {
 
 /* whitened[i * T + t] = (U^T (x_t - origin))_i */
 static void whiten_tile(const packed *p, const real *tile, vec *deviations, real *whitened) {
-  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
     take_deviations(p, tile, t, &p->origin, 0, deviations);
     if (p->d <= SMALL_D) { /* coefficients row by row */
       const real *c = p->factors;
@@ -218,7 +218,7 @@ static void whiten_tile(const packed *p, const real *tile, vec *deviations, real
 LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, real *joint) {
   for (ptrdiff_t k = 0; k < p->k; k++) {
     const real *factor = p->factors + k * panel_size(p->dp);
-    for (ptrdiff_t t = 0; t < p->T; t += 2 * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += 2 * LANES) {
       vec deviations[2 * SMALL_D], q0 = {0}, q1 = {0};
       const real *c = factor;
       _Pragma("GCC unroll 8") for (int i = 0; i < D; i++) {
@@ -243,7 +243,7 @@ LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, r
 LC_INLINE void log_joint_diag_block(const int n_k, const int scaled, const packed *p, ptrdiff_t k, location means,
                                     const real *tile, real *joint) {
   const ptrdiff_t dp = p->dp;
-  for (ptrdiff_t t = 0; t < p->T; t += WIDE * LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
     vec q[4][WIDE];
     _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
       _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[a][b] = (vec){0};
@@ -297,36 +297,60 @@ void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint) {
 
 /* ---- moments ------------------------------------------------------------------------------------------------------- */
 
-/* out[i * ld + j] += sum_t w_t a_it b_jt, for i < n_a and j < n_b (lower: j <= i, in whole blocks of COLUMNS); n_a and n_b are
- * multiples of four. w may be NULL for ones. sums (n_a, or NULL) += sum_t w_t a_it. */
-static void products(ptrdiff_t n_a, ptrdiff_t n_b, int lower, ptrdiff_t T, const real *a, const real *b, const real *w,
-                     double *out, ptrdiff_t ld, double *sums) {
+/* A tile read as differences x - l; a plain matrix where there is no location. */
+typedef struct {
+  const real *rows;
+  const location *location;
+  ptrdiff_t at; /* index of the first row's location */
+} deviations;
+
+LC_INLINE vec deviation(const int centered, const deviations *m, ptrdiff_t i, ptrdiff_t T, ptrdiff_t t) {
+  vec x = load(m->rows + i * T + t);
+  return centered ? minus_location(x, m->location, m->at + i) : x;
+}
+
+/* out (4 x COLUMNS, row stride ld) += weighted (four vectors for each vector of rows) times rows j0, j0 + 1, ... of b.
+ * In a block on the diagonal only the lower triangle is computed; the rest adds zeros. */
+LC_INLINE void product_block(const int centered, const int diagonal, const packed *p, const vec *weighted,
+                             const deviations *b, ptrdiff_t j0, double *out, ptrdiff_t ld) {
+  vec block[4 * COLUMNS];
+  _Pragma("GCC unroll 16") for (int i = 0; i < 4 * COLUMNS; i++) block[i] = (vec){0};
+  for (ptrdiff_t v = 0; v < p->rows / LANES; v++)
+    _Pragma("GCC unroll 4") for (int j = 0; j < COLUMNS; j++) {
+      vec other = deviation(centered, b, j0 + j, p->T, v * LANES);
+      _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
+        if (!diagonal || i >= j) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
+    }
+  real sums[4 * COLUMNS + LANES];
+  fold_all(4 * COLUMNS, block, sums);
+  _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
+    for (int j = 0; j < COLUMNS; j++) out[i * ld + j] += (double)sums[i * COLUMNS + j];
+}
+
+/* out[i * ld + j] += sum_t w_t a_it b_jt, for i < n_a and j < n_b (lower: j <= i, and zeros within a block on the diagonal);
+ * n_a and n_b are multiples of four. w may be NULL for ones. first (n_a, or NULL) += sum_t w_t a_it. */
+LC_INLINE void products(const int centered, const int lower, const packed *p, ptrdiff_t n_a, ptrdiff_t n_b,
+                        const deviations *a, const deviations *b, const real *w, double *out, ptrdiff_t ld, double *first) {
   vec weighted[4 * 512 / LANES];
-  const ptrdiff_t n_vectors = T / LANES;
   for (ptrdiff_t i0 = 0; i0 < n_a; i0 += 4) {
     vec totals[4] = {{0}};
-    for (ptrdiff_t v = 0; v < n_vectors; v++)
+    for (ptrdiff_t v = 0; v < p->rows / LANES; v++)
       _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
-        vec value = load(a + (i0 + i) * T + v * LANES);
+        vec value = deviation(centered, a, i0 + i, p->T, v * LANES);
         if (w) value *= load(w + v * LANES);
         weighted[4 * v + i] = value;
         totals[i] += value;
       }
-    if (sums) add_sums(4, totals, sums + i0);
-    const ptrdiff_t columns = lower ? i0 + 4 : n_b;
-    for (ptrdiff_t j0 = 0; j0 < columns; j0 += COLUMNS) {
-      vec block[4 * COLUMNS];
-      _Pragma("GCC unroll 16") for (int i = 0; i < 4 * COLUMNS; i++) block[i] = (vec){0};
-      for (ptrdiff_t v = 0; v < n_vectors; v++)
-        _Pragma("GCC unroll 4") for (int j = 0; j < COLUMNS; j++) {
-          vec other = load(b + (j0 + j) * T + v * LANES);
-          _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
-        }
-      double folded[4 * COLUMNS] = {0};
-      add_sums(4 * COLUMNS, block, folded);
-      for (int i = 0; i < 4; i++)
-        for (int j = 0; j < COLUMNS; j++) out[(i0 + i) * ld + j0 + j] += folded[i * COLUMNS + j];
+    if (first) {
+      real sums[4 + LANES];
+      fold_all(4, totals, sums);
+      for (int i = 0; i < 4; i++) first[i0 + i] += (double)sums[i];
     }
+    ptrdiff_t j0 = 0;
+    for (; j0 < (lower ? i0 : n_b); j0 += COLUMNS) product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
+    if (lower && COLUMNS == 4) product_block(centered, 1, p, weighted, b, j0, out + i0 * ld + j0, ld);
+    for (; lower && COLUMNS < 4 && j0 < i0 + 4; j0 += COLUMNS)
+      product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
   }
 }
 
@@ -337,17 +361,13 @@ static void add_lower(const packed *p, const double *sums, double *second) {
 }
 
 static void accumulate_full(const packed *p, const real *tile, const real *r, const lc_moments *moments) {
-  real *deviations = p->scratch;
+  double *second = p->sums, *first = p->sums + p->dp * p->dp;
   for (ptrdiff_t k = 0; k < p->k; k++) {
-    for (ptrdiff_t j = 0; j < p->d; j++)
-      for (ptrdiff_t t = 0; t < p->T; t += LANES)
-        store(deviations + j * p->T + t, minus_location(load(tile + j * p->T + t), &p->centers, k * p->dp + j));
-    memset(deviations + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
+    const deviations from_center = {tile, &p->centers, k * p->dp};
     memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
-    double *row_sums = p->sums + p->dp * p->dp;
-    products(p->dp, p->dp, 1, p->T, deviations, deviations, r + k * p->T, p->sums, p->dp, row_sums);
-    add_lower(p, p->sums, moments->second + k * p->d * p->d);
-    for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += row_sums[j];
+    products(1, 1, p, p->dp, p->dp, &from_center, &from_center, r + k * p->T, second, p->dp, first);
+    add_lower(p, second, moments->second + k * p->d * p->d);
+    for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += first[j];
   }
 }
 
@@ -357,7 +377,7 @@ LC_INLINE void accumulate_columns(const int D, const int from, const int to, con
                                   ptrdiff_t k, const real *tile, const real *r, double *first, double *second) {
   vec sums[SMALL_D * 5 + SMALL_D];
   _Pragma("GCC unroll 48") for (int i = 0; i < SMALL_D * 6; i++) sums[i] = (vec){0};
-  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec weight = load(r + t), deviations[SMALL_D];
     int n = 0;
     _Pragma("GCC unroll 8") for (int i = with_first ? 0 : from; i < D; i++) {
@@ -367,17 +387,17 @@ LC_INLINE void accumulate_columns(const int D, const int from, const int to, con
       _Pragma("GCC unroll 8") for (int j = from; j < to && j <= i; j++) sums[n++] += weighted * deviations[j];
     }
   }
-  double folded[SMALL_D * 6] = {0};
+  real folded[SMALL_D * 6 + LANES];
   int n = 0;
   _Pragma("GCC unroll 8") for (int i = with_first ? 0 : from; i < D; i++) {
     if (with_first) n++;
     _Pragma("GCC unroll 8") for (int j = from; j < to && j <= i; j++) n++;
   }
-  add_sums(n, sums, folded);
+  fold_all(n, sums, folded);
   n = 0;
   for (int i = with_first ? 0 : from; i < D; i++) {
-    if (with_first) first[i] += folded[n++];
-    for (int j = from; j < to && j <= i; j++) second[i * D + j] += folded[n++];
+    if (with_first) first[i] += (double)folded[n++];
+    for (int j = from; j < to && j <= i; j++) second[i * D + j] += (double)folded[n++];
   }
 }
 
@@ -404,7 +424,7 @@ LC_INLINE void accumulate_diag_block(const int n_k, const int n_d, const packed 
                                      const real *r, const lc_moments *moments) {
   vec sums[16];
   _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) sums[i] = (vec){0};
-  for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     _Pragma("GCC unroll 2") for (int f = 0; f < n_d; f++) {
       vec x = load(tile + (j + f) * p->T + t);
       _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++) {
@@ -415,12 +435,12 @@ LC_INLINE void accumulate_diag_block(const int n_k, const int n_d, const packed 
       }
     }
   }
-  double folded[16] = {0};
-  add_sums(4 * n_k, sums, folded);
+  real folded[16 + LANES];
+  fold_all(4 * n_k, sums, folded);
   for (int a = 0; a < n_k; a++)
     for (int f = 0; f < n_d; f++) {
-      moments->first[(k + a) * p->d + j + f] += folded[4 * a + 2 * f];
-      moments->second[p->family == LC_GAUSSIAN_DIAG ? (k + a) * p->d + j + f : k + a] += folded[4 * a + 2 * f + 1];
+      moments->first[(k + a) * p->d + j + f] += (double)folded[4 * a + 2 * f];
+      moments->second[p->family == LC_GAUSSIAN_DIAG ? (k + a) * p->d + j + f : k + a] += (double)folded[4 * a + 2 * f + 1];
     }
 }
 
@@ -450,13 +470,13 @@ static void accumulate_diag(const packed *p, const real *tile, const real *r, co
 static void accumulate_tied(const packed *p, const real *tile, const real *r, const real *row_sums, const double *tile_counts,
                             const lc_moments *moments) {
   const ptrdiff_t T = p->T, d = p->d, dp = p->dp, kp = p->kp;
-  real *deviations = p->scratch, *residuals = deviations + dp * T, *rho = residuals + dp * T;
+  real *from_origin = p->scratch, *residuals = from_origin + dp * T, *rho = residuals + dp * T;
   for (ptrdiff_t j = 0; j < d; j++)
-    for (ptrdiff_t t = 0; t < T; t += LANES)
-      store(deviations + j * T + t, minus_location(load(tile + j * T + t), &p->origin, j));
-  memset(deviations + d * T, 0, (size_t)((dp - d) * T) * sizeof(real));
+    for (ptrdiff_t t = 0; t < p->rows; t += LANES)
+      store(from_origin + j * T + t, minus_location(load(tile + j * T + t), &p->origin, j));
+  memset(from_origin + d * T, 0, (size_t)((dp - d) * T) * sizeof(real));
 
-  for (ptrdiff_t t = 0; t < T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec w = load(row_sums + t);
     vec reciprocal = select_vec((ivec)(w > (vec){0}), REAL(1.0) / w, (vec){0});
     for (ptrdiff_t k = 0; k < p->k; k++) store(rho + k * T + t, load(r + k * T + t) * reciprocal);
@@ -464,10 +484,10 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
   memset(rho + p->k * T, 0, (size_t)((kp - p->k) * T) * sizeof(real));
 
   for (ptrdiff_t j0 = 0; j0 < dp; j0 += 4)
-    for (ptrdiff_t t = 0; t < T; t += WIDE * LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
       vec e[4][WIDE];
       _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
-        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) e[j][b] = load(deviations + (j0 + j) * T + t + b * LANES);
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) e[j][b] = load(from_origin + (j0 + j) * T + t + b * LANES);
       for (ptrdiff_t k = 0; k < p->k; k++) {
         const real *c = p->centers_from_origin + k * dp + j0;
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) {
@@ -479,13 +499,14 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(residuals + (j0 + j) * T + t + b * LANES, e[j][b]);
     }
 
+  const deviations x = {from_origin, NULL, 0}, e = {residuals, NULL, 0}, share = {rho, NULL, 0}, weight = {r, NULL, 0};
   memset(p->sums, 0, (size_t)(dp * dp) * sizeof(double));
-  products(dp, dp, 1, T, residuals, residuals, row_sums, p->sums, dp, NULL);
+  products(0, 1, p, dp, dp, &e, &e, row_sums, p->sums, dp, NULL);
   add_lower(p, p->sums, moments->second);
-  products(kp, kp, 1, T, r, rho, NULL, p->overlaps, kp, NULL);
+  products(0, 1, p, kp, kp, &weight, &share, NULL, p->overlaps, kp, NULL);
 
   memset(p->sums, 0, (size_t)(kp * dp) * sizeof(double));
-  products(kp, dp, 0, T, r, deviations, NULL, p->sums, dp, NULL);
+  products(0, 0, p, kp, dp, &weight, &x, NULL, p->sums, dp, NULL);
   for (ptrdiff_t k = 0; k < p->k; k++)
     for (ptrdiff_t j = 0; j < d; j++)
       moments->first[k * d + j] += p->sums[k * dp + j] - tile_counts[k] * (double)p->centers_from_origin[k * dp + j];
@@ -508,7 +529,7 @@ void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r
   double *tile_counts = p->counts;
   for (ptrdiff_t k = 0; k < p->k; k++) {
     vec sums[4] = {{0}};
-    for (ptrdiff_t t = 0; t < p->T; t += 4 * LANES)
+    for (ptrdiff_t t = 0; t < p->rows; t += 4 * LANES)
       _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + k * p->T + t + b * LANES);
     tile_counts[k] = sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
     moments->counts[k] += tile_counts[k];

@@ -13,7 +13,9 @@ typedef struct location {
 
 typedef struct packed {
   lc_family family;
-  ptrdiff_t k, d, T;
+  ptrdiff_t k, d;
+  ptrdiff_t T;         /* rows that a tile has room for: the stride of its features */
+  ptrdiff_t rows;      /* rows of the current tile, rounded up to TILE_UNIT: what loops run over */
   ptrdiff_t kp, dp;    /* k and d rounded up to 4; the rows beyond are zeros */
   const real *offsets; /* kp */
   location means;      /* kp x dp */
@@ -34,7 +36,8 @@ size_t LC_KERNEL(pack_work)(const lc_components *components);
 /* Pack into memory of that size. `centers` (K x D) may be NULL where no moments are wanted. */
 packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory);
 
-/* joint[k * T + t] = log f_k(x_t) for a D x T tile. joint has kp x T reals; rows of padding are left as they are. */
+/* joint[k * T + t] = log f_k(x_t). joint has kp x T reals; rows of padding are left as they are.
+ * Tiles have dp rows, the last dp - d of them zeros. */
 void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint);
 
 /* moments += those of the tile under responsibilities r (kp x T, zero in rows of padding); row_sums (T) = sum_k r_kt. */

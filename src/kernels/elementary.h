@@ -48,7 +48,7 @@ LC_INLINE vec exp_nonpositive(vec x) {
   vec shifted = x * LOG2_E + ROUNDER;
   vec n = shifted - ROUNDER;
   vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
-  ivec scale = ((ivec)shifted << MANTISSA_BITS) + (ivec)broadcast(REAL(1.0));
+  uvec scale = ((uvec)shifted << MANTISSA_BITS) + (uvec)broadcast(REAL(1.0));
   return (vec)(~underflows & (ivec)(exp_reduced(r) * (vec)scale));
 }
 
@@ -73,9 +73,9 @@ LC_INLINE vec log_vec(vec x) {
   ivec subnormal = (ivec)(x < broadcast(SMALLEST_NORMAL));
   vec scaled = select_vec(subnormal, x * (LC_F32 ? REAL(0x1p25) : REAL(0x1p54)), x);
   /* n so that scaled / 2^n lies in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent */
-  ivec offset = (ivec)broadcast(REAL(0x1.6a09e667f3bcdp-1));
-  ivec n = ((ivec)scaled - offset) >> MANTISSA_BITS;
-  vec f = (vec)((ivec)scaled - (n << MANTISSA_BITS)) - REAL(1.0);
+  uvec offset = (uvec)broadcast(REAL(0x1.6a09e667f3bcdp-1));
+  ivec n = (ivec)((uvec)scaled - offset) >> MANTISSA_BITS;
+  vec f = (vec)((uvec)scaled - ((uvec)n << MANTISSA_BITS)) - REAL(1.0);
   /* integers to reals by the bits of ROUNDER */
   vec e = (vec)(n + (ivec)broadcast(ROUNDER)) - ROUNDER;
   e = e - (vec)(subnormal & (ivec)broadcast(LC_F32 ? REAL(25.0) : REAL(54.0)));

@@ -6,7 +6,7 @@
 /* The pieces of a workspace: the packed components, and a tile of data with what belongs to its rows. */
 typedef struct {
   packed components;
-  real *tile;     /* d x T */
+  real *tile;     /* dp x T, the last dp - d rows zeros */
   real *joint;    /* kp x T: log joint densities, then responsibilities */
   real *row;      /* T: weights of the rows, 0 for padding */
   real *density;  /* T */
@@ -14,7 +14,7 @@ typedef struct {
 
 size_t LC_KERNEL(mixture_work)(const lc_components *c) {
   ptrdiff_t T = tile_rows(max_size(c->n_components, c->n_features));
-  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(c->n_features * T) * sizeof(real)) +
+  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(round_up(c->n_features, 4) * T) * sizeof(real)) +
          piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real));
 }
 
@@ -23,32 +23,42 @@ static sweep begin(const lc_components *components, const double *centers, void 
   s.components = LC_KERNEL(pack)(components, centers, work);
   arena a = arena_at((char *)work + LC_KERNEL(pack_work)(components));
   const packed *p = &s.components;
-  s.tile = take(&a, (size_t)(p->d * p->T) * sizeof(real));
+  s.tile = take(&a, (size_t)(p->dp * p->T) * sizeof(real));
   s.joint = take(&a, (size_t)(p->kp * p->T) * sizeof(real));
   s.row = take(&a, (size_t)p->T * sizeof(real));
   s.density = take(&a, (size_t)p->T * sizeof(real));
+  memset(s.tile + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
   memset(s.joint + p->k * p->T, 0, (size_t)((p->kp - p->k) * p->T) * sizeof(real));
   return s;
 }
 
+/* Bring rows start .. start + T - 1 into the tile; returns how many there are. */
+static ptrdiff_t next_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride) {
+  packed *p = &s->components;
+  ptrdiff_t rows = min_size(p->T, n - start);
+  p->rows = round_up(rows, TILE_UNIT);
+  turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s->tile);
+  return rows;
+}
+
 /* The weights of a tile's rows; 0 for the rows of padding. Returns whether all are 1. */
 static int begin_rows(sweep *s, ptrdiff_t rows, const double *row_weights) {
-  ptrdiff_t T = s->components.T;
   for (ptrdiff_t t = 0; t < rows; t++) s->row[t] = row_weights ? (real)row_weights[t] : REAL(1.0);
-  for (ptrdiff_t t = rows; t < T; t++) s->row[t] = 0;
-  return rows == T && !row_weights;
+  for (ptrdiff_t t = rows; t < s->components.rows; t++) s->row[t] = 0;
+  return rows == s->components.rows && !row_weights;
 }
 
 /* One log for a product of this many sums of at most K < 2^31 terms, none above 1. */
 #define SUMS_TO_A_LOG (LC_F32 ? 4 : 32)
 
-/* joint (K x T) becomes responsibilities; returns the log-likelihood. For rows of weight one, all T of them. */
-static double normalise(ptrdiff_t k, ptrdiff_t T, real *joint) {
+/* joint (K x T) becomes responsibilities; returns the log-likelihood. For rows of weight one, without padding. */
+static double normalise(const packed *p, real *joint) {
+  const ptrdiff_t k = p->k, T = p->T;
   const vec lowest = broadcast(-REAL_MAX), one = broadcast(REAL(1.0));
   double log_likelihood = 0;
   vec maxima = {0}, product = one;
   int n_factors = 0;
-  for (ptrdiff_t t = 0; t < T; t += 2 * LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += 2 * LANES) {
     vec m0 = lowest, m1 = lowest, s0 = {0}, s1 = {0};
     for (ptrdiff_t j = 0; j < k; j++) {
       m0 = max_vec(load(joint + j * T + t), m0);
@@ -79,10 +89,11 @@ static double normalise(ptrdiff_t k, ptrdiff_t T, real *joint) {
 }
 
 /* The same for rows of any weight; rows of weight 0 are passed over, whatever they hold. */
-static double normalise_weighted(ptrdiff_t k, ptrdiff_t T, const real *row_weights, real *joint) {
+static double normalise_weighted(const packed *p, const real *row_weights, real *joint) {
+  const ptrdiff_t k = p->k, T = p->T;
   const vec lowest = broadcast(-REAL_MAX), zero = {0};
   double log_likelihood = 0;
-  for (ptrdiff_t t = 0; t < T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec w = load(row_weights + t), m = lowest, s = {0};
     ivec counts = (ivec)(w > zero);
     for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
@@ -112,11 +123,10 @@ lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_st
   const packed *p = &s.components;
   double sum = 0;
   for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = min_size(p->T, n - start);
-    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
     int all_ones = begin_rows(&s, rows, row_weights ? row_weights + start : NULL);
     LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
-    double tile_sum = all_ones ? normalise(p->k, p->T, s.joint) : normalise_weighted(p->k, p->T, s.row, s.joint);
+    double tile_sum = all_ones ? normalise(p, s.joint) : normalise_weighted(p, s.row, s.joint);
     if (!(tile_sum >= -DBL_MAX && tile_sum <= DBL_MAX)) {
       ptrdiff_t row = first_impossible(&s, rows);
       *where = start + max_size(row, 0);
@@ -136,10 +146,9 @@ void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, 
   sweep s = begin(&shape, moments->centers, work);
   const packed *p = &s.components;
   for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = min_size(p->T, n - start);
-    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
     turn_in(rows, p->k, weights + start * weights_stride, weights_stride, p->T, s.joint);
-    for (ptrdiff_t t = 0; t < p->T; t += LANES) {
+    for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
       vec sum = {0};
       for (ptrdiff_t j = 0; j < p->k; j++) sum += load(s.joint + j * p->T + t);
       store(s.row + t, sum);
@@ -151,9 +160,10 @@ void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, 
 
 /* density[t] = log sum_k exp(joint[k * T + t]), and with want_responsibilities the joint becomes them. An impossible row
  * (all -inf) has density -inf and responsibilities NaN. */
-LC_INLINE void densities(const int want_responsibilities, ptrdiff_t k, ptrdiff_t T, real *joint, real *density) {
+LC_INLINE void densities(const int want_responsibilities, const packed *p, real *joint, real *density) {
+  const ptrdiff_t k = p->k, T = p->T;
   const vec lowest = broadcast(-REAL_MAX);
-  for (ptrdiff_t t = 0; t < T; t += LANES) {
+  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec m = lowest, s = {0};
     for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
     for (ptrdiff_t j = 0; j < k; j++) {
@@ -187,16 +197,15 @@ void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, con
   sweep s = begin(components, NULL, work);
   const packed *p = &s.components;
   for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = min_size(p->T, n - start);
-    turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s.tile);
+    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
     LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
     if (log_joint) turn_out(rows, p->k, s.joint, p->T, log_joint + start * p->k, p->k);
     if (labels) best_components(p->k, p->T, rows, s.joint, labels + start);
     if (responsibilities) {
-      densities(1, p->k, p->T, s.joint, s.density);
+      densities(1, p, s.joint, s.density);
       turn_out(rows, p->k, s.joint, p->T, responsibilities + start * p->k, p->k);
     } else if (log_density) {
-      densities(0, p->k, p->T, s.joint, s.density);
+      densities(0, p, s.joint, s.density);
     }
     if (log_density) memcpy(log_density + start, s.density, (size_t)rows * sizeof(real));
   }

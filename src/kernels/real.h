@@ -16,12 +16,14 @@
 #if LC_F32
 typedef float real;
 typedef int32_t bits;
+typedef uint32_t unsigned_bits;
 #define LC_PRECISION _f32_
 #define REAL(x) x##f
 #define REAL_MAX FLT_MAX
 #else
 typedef double real;
 typedef int64_t bits;
+typedef uint64_t unsigned_bits;
 #define LC_PRECISION _f64_
 #define REAL(x) x
 #define REAL_MAX DBL_MAX

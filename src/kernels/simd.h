@@ -26,6 +26,7 @@
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef bits ivec __attribute__((vector_size(VECTOR_BYTES)));
+typedef unsigned_bits uvec __attribute__((vector_size(VECTOR_BYTES))); /* for sums of bits that wrap */
 typedef real vec_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 LC_INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
@@ -137,13 +138,12 @@ LC_INLINE double sum_lanes(vec v) {
   return sum;
 }
 
-/* out[i] += the sum of the lanes of v[i], i < n <= capacity. n is a constant where this is inlined. */
-LC_INLINE void add_sums(const int n, vec *v, double *out) {
+/* sums[i] = the sum of the lanes of v[i], i < n; n is a constant where this is inlined, sums has n rounded up to LANES. */
+LC_INLINE void fold_all(const int n, const vec *v, real *sums) {
   for (int start = 0; start < n; start += LANES) {
     vec block[LANES];
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) block[i] = start + i < n ? v[start + i] : (vec){0};
-    vec sums = fold_sums(block);
-    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) if (start + i < n) out[start + i] += (double)sums[i];
+    store(sums + start, fold_sums(block));
   }
 }
 

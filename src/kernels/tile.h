@@ -38,8 +38,9 @@ LC_INLINE void turn_in_narrow(const ptrdiff_t d, ptrdiff_t rows, const real *res
     for (ptrdiff_t j = 0; j < d; j++) tile[j * T + t] = x[t * d + j];
 }
 
-/* tile[j * T + t] = x[t * stride + j] for t < rows, 0 for rows <= t < T. */
+/* tile[j * T + t] = x[t * stride + j] for t < rows, and 0 from there to the next multiple of TILE_UNIT. */
 static inline void turn_in(ptrdiff_t rows, ptrdiff_t d, const real *x, ptrdiff_t stride, ptrdiff_t T, real *tile) {
+  const ptrdiff_t padded = round_up(rows, TILE_UNIT);
   if (stride == d && d <= 4) {
     switch (d) {
       case 1: turn_in_narrow(1, rows, x, T, tile); break;
@@ -61,8 +62,8 @@ static inline void turn_in(ptrdiff_t rows, ptrdiff_t d, const real *x, ptrdiff_t
     for (ptrdiff_t t = whole_rows; t < rows; t++)
       for (ptrdiff_t j = 0; j < d; j++) tile[j * T + t] = x[t * stride + j];
   }
-  if (rows < T)
-    for (ptrdiff_t j = 0; j < d; j++) memset(tile + j * T + rows, 0, (size_t)(T - rows) * sizeof(real));
+  if (rows < padded)
+    for (ptrdiff_t j = 0; j < d; j++) memset(tile + j * T + rows, 0, (size_t)(padded - rows) * sizeof(real));
 }
 
 LC_INLINE void turn_out_narrow(const ptrdiff_t k, ptrdiff_t rows, const real *restrict tile, ptrdiff_t T, real *restrict out) {

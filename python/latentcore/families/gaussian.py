@@ -97,7 +97,7 @@ class Gaussian:
                 f"got {self.covariance_type!r}"
             )
 
-    # -- the protocol ------------------------------------------------------------------------------------------------
+    # -- the protocol
 
     def log_likelihood(self, params: GaussianParams, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
@@ -149,7 +149,7 @@ class Gaussian:
             self.covariance_type,
         )  # fmt: skip
 
-    # -- parameters from elsewhere -----------------------------------------------------------------------------------
+    # -- parameters from elsewhere
 
     def params(self, means: Array, covariances: Array) -> GaussianParams:
         """Parameters from means (K, D) and covariances of the shape of ``covariance_type``.
@@ -164,54 +164,55 @@ class Gaussian:
         )
         return GaussianParams(means, covariances, factors, log_determinants)
 
-    # -- fused sweeps ------------------------------------------------------------------------------------------------
+    # -- fused sweeps
 
-    def _offsets(self, params: GaussianParams, log_weights: Array) -> Array:
-        """log weight + log|det U| - D/2 log(2 pi): all of the log joint density that does not depend on the row."""
+    def _sweep_arguments(
+        self, params: GaussianParams, log_weights: Array
+    ) -> tuple[Array, Array, Array, CovarianceType]:
+        """Offsets, means, factors and covariance type, as the kernels take them.
+
+        The offsets are all of the log joint density that does not depend on the row:
+        log weight + log|det U| - D/2 log(2 pi).
+        """
         offsets: Array = log_weights + params.log_determinants
         offsets -= 0.5 * _LOG_2PI * params.means.shape[1]
-        return offsets
+        return offsets, params.means, params.precisions_cholesky, self.covariance_type
 
     def mixture_sweep(
         self, params: GaussianParams, log_weights: Array, x: RealArray, sample_weight: Array | None
     ) -> tuple[Array, GaussianStatistics, float]:
         """Counts, statistics and log-likelihood of one E-step over ``x``."""
-        offsets = self._offsets(params, log_weights)
-        args = (x, sample_weight, offsets, params.means, params.precisions_cholesky, self.covariance_type)
-        counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(*args)
-        if cancelled:  # a mean moved by many standard deviations: take the moments about where it went
-            counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(*args, means)
+        arguments = self._sweep_arguments(params, log_weights)
+        counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
+            x, sample_weight, *arguments
+        )
+        if cancelled:  # a mean went many standard deviations away: take moments about its new place
+            counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
+                x, sample_weight, *arguments, means
+            )
         stats = GaussianStatistics(counts, means, scatters, self.covariance_type)
         return counts, stats, log_likelihood
 
-    def mixture_log_joint(self, params: GaussianParams, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_joint(
+        self, params: GaussianParams, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
-        return kernels.gaussian_log_joint(
-            x, self._offsets(params, log_weights), params.means, params.precisions_cholesky,
-            self.covariance_type,
-        )  # fmt: skip
+        return kernels.gaussian_log_joint(x, *self._sweep_arguments(params, log_weights))
 
     def mixture_responsibilities(
         self, params: GaussianParams, log_weights: Array, x: RealArray
     ) -> tuple[RealArray, RealArray]:
         """(N, K) responsibilities and (N,) log-densities of the mixture, nats."""
-        return kernels.gaussian_responsibilities(
-            x, self._offsets(params, log_weights), params.means, params.precisions_cholesky,
-            self.covariance_type,
-        )  # fmt: skip
+        return kernels.gaussian_responsibilities(x, *self._sweep_arguments(params, log_weights))
 
-    def mixture_log_density(self, params: GaussianParams, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_density(
+        self, params: GaussianParams, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N,) log-densities of the mixture, nats."""
-        return kernels.gaussian_log_density(
-            x, self._offsets(params, log_weights), params.means, params.precisions_cholesky,
-            self.covariance_type,
-        )  # fmt: skip
+        return kernels.gaussian_log_density(x, *self._sweep_arguments(params, log_weights))
 
     def mixture_labels(
         self, params: GaussianParams, log_weights: Array, x: RealArray
     ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row, the first of equals."""
-        return kernels.gaussian_labels(
-            x, self._offsets(params, log_weights), params.means, params.precisions_cholesky,
-            self.covariance_type,
-        )  # fmt: skip
+        return kernels.gaussian_labels(x, *self._sweep_arguments(params, log_weights))

@@ -1,13 +1,13 @@
 """Finite mixtures: a hidden component for every row.
 
-    log p(x) = log sum_k weight_k f_k(x),    r_nk = weight_k f_k(x_n) / sum_j weight_j f_j(x_n)
+``log p(x) = log sum_k weight_k f_k(x)``, ``r_nk = weight_k f_k(x_n) / sum_j weight_j f_j(x_n)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,9 @@ class Mixture(Generic[P, S]):
         log_joint = self.family.log_likelihood(params.components, x) + log_weights
         return np.ascontiguousarray(log_joint, dtype=x.dtype)
 
-    def responsibilities(self, params: MixtureParams[P], x: RealArray) -> tuple[RealArray, RealArray]:
+    def responsibilities(
+        self, params: MixtureParams[P], x: RealArray
+    ) -> tuple[RealArray, RealArray]:
         """(N, K) posterior probabilities of the components, and (N,) log-densities (nats).
 
         A row of density 0 has no posterior: NaN, and log-density -inf.
@@ -111,7 +113,8 @@ class Mixture(Generic[P, S]):
         fused = self._fused()
         if fused is not None:
             return fused.mixture_labels(params.components, _log(params.weights), x)
-        return self.log_joint(params, x).argmax(axis=1)
+        labels: npt.NDArray[np.intp] = self.log_joint(params, x).argmax(axis=1)
+        return labels
 
     def _fused(self) -> FusedFamily[P, S] | None:
         return self.family if hasattr(self.family, "mixture_sweep") else None  # type: ignore[return-value]
@@ -141,6 +144,6 @@ class Mixture(Generic[P, S]):
         return total(parts()), log_likelihood
 
 
-def _log(weights: Array) -> Any:
-    with np.errstate(divide="ignore"):  # a weight of zero switches its component off
-        return np.log(weights)
+def _log(weights: Array) -> Array:
+    """Without a warning for weight 0, which switches its component off."""
+    return kernels.log(weights)

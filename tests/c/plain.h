@@ -1,0 +1,128 @@
+/* The slow truth: the formulas in long double, one row and one component at a time. */
+#ifndef PLAIN_H
+#define PLAIN_H
+
+#include <math.h>
+#include <stddef.h>
+
+#include "latentcore/components.h"
+
+static inline long double plain_logsumexp(ptrdiff_t k, const long double *a) {
+  long double largest = -INFINITY, sum = 0;
+  for (ptrdiff_t j = 0; j < k; j++) {
+    if (isnan(a[j])) return NAN;
+    if (a[j] > largest) largest = a[j];
+  }
+  if (isinf(largest)) return largest;
+  for (ptrdiff_t j = 0; j < k; j++) sum += expl(a[j] - largest);
+  return largest + logl(sum);
+}
+
+/* Element (i, j) of the factor of component k, whatever the family stores. */
+static inline long double plain_factor(const lc_components *c, ptrdiff_t k, ptrdiff_t i, ptrdiff_t j) {
+  ptrdiff_t d = c->n_features;
+  switch (c->family) {
+  case LC_GAUSSIAN_FULL: return i <= j ? c->factors[(k * d + i) * d + j] : 0;
+  case LC_GAUSSIAN_TIED: return i <= j ? c->factors[i * d + j] : 0;
+  case LC_GAUSSIAN_DIAG: return i == j ? c->factors[k * d + i] : 0;
+  default: return i == j ? c->factors[k] : 0;
+  }
+}
+
+/* log f_k(x) = offset_k - |U_k^T (x - mean_k)|^2 / 2.
+ * `error`, if not NULL, gets what rounding x - mean, the products and the sums once each by one epsilon amounts to,
+ * in units of epsilon. */
+static inline long double plain_log_density(const lc_components *c, ptrdiff_t k, const long double *x,
+                                            long double *error) {
+  ptrdiff_t d = c->n_features;
+  long double square = 0, rounding = 0;
+  for (ptrdiff_t j = 0; j < d; j++) {
+    long double z = 0, magnitude = 0;
+    for (ptrdiff_t i = 0; i < d; i++) {
+      long double u = plain_factor(c, k, i, j), mean = c->means[k * d + i];
+      z += u * (x[i] - mean);
+      magnitude += fabsl(u) * (fabsl(x[i]) + fabsl(mean));
+    }
+    square += z * z;
+    rounding += 2 * fabsl(z) * magnitude;
+  }
+  if (error != NULL) *error = 1 + fabsl(c->offsets[k]) + square + rounding;
+  return c->offsets[k] - square / 2;
+}
+
+/* Number of second moments of a family. */
+static inline ptrdiff_t plain_second_size(lc_family family, ptrdiff_t k, ptrdiff_t d) {
+  switch (family) {
+  case LC_GAUSSIAN_FULL: return k * d * d;
+  case LC_GAUSSIAN_TIED: return d * d;
+  case LC_GAUSSIAN_DIAG: return k * d;
+  default: return k;
+  }
+}
+
+/* Where the second moment (i, j) of component k is kept; -1 if it is not kept. */
+static inline ptrdiff_t plain_second_index(lc_family family, ptrdiff_t d, ptrdiff_t k, ptrdiff_t i, ptrdiff_t j) {
+  switch (family) {
+  case LC_GAUSSIAN_FULL: return i >= j ? (k * d + i) * d + j : -1;
+  case LC_GAUSSIAN_TIED: return i >= j ? i * d + j : -1;
+  case LC_GAUSSIAN_DIAG: return i == j ? k * d + i : -1;
+  default: return i == j ? k : -1;
+  }
+}
+
+/* Moments in long double, with what rounding every term by one epsilon of its parts amounts to (in absolute units). */
+typedef struct plain_moments {
+  long double *counts, *first, *second;
+  long double *counts_error, *first_error, *second_error;
+} plain_moments;
+
+/* Add a row x of weight r about the centers of component k; r is known to r_error and the data to epsilon. */
+static inline void plain_accumulate(plain_moments *m, lc_family family, ptrdiff_t d, ptrdiff_t k, const double *centers,
+                                    const long double *x, long double r, long double r_error, long double epsilon) {
+  m->counts[k] += r;
+  m->counts_error[k] += r_error + r * epsilon;
+  for (ptrdiff_t i = 0; i < d; i++) {
+    long double mean_i = centers[k * d + i], d_i = x[i] - mean_i;
+    long double d_i_error = epsilon * (fabsl(x[i]) + fabsl(mean_i));
+    m->first[k * d + i] += r * d_i;
+    m->first_error[k * d + i] += r_error * fabsl(d_i) + r * (d_i_error + epsilon * fabsl(d_i));
+    for (ptrdiff_t j = 0; j <= i; j++) {
+      ptrdiff_t at = plain_second_index(family, d, k, i, j);
+      if (at < 0) continue;
+      long double mean_j = centers[k * d + j], d_j = x[j] - mean_j;
+      long double d_j_error = epsilon * (fabsl(x[j]) + fabsl(mean_j));
+      m->second[at] += r * d_i * d_j;
+      m->second_error[at] += r_error * fabsl(d_i * d_j) +
+                             r * (d_i_error * fabsl(d_j) + d_j_error * fabsl(d_i) + epsilon * fabsl(d_i * d_j));
+    }
+  }
+}
+
+/* A = L L^T; 0 if a pivot is not positive. */
+static inline int plain_cholesky(ptrdiff_t d, const double *a, long double *l) {
+  for (ptrdiff_t i = 0; i < d; i++) {
+    for (ptrdiff_t j = 0; j <= i; j++) {
+      long double sum = a[i * d + j];
+      for (ptrdiff_t t = 0; t < j; t++) sum -= l[i * d + t] * l[j * d + t];
+      if (i == j && !(sum > 0)) return 0;
+      l[i * d + j] = i == j ? sqrtl(sum) : sum / l[j * d + j];
+    }
+    for (ptrdiff_t j = i + 1; j < d; j++) l[i * d + j] = 0;
+  }
+  return 1;
+}
+
+/* log N(x; mean, L L^T) by forward substitution. */
+static inline long double plain_normal_log_density(ptrdiff_t d, const long double *x, const double *mean,
+                                                   const long double *l, long double *z) {
+  long double result = -0.5L * (long double)d * logl(2 * acosl(-1.0L));
+  for (ptrdiff_t i = 0; i < d; i++) {
+    z[i] = x[i] - mean[i];
+    for (ptrdiff_t t = 0; t < i; t++) z[i] -= l[i * d + t] * z[t];
+    z[i] /= l[i * d + i];
+    result -= logl(l[i * d + i]) + z[i] * z[i] / 2;
+  }
+  return result;
+}
+
+#endif
