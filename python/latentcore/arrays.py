@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from latentcore.protocols import Array, RealArray
 
-__all__ = ["Rows", "as_matrix", "as_parameter", "as_rows", "as_weights", "column_names"]
+__all__ = [
+    "Rows",
+    "as_matrix",
+    "as_parameter",
+    "as_rows",
+    "as_weights",
+    "column_names",
+    "without_absent",
+]
 
 _BLOCK_ELEMENTS = 1 << 16
 """Elements looked at together in search of a number that is not finite: half a MiB."""
@@ -48,10 +56,12 @@ class Rows:
             yield Rows(self.x[start:stop], weight, self.start + start)
 
 
-# -- matrices --------------------------------------------------------------------------------------------------------
+# -- matrices ------------------------------------------------------------------------------------
 
 
-def as_rows(X: Any, sample_weight: Any = None, *, owner: str = "the model", min_rows: int = 1) -> Rows:
+def as_rows(
+    X: Any, sample_weight: Any = None, *, owner: str = "the model", min_rows: int = 1
+) -> Rows:
     """Checked rows with their weights; see ``as_matrix`` and ``as_weights``."""
     x = as_matrix(X, owner=owner, min_rows=min_rows)
     return Rows(x, as_weights(sample_weight, len(x)))
@@ -63,8 +73,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     Parameters
     ----------
     X : array, nested lists, or a data frame of pandas, polars or pyarrow, (N, D)
-        A C-contiguous float32 or float64 array is taken as it is, read-only and memory-mapped ones too. float32
-        stays float32; all other numbers become float64.
+        A C-contiguous float32 or float64 array is taken as it is, read-only and memory-mapped ones
+        too. float32 stays float32; all other numbers become float64.
     name, owner : str
         For messages: the argument, and who needs it.
     min_rows : int
@@ -74,8 +84,8 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     TypeError
         Not an array of numbers: sparse, or holding other objects.
     ValueError
-        Not a matrix, too few rows, no columns, strings, complex or masked numbers; NaN or infinity (the message names
-        row and column).
+        Not a matrix, too few rows, no columns, strings, complex or masked numbers; NaN or infinity
+        (the message names row and column).
     """
     x = _numbers(X, name)
     if x.ndim != 2:
@@ -84,20 +94,22 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
     if n_rows < min_rows:
         raise ValueError(
             f"{name}: expected at least {min_rows} row{'s' * (min_rows > 1)}, got "
-            f"n_samples = {n_rows} (shape={x.shape}) while a minimum of {min_rows} is required by {owner}"
+            f"n_samples = {n_rows} (shape={x.shape}) while a minimum of {min_rows} is required by "
+            f"{owner}"
         )
     if n_features == 0:
         raise ValueError(
             f"{name}: expected at least one column, got 0 feature(s) (shape={x.shape}) "
             f"while a minimum of 1 is required by {owner}"
         )
-    matrix: RealArray = np.ascontiguousarray(x, np.float32 if x.dtype == np.float32 else np.float64)
+    matrix: RealArray = np.require(x, _real(x.dtype), ["C", "A"])
     bad = _first_not_finite(matrix)
     if bad is not None:
         row, column = divmod(bad, n_features)
         what = "NaN" if np.isnan(matrix[row, column]) else "infinity"
         raise ValueError(
-            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in row {row}, "
+            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in "
+            f"row {row}, "
             f"{_column(X, column)}"
         )
     return matrix
@@ -109,7 +121,9 @@ def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") 
         return None
     weights = _numbers(sample_weight, name)
     if weights.shape != (n_rows,):
-        raise ValueError(f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}")
+        raise ValueError(
+            f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}"
+        )
     weights = np.ascontiguousarray(weights, np.float64)
     if not (weights >= 0).all() or not np.isfinite(weights).all():
         row = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
@@ -119,21 +133,29 @@ def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") 
     return weights
 
 
+def without_absent(data: Rows) -> Rows:
+    """Only the rows of positive weight, those that are there; a copy if there are others."""
+    if data.sample_weight is None or data.sample_weight.all():
+        return data
+    present = data.sample_weight > 0
+    return Rows(data.x[present], data.sample_weight[present])
+
+
 def as_parameter(value: Any, name: str) -> RealArray:
     """A model parameter that a user gave: finite, C-contiguous, a copy, float32 or float64."""
     array = _numbers(value, name)
-    array = np.array(array, np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    array = np.array(array, _real(array.dtype), order="C")
     if not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"{name}: expected finite numbers, got {array[tuple(where)]} at {where}")
     return array
 
 
-# -- data frames -----------------------------------------------------------------------------------------------------
+# -- data frames ---------------------------------------------------------------------------------
 
 
 def column_names(X: Any) -> list[str] | None:
-    """Names of the columns of a data frame (pandas, polars, pyarrow), None where there are none or they are no strings.
+    """Column names of a data frame (pandas, polars, pyarrow); None without any that are strings.
 
     Raises
     ------
@@ -171,7 +193,7 @@ def _column(X: Any, index: int) -> str:
     return f"column {names[index]!r}" if index < len(names) else f"column {index}"
 
 
-# -- conversion ------------------------------------------------------------------------------------------------------
+# -- conversion ----------------------------------------------------------------------------------
 
 
 def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
@@ -190,21 +212,28 @@ def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "O":
         return _from_objects(value, array, name)
     if array.dtype.kind == "c":
-        raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {array.dtype}")
+        raise ValueError(
+            f"{name}: Complex data not supported: expected real numbers, got {array.dtype}"
+        )
     if array.dtype.kind in "US":
-        raise ValueError(f"{name}: expected numbers, got strings such as {array.flat[0]!r}" if array.size
-                         else f"{name}: expected numbers, got strings")  # fmt: skip
+        example = f" such as {str(array.flat[0])!r}" if array.size else ""
+        raise ValueError(f"{name}: expected numbers, got strings{example}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
     return array
 
 
+def _real(dtype: np.dtype[Any]) -> Any:
+    """The dtype that numbers of ``dtype`` are computed with."""
+    return np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
+
+
 def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
     """Python numbers, or a data frame whose columns have no dtype in common."""
-    columns = getattr(value, "iloc", None)
-    if columns is not None and array.ndim == 2:  # pandas: its missing value is no number, but NaN is
+    frame = getattr(value, "iloc", None)
+    if frame is not None and array.ndim == 2:  # pandas, whose missing value is no number
         array = np.column_stack(
-            [_nullable(columns[:, j], array[:, j]) for j in range(array.shape[1])]
+            [_nullable(frame[:, j], array[:, j]) for j in range(array.shape[1])]
             or [np.empty((len(array), 0))]
         )
     for index, entry in enumerate(array.flat):
@@ -215,14 +244,20 @@ def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray
                 where = f" in row {row}, {_column(value, column)}"
             raise ValueError(f"{name}: expected numbers, got {entry!r}{where}")
         if isinstance(entry, complex | np.complexfloating):
-            raise ValueError(f"{name}: Complex data not supported: expected real numbers, got {entry}")
+            raise ValueError(
+                f"{name}: Complex data not supported: expected real numbers, got {entry}"
+            )
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: expected numbers, got an array of objects: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        category = TypeError if isinstance(error, TypeError) else ValueError
+        raise category(f"{name}: expected numbers, got an array of objects: {error}") from None
 
 
 def _nullable(column: Any, objects: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of a pandas frame as numbers, NaN where missing; as it is if it holds none."""
+    if getattr(column.dtype, "kind", "") in "mM":
+        return objects  # times would become numbers
     try:
         numbers: npt.NDArray[Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -234,14 +269,15 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
     if x.ndim > 2:
         return f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}"
     return (
-        f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: {name}.reshape(-1, 1) if it "
+        f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: "
+        f"{name}.reshape(-1, 1) if it "
         f"is one feature, {name}.reshape(1, -1) if it is one row"
     )
 
 
 def _first_not_finite(x: RealArray) -> int | None:
     """Index in the flattened ``x`` of the first NaN or infinity, without a mask of its size."""
-    flat: Sequence[Any] | Any = x.reshape(-1)
+    flat: npt.NDArray[Any] = x.reshape(-1)
     with np.errstate(all="ignore"):
         for start in range(0, flat.size, _BLOCK_ELEMENTS):
             block = flat[start : start + _BLOCK_ELEMENTS]

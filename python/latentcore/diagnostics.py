@@ -1,4 +1,4 @@
-"""Numbers that compare fitted models. Log-likelihoods are totals in nats; of the criteria, the lower the better."""
+"""Criteria that compare fitted models, the lower the better; log-likelihoods are totals in nats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def bic(log_likelihood: float, n_parameters: int, total_weight: float) -> float:
 def icl(log_likelihood: float, n_parameters: int, total_weight: float, entropy: float) -> float:
     """The integrated completed likelihood, ``BIC + 2 entropy`` (Biernacki, Celeux & Govaert 2000).
 
-    ``entropy`` is that of the responsibilities, summed over rows: components that overlap are penalised.
+    ``entropy`` is that of the responsibilities, summed over rows: components that overlap are
+    penalised.
     """
     return bic(log_likelihood, n_parameters, total_weight) + 2.0 * entropy
 

@@ -1,4 +1,4 @@
-"""Between the public attributes of a Gaussian mixture (``means_``, ``precisions_cholesky_``, ...) and its parameters."""
+"""Between the public attributes of a Gaussian mixture, such as ``means_``, and its parameters."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from latentcore.structures.mixture import MixtureParams
 __all__ = [
     "NAMES",
     "attributes",
+    "check_attributes",
     "checked_matrices",
     "checked_means",
     "checked_weights",
@@ -39,7 +40,7 @@ def covariance_shape(type_: CovarianceType, n_components: int, n_features: int) 
     }[type_]
 
 
-# -- attributes ------------------------------------------------------------------------------------------------------
+# -- attributes ----------------------------------------------------------------------------------
 
 
 def attributes(
@@ -56,7 +57,8 @@ def attributes(
 def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params | None:
     """Parameters of whatever the public attributes are now; None where some are missing.
 
-    ``precisions_cholesky_`` counts; ``covariances_`` serves where it is missing, and the other way round.
+    ``precisions_cholesky_`` counts; ``covariances_`` serves where it is missing, and the other way
+    round.
 
     Raises
     ------
@@ -73,13 +75,13 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     n_components, n_features = means.shape
     weights = _double(weights, "weights_", (n_components,))
     shape = covariance_shape(type_, n_components, n_features)
-    if covariances is not None:
-        covariances = _double(covariances, "covariances_", shape)
     if factors is None:
-        return from_covariances(weights, means, covariances, type_)
+        return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
     factors = _double(factors, "precisions_cholesky_", shape)
     if covariances is None:
         covariances = _covariances(factors, type_)
+    else:
+        covariances = _double(covariances, "covariances_", shape)
     log_determinants = _log_determinants(factors, type_, n_components, n_features)
     return MixtureParams(weights, GaussianParams(means, covariances, factors, log_determinants))
 
@@ -90,7 +92,9 @@ def from_covariances(
     return MixtureParams(weights, Gaussian(type_).params(means, covariances))
 
 
-def from_precisions(weights: Array, means: Array, precisions: Array, type_: CovarianceType) -> Params:
+def from_precisions(
+    weights: Array, means: Array, precisions: Array, type_: CovarianceType
+) -> Params:
     factors = _factors(precisions, type_)
     log_determinants = _log_determinants(factors, type_, *means.shape)
     components = GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
@@ -104,13 +108,45 @@ def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
     return array
 
 
-# -- factors U with precision = U U^T, U upper triangular ------------------------------------------------------------
+def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceType) -> int:
+    """The number of features of the public attributes ``NAMES``.
+
+    Raises
+    ------
+    ValueError
+        They are not the attributes of a Gaussian mixture.
+    """
+    weights, means = arrays["weights_"], arrays["means_"]
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(f"means_: expected shape (n_components, n_features), got {means.shape}")
+    shape = covariance_shape(type_, *means.shape)
+    shapes = (means.shape[:1], means.shape, shape, shape, shape)
+    for name, expected in zip(NAMES, shapes, strict=True):
+        array = arrays[name]
+        if array.shape != expected or array.dtype != means.dtype or array.dtype.kind != "f":
+            raise ValueError(
+                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of "
+                f"{array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got others")
+    if weights.min() < 0 or abs(float(weights.sum()) - 1) > 1e-3:
+        raise ValueError(
+            f"weights_: expected numbers >= 0 that sum to 1, got the sum {weights.sum()}"
+        )
+    for name in NAMES[2:]:
+        if not (_diagonal(arrays[name], type_) > 0).all():
+            raise ValueError(f"{name}: expected a positive diagonal, got numbers <= 0")
+    return int(means.shape[1])
+
+
+# -- factors U with precision = U U^T, U upper triangular ----------------------------------------
 
 
 def _factors(precisions: Array, type_: CovarianceType) -> Array:
     if type_ in ("diag", "spherical"):
         return np.sqrt(precisions)
-    # With J the exchange matrix, J P J = L L^T makes P = (J L J)(J L J)^T, and J L J is upper triangular.
+    # With J the exchange matrix and J P J = L L^T, P = (J L J)(J L J)^T; J L J is upper triangular.
     lower = np.linalg.cholesky(precisions[..., ::-1, ::-1])
     return np.ascontiguousarray(lower[..., ::-1, ::-1])
 
@@ -130,18 +166,21 @@ def _covariances(factors: Array, type_: CovarianceType) -> Array:
     return covariances
 
 
+def _diagonal(matrices: npt.NDArray[Any], type_: CovarianceType) -> npt.NDArray[Any]:
+    return matrices if type_ in ("diag", "spherical") else matrices.diagonal(axis1=-2, axis2=-1)
+
+
 def _log_determinants(
     factors: Array, type_: CovarianceType, n_components: int, n_features: int
 ) -> Array:
-    diagonal = factors if type_ in ("diag", "spherical") else factors.diagonal(axis1=-2, axis2=-1)
-    logs: Array = np.log(np.abs(diagonal))
+    logs: Array = np.log(np.abs(_diagonal(factors, type_)))
     if type_ == "spherical":
         return n_features * logs
     log_determinants = logs.sum(axis=-1)
     return np.full(n_components, log_determinants) if type_ == "tied" else log_determinants
 
 
-# -- a start that the user gives -------------------------------------------------------------------------------------
+# -- a start that the user gives -----------------------------------------------------------------
 
 
 def checked_weights(value: Any, n_components: int, name: str) -> Array:
@@ -153,13 +192,15 @@ def checked_weights(value: Any, n_components: int, name: str) -> Array:
     _check_shape("weights", name, weights, (n_components,))
     if weights.min() < 0 or weights.max() > 1:
         raise ValueError(
-            f"The parameter 'weights' should be in the range [0, 1], but got {name} from {weights.min():.5f} "
+            f"The parameter 'weights' should be in the range [0, 1], but got {name} from "
+            f"{weights.min():.5f} "
             f"to {weights.max():.5f}"
         )
     tolerance = 1e-6 if weights.dtype == np.float32 else 1e-8
     if abs(1.0 - float(weights.sum())) > tolerance:
         raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f} from {name}"
+            f"The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{weights.sum():.5f} from {name}"
         )
     return weights.astype(np.float64)
 
@@ -198,5 +239,6 @@ def checked_matrices(
 def _check_shape(what: str, name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(
-            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from {name}"
+            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from "
+            f"{name}"
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import diagnostics, engine
-from latentcore.arrays import Rows, as_rows, column_names
+from latentcore.arrays import Rows, as_rows, column_names, without_absent
 from latentcore.errors import (
     ConvergenceWarning,
     ImpossibleRowError,
@@ -21,10 +20,15 @@ from latentcore.errors import (
 from latentcore.estimators import gaussian_parameters as border
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
+from latentcore.estimators.gaussian_start import GaussianStart, InitParams
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.summary import components_table, figures_table, standard_deviations
-from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianStatistics
-from latentcore.initialization import initial_statistics
+from latentcore.families.gaussian import (
+    CovarianceType,
+    Gaussian,
+    GaussianParams,
+    GaussianStatistics,
+)
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.em import EM
 from latentcore.structures.mixture import Mixture, MixtureParams, MixtureStatistics
@@ -32,17 +36,20 @@ from latentcore.threads import get_num_threads, ordered_map
 
 __all__ = ["GaussianMixture"]
 
-InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
 Callback = Callable[[engine.Progress], None]
+Out = TypeVar("Out", bound=npt.NDArray[Any])
 Params = MixtureParams[GaussianParams]
+R = TypeVar("R")
 Model = Mixture[GaussianParams, GaussianStatistics]
 
 _BLOCK_ELEMENTS = 1 << 16
 """Size of the (rows x K) blocks that predictions are made of."""
 
 _COLLAPSED = (
-    "Fitting the mixture model failed because some components have ill-defined empirical covariance "
-    "(for instance caused by singleton or collapsed samples). Try to decrease the number of components, "
+    "Fitting the mixture model failed because some components have ill-defined empirical "
+    "covariance "
+    "(for instance caused by singleton or collapsed samples). Try to decrease the number of "
+    "components, "
     "increase reg_covar, or scale the input data."
 )  # scikit-learn's words: programs look for them
 
@@ -57,8 +64,8 @@ class GaussianMixture(Estimator):
     n_components : int
         K, the number of components.
     covariance_type : {"full", "tied", "diag", "spherical"}
-        A matrix for each component, one matrix for all, a variance for each component and feature, or a variance for
-        each component.
+        A matrix for each component, one matrix for all, a variance for each component and feature,
+        or a variance for each component.
     tol : float
         The fit has converged when the mean log-likelihood changes by less, nats.
     reg_covar : float
@@ -81,7 +88,8 @@ class GaussianMixture(Estimator):
     verbose_interval : int
         Iterations between two lines.
     n_threads : int, optional
-        None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+        None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any
+        number.
 
     Attributes
     ----------
@@ -89,7 +97,8 @@ class GaussianMixture(Estimator):
     means_ : (K, D)
     covariances_, precisions_ : full (K, D, D), tied (D, D), diag (K, D), spherical (K,)
     precisions_cholesky_ : as ``precisions_``
-        U with precision = U U^T, U upper triangular; diag, spherical: reciprocal standard deviations.
+        U with precision = U U^T, U upper triangular; diag, spherical: reciprocal standard
+        deviations.
     converged_ : bool
     n_iter_ : int
         Iterations of the best start.
@@ -105,8 +114,9 @@ class GaussianMixture(Estimator):
 
     Notes
     -----
-    Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and ``precisions_cholesky_`` are at
-    the time. They are float32 after a fit to float32 data; sums are always double.
+    Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and
+    ``precisions_cholesky_`` are at the time. They are float32 after a fit to float32 data; sums are
+    always double.
     """
 
     _estimator_type = "density_estimator"
@@ -188,7 +198,9 @@ class GaussianMixture(Estimator):
         params = border.from_covariances(
             border.checked_weights(weights, shape[0], "weights"),
             border.checked_means(means, *shape, "means"),
-            border.checked_matrices(covariances, "covariance", covariance_type, *shape, "covariances"),
+            border.checked_matrices(
+                covariances, "covariance", covariance_type, *shape, "covariances"
+            ),
             covariance_type,
         )
         model = cls(shape[0], covariance_type=covariance_type, random_state=random_state)
@@ -196,7 +208,7 @@ class GaussianMixture(Estimator):
         model._replace({**learned, **_outcome(None, 0), "n_features_in_": shape[1]}, None)
         return model
 
-    # -- fitting -----------------------------------------------------------------------------------------------------
+    # -- fitting ----------------------------------------------------------------------------------
 
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, callback: Callback | None = None
@@ -234,19 +246,21 @@ class GaussianMixture(Estimator):
         """``fit(X)``, then ``predict(X)``."""
         return self._labels(*self._fit(X, sample_weight, callback))
 
-    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> tuple[Params, RealArray]:
+    def _fit(
+        self, X: Any, sample_weight: Any, callback: Callback | None
+    ) -> tuple[Params, RealArray]:
         self._check_arguments()
         names = column_names(X)
         rows = as_rows(X, sample_weight, owner=type(self).__name__, min_rows=2)
-        data = _without_absent(rows)
+        data = without_absent(rows)
         self._check_size(data)
-        warm = self._warm_params(data) if self.warm_start and "converged_" in self.__dict__ else None
-        start = _Start(self, data, warm)
+        start = self._start(data)
         best, n_degenerate = self._best_of_starts(start, data, callback)
 
         if not best.converged and self.max_iter > 0:
             warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, or increase "
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase "
                 "max_iter, tol, or check for degenerate data.",
                 as_sklearn(ConvergenceWarning),
                 stacklevel=3,
@@ -262,9 +276,10 @@ class GaussianMixture(Estimator):
         return params, rows.x
 
     def _best_of_starts(
-        self, start: _Start, data: Rows, callback: Callback | None
+        self, start: GaussianStart, data: Rows, callback: Callback | None
     ) -> tuple[engine.Fit[Params], int]:
-        model = start.model
+        model: Model = Mixture(start.family)
+        previous = float("-inf") if start.warm is None else self.lower_bound_
         expectation = self._expectation(model, data)
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         best: engine.Fit[Params] | None = None
@@ -275,12 +290,12 @@ class GaussianMixture(Estimator):
             try:
                 fit = engine.run(
                     EM(model),
-                    start.params(),
+                    start.next(),
                     expectation,
                     total_weight=data.total_weight(),
                     tol=self.tol,
                     max_iter=self.max_iter,
-                    previous=start.objective,
+                    previous=previous,
                     callback=reporter.step,
                 )
             except NumericalError as error:
@@ -296,6 +311,23 @@ class GaussianMixture(Estimator):
             raise _explained(failure) from failure
         return best, n_degenerate
 
+    def _start(self, data: Rows) -> GaussianStart:
+        warm = (
+            self._warm_params(data) if self.warm_start and "converged_" in self.__dict__ else None
+        )
+        return GaussianStart(
+            Gaussian(self.covariance_type, float(self.reg_covar)),
+            data,
+            self.n_components,
+            self.init_params,
+            random_generator(self.random_state),
+            weights=self.weights_init,
+            means=self.means_init,
+            precisions=self.precisions_init,
+            warm=warm,
+            n_threads=get_num_threads(self.n_threads),
+        )
+
     def _expectation(
         self, model: Model, data: Rows
     ) -> Expectation[Params, MixtureStatistics[GaussianStatistics]]:
@@ -308,11 +340,12 @@ class GaussianMixture(Estimator):
         found = len(params.weights)
         if found != self.n_components:
             raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, got {self.n_components}"
+                f"warm_start: expected the n_components = {found} of the last fit, got "
+                f"{self.n_components}"
             )
         return params
 
-    # -- predictions -------------------------------------------------------------------------------------------------
+    # -- predictions ------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[np.intp]:
         """The most probable component of each row, (N,)."""
@@ -355,7 +388,7 @@ class GaussianMixture(Estimator):
         return diagnostics.bic(log_likelihood, self._count(params), data.total_weight())
 
     def icl(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood, BIC plus twice the entropy of ``predict_proba(X)``; the lower the better."""
+        """Integrated completed likelihood: BIC plus twice the entropy of ``predict_proba(X)``."""
         log_likelihood, params, data = self._assess(X, sample_weight)
         model = self._model()
 
@@ -369,7 +402,8 @@ class GaussianMixture(Estimator):
     def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
         """Draw rows (n, D) and their components (n,), ordered by component.
 
-        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator goes on.
+        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
+        goes on.
         """
         params = self._params()
         if integer("n_samples", n_samples, -(2**62)) < 1:
@@ -416,7 +450,7 @@ class GaussianMixture(Estimator):
         lines += ["", *components_table(params.weights, params.components.means, deviations, names)]
         return "\n".join(lines)
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------
 
     def _model(self) -> Model:
         return Mixture(Gaussian(self.covariance_type))
@@ -429,10 +463,8 @@ class GaussianMixture(Estimator):
             raise self._not_fitted()
         return params
 
-    def _check_width(self, x: RealArray) -> None:
-        if "n_features_in_" not in self.__dict__:  # attributes set by hand
-            self.n_features_in_ = np.shape(self.means_)[1]
-        super()._check_width(x)
+    def _n_features(self) -> int:
+        return int(np.shape(self.means_)[1])  # attributes may be set by hand
 
     def _n_parameters(self) -> int:
         return self._count(self._params())
@@ -442,7 +474,7 @@ class GaussianMixture(Estimator):
 
     def _assess(self, X: Any, sample_weight: Any) -> tuple[float, Params, Rows]:
         params = self._params()
-        data = _without_absent(self._seen_rows(X, sample_weight))
+        data = without_absent(self._seen_rows(X, sample_weight))
         return self._log_likelihood(params, data), params, data
 
     def _log_likelihood(self, params: Params, data: Rows) -> float:
@@ -466,35 +498,82 @@ class GaussianMixture(Estimator):
         return engine.rows_per_shard(len(x), work)
 
     def _by_rows(
-        self, params: Params, x: RealArray, out: Any, function: Callable[[RealArray], Any]
-    ) -> Any:
-        """Fill ``out`` with what ``function`` makes of the rows: shards to threads, block by block."""
-        block_rows = max(1, _BLOCK_ELEMENTS // len(params.weights))
+        self, params: Params, x: RealArray, out: Out, function: Callable[[RealArray], Out]
+    ) -> Out:
+        """Fill ``out`` with what ``function`` makes of the rows, block by block."""
 
-        def fill(shard: Rows) -> None:
-            for block in shard.shards(block_rows):
-                out[block.start : block.start + len(block)] = function(block.x)
+        def fill(block: Rows) -> None:
+            out[block.start : block.start + len(block)] = function(block.x)
 
-        shards = Rows(x).shards(self._shard_rows(x, len(params.weights)))
-        for _ in ordered_map(fill, shards, get_num_threads(self.n_threads)):
-            pass
+        self._over_blocks(params, Rows(x), fill)
         return out
 
     def _sum_over_rows(
         self, params: Params, data: Rows, function: Callable[[Rows], float]
     ) -> float:
         """Sum ``function`` over blocks of rows, in an order that does not depend on the threads."""
-        block_rows = max(1, _BLOCK_ELEMENTS // len(params.weights))
-        shards = data.shards(self._shard_rows(data.x, len(params.weights)))
-        return sum(
-            ordered_map(
-                lambda shard: sum(map(function, shard.shards(block_rows))),
-                shards,
-                get_num_threads(self.n_threads),
-            )
-        )
+        return sum(self._over_blocks(params, data, function))
 
-    # -- checks ------------------------------------------------------------------------------------------------------
+    def _over_blocks(self, params: Params, data: Rows, function: Callable[[Rows], R]) -> list[R]:
+        """What ``function`` gives for each block of rows; shards of blocks go to threads."""
+        n_components = len(params.weights)
+        block_rows = max(1, _BLOCK_ELEMENTS // n_components)
+        shard_rows = self._shard_rows(data.x, n_components)
+        n_threads = get_num_threads(self.n_threads) if len(data) > shard_rows else 1
+
+        def over_shard(shard: Rows) -> list[R]:
+            return [function(block) for block in shard.shards(block_rows)]
+
+        shards = ordered_map(over_shard, data.shards(shard_rows), n_threads)
+        return [result for results in shards for result in results]
+
+    # -- storage ----------------------------------------------------------------------------------
+
+    def _learned(self) -> dict[str, Any]:
+        state = self.__dict__
+        params = border.from_attributes(state, self.covariance_type)
+        if params is None:
+            return {}
+        dtype = np.float32 if np.asarray(self.means_).dtype == np.float32 else np.float64
+        arrays = border.attributes(params, self.covariance_type, dtype)
+        arrays |= {name: np.array(state[name], dtype) for name in border.NAMES if name in state}
+        border.check_attributes(arrays, self.covariance_type)
+        names = state.get("feature_names_in_")
+        return {
+            **arrays,
+            "lower_bounds_": np.array(state.get("lower_bounds_", []), np.float64),
+            "training": np.array(state.get("_training") or [], np.float64),
+            "converged_": bool(state.get("converged_", False)),
+            "n_degenerate_": int(state.get("n_degenerate_", 0)),
+            "feature_names_in_": None if names is None else list(names),
+        }
+
+    def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
+        if not learned:
+            return {}
+        arrays = {name: learned[name] for name in border.NAMES}
+        n_features = border.check_attributes(arrays, self.covariance_type)
+        bounds, training = learned["lower_bounds_"].tolist(), learned["training"].tolist()
+        attributes: dict[str, Any] = {
+            **arrays,
+            "converged_": boolean("converged_", learned["converged_"]),
+            "n_iter_": len(bounds),
+            "lower_bound_": bounds[-1] if bounds else float("-inf"),
+            "lower_bounds_": bounds,
+            "n_degenerate_": integer("n_degenerate_", learned["n_degenerate_"], 0),
+            "n_features_in_": n_features,
+        }
+        if training:
+            n_rows, total_weight, log_likelihood = training
+            attributes["_training"] = _Training(int(n_rows), total_weight, log_likelihood)
+        names = learned["feature_names_in_"]
+        if names is not None:
+            if not _are_names(names, n_features):
+                raise ValueError(f"feature_names_in_: expected {n_features} strings, got {names!r}")
+            attributes["feature_names_in_"] = np.array(names, dtype=object)
+        return attributes
+
+    # -- checks -----------------------------------------------------------------------------------
 
     def _check_arguments(self) -> None:
         integer("n_components", self.n_components, 1)
@@ -504,6 +583,7 @@ class GaussianMixture(Estimator):
         integer("max_iter", self.max_iter, 0)
         integer("n_init", self.n_init, 1)
         one_of("init_params", self.init_params, get_args(InitParams))
+        random_generator(self.random_state)
         boolean("warm_start", self.warm_start)
         integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
         integer("verbose_interval", self.verbose_interval, 1)
@@ -526,68 +606,12 @@ class _Training(NamedTuple):
     log_likelihood: float
 
 
-class _Start:
-    """Where a fit begins: each call of ``params`` makes the next start."""
-
-    def __init__(self, estimator: GaussianMixture, data: Rows, warm: Params | None) -> None:
-        shape = estimator.n_components, data.x.shape[1]
-        type_ = estimator.covariance_type
-        self.model: Model = Mixture(Gaussian(type_, float(estimator.reg_covar)))
-        self.warm = warm
-        self.objective = float("-inf") if warm is None else estimator.lower_bound_
-        self._data = data
-        self._method = estimator.init_params
-        self._n_components = estimator.n_components
-        self._n_threads = get_num_threads(estimator.n_threads)
-        self._rng = random_generator(estimator.random_state)
-        weights, means, precisions = (
-            estimator.weights_init,
-            estimator.means_init,
-            estimator.precisions_init,
-        )
-        self._weights = (
-            None if weights is None else border.checked_weights(weights, shape[0], "weights_init")
-        )
-        self._means = None if means is None else border.checked_means(means, *shape, "means_init")
-        self._precisions = (
-            None
-            if precisions is None
-            else border.checked_matrices(precisions, "precision", type_, *shape, "precisions_init")
-        )
-
-    def params(self) -> Params:
-        if self.warm is not None:
-            return self.warm
-        weights, means, precisions = self._weights, self._means, self._precisions
-        type_ = self.model.family.covariance_type  # type: ignore[attr-defined]
-        if weights is not None and means is not None and precisions is not None:
-            return border.from_precisions(weights, means, precisions, type_)
-        stats = initial_statistics(
-            self.model.family,
-            self._data,
-            self._n_components,
-            self._method,
-            self._rng,
-            n_threads=self._n_threads,
-        )
-        if weights is None:
-            weights = stats.counts / stats.counts.sum()
-        if precisions is not None:
-            means = stats.components.means if means is None else means
-            return border.from_precisions(weights, means, precisions, type_)
-        params = self.model.maximize(stats)
-        components = params.components
-        return MixtureParams(
-            weights, components if means is None else replace(components, means=means)
-        )
-
-
-def _without_absent(data: Rows) -> Rows:
-    """Rows of weight 0 are absent: they take no part in the start either. Copies only if there are some."""
-    if data.sample_weight is None or data.sample_weight.all():
-        return data
-    present = data.sample_weight > 0
-    return Rows(np.ascontiguousarray(data.x[present]), data.sample_weight[present])
+def _are_names(names: Any, n_features: int) -> bool:
+    return (
+        isinstance(names, list)
+        and len(names) == n_features
+        and all(isinstance(name, str) for name in names)
+    )
 
 
 def _outcome(fit: engine.Fit[Params] | None, n_degenerate: int) -> dict[str, Any]:

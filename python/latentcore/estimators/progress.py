@@ -12,7 +12,7 @@ __all__ = ["Reporter"]
 
 
 class Reporter:
-    """Prints the course of a fit for ``verbose`` 1 and 2 and passes each step on to the callback."""
+    """Prints the course of a fit for ``verbose`` 1 and 2; passes each step on to the callback."""
 
     def __init__(
         self, verbose: int, interval: int, callback: Callable[[Progress], None] | None
@@ -50,5 +50,7 @@ class Reporter:
             return
         line = f"Initialization {'converged' if converged else 'did not converge'}."
         if self._verbose >= 2:
-            line += f" time lapse {perf_counter() - self._begin:.5f}s\t lower bound {objective:.5f}."
+            line += (
+                f" time lapse {perf_counter() - self._begin:.5f}s\t lower bound {objective:.5f}."
+            )
         print(line)

@@ -29,7 +29,10 @@ def standard_deviations(
 
 def figures_table(figures: Sequence[tuple[str, float | int]]) -> list[str]:
     """Lines of names and right-aligned numbers."""
-    texts = [(name, f"{value:d}" if isinstance(value, int) else f"{value:.3f}") for name, value in figures]
+    texts = [
+        (name, f"{value:d}" if isinstance(value, int) else f"{value:.3f}")
+        for name, value in figures
+    ]
     left = max(len(name) for name, _ in texts)
     right = max(len(text) for _, text in texts)
     return [f"{name:<{left}}  {text:>{right}}" for name, text in texts]
@@ -41,7 +44,7 @@ def components_table(
     deviations: npt.NDArray[Any],
     names: Sequence[str],
 ) -> list[str]:
-    """Lines with the weight, means and standard deviations of each component, the first few features of many."""
+    """Lines with weight, means and deviations of each component; the first few features of many."""
     shown = min(len(names), _MOST_FEATURES)
     labels = [name if len(name) <= 20 else f"{name[:19]}…" for name in names[:shown]]
     rows = [["component", "weight", "", *labels]]
@@ -49,7 +52,10 @@ def components_table(
         rows.append([str(k), f"{weights[k]:.4f}", "mean", *(f"{v:.6g}" for v in means[k, :shown])])
         rows.append(["", "", "sd", *(f"{v:.6g}" for v in deviations[k, :shown])])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+    lines = [
+        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
     if shown < len(names):
         lines.append(f"... and {len(names) - shown} more features")
     if len(weights) > _MOST_COMPONENTS:
