@@ -26,8 +26,9 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 _STYLES = ("-", "--", ":", "-.")
 _INK = "#222222"
 _GRID = 400
-_MANY_COMPONENTS = 8
-"""Above, components are not listed one by one."""
+_MOST_LISTED = 8
+_MOST_NUMBERED = 30
+_MOST_BINS = 80
 
 
 def ellipses(
@@ -94,7 +95,7 @@ def ellipses(
                     edgecolor=colors[k], linewidth=2.0 if i == 0 else 1.2, linestyle=_style(k),
                 )
             )  # fmt: skip
-        ax.plot(*center, marker="+", markersize=9, markeredgewidth=2, color=colors[k])
+        _mark(ax, center, str(k) if len(colors) <= _MOST_NUMBERED else "+")
     ax.autoscale_view()
     _label(ax, _name(model, across), _name(model, up))
     return ax
@@ -137,9 +138,9 @@ def densities(
     values = values[:, column] if values.ndim == 2 else values.ravel()
 
     edges = np.histogram_bin_edges(values, bins)
-    if bins == "auto" and len(edges) > 81:
-        edges = np.histogram_bin_edges(values, 80)
-    ax.hist(values, edges, density=True, color="#D9D9D9", edgecolor="white", linewidth=0.5)
+    if bins == "auto" and len(edges) > _MOST_BINS:
+        edges = np.histogram_bin_edges(values, _MOST_BINS)
+    ax.hist(values, edges.tolist(), density=True, color="#D9D9D9", edgecolor="white", linewidth=0.5)
 
     means = model.means_[:, column].astype(np.float64)
     deviations = np.sqrt(_covariances(model)[:, column, column])
@@ -147,8 +148,8 @@ def densities(
     z = (grid[:, None] - means) / deviations
     parts = model.weights_ * np.exp(-0.5 * z * z) / (np.sqrt(2 * np.pi) * deviations)
     colors = _colors(len(means))
-    listed = len(means) <= _MANY_COMPONENTS
-    for k in range(len(means)):
+    listed = len(means) <= _MOST_LISTED
+    for k in range(len(means) if len(means) > 1 else 0):
         label = f"component {k}, weight {model.weights_[k]:.2f}" if listed else None
         ax.plot(grid, parts[:, k], color=colors[k], linestyle=_style(k), linewidth=1.8, label=label)
     ax.plot(grid, parts.sum(axis=1), color=_INK, linewidth=1.4, label="mixture", zorder=1.9)
@@ -187,8 +188,8 @@ def objective(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
     ax.plot(iterations, bounds, color=_COLORS[0], linewidth=1.8, marker=marker, markersize=4)
     state = "converged" if model.converged_ else "not converged"
     ax.text(
-        0.97, 0.06, f"{bounds[-1]:.5g} after {len(bounds)}, {state}", transform=ax.transAxes,
-        ha="right", fontsize=9, color=_INK,
+        0.97, 0.06, f"{bounds[-1]:.5g}\n{state} after {len(bounds)}", transform=ax.transAxes,
+        ha="right", va="bottom", fontsize=9, color=_INK,
     )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
@@ -252,6 +253,15 @@ def _label(ax: Axes, across: str, up: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def _mark(ax: Axes, at: tuple[float, float], text: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    ax.text(
+        *at, text, color=_INK, fontsize=12, fontweight="bold", ha="center", va="center",
+        path_effects=[withStroke(linewidth=3, foreground="white")], clip_on=True,
+    )  # fmt: skip
+
+
 def _colors(count: int) -> Array:
     """(count, 3) red, green and blue; from the ninth on they come again, with another style of line."""
     codes = [_COLORS[k % len(_COLORS)] for k in range(count)]
@@ -280,7 +290,7 @@ def _covariances(model: GaussianMixture) -> Array:
 
 
 def _column(model: GaussianMixture, column: int) -> int:
-    n_features = model.means_.shape[1]
+    n_features = int(model.means_.shape[1])
     if not -n_features <= column < n_features:
         raise ValueError(f"columns: expected columns below {n_features}, got {column}")
     return column % n_features

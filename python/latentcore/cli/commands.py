@@ -25,7 +25,6 @@ from latentcore.cli.tables import (
 )
 from latentcore.families.gaussian import CovarianceType
 
-
 __all__ = ["UsageError", "fit", "info", "parser", "predict", "sample", "score"]
 
 
