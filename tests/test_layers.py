@@ -96,7 +96,9 @@ def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
             assert node.module is not None
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
-                yield Import(importer, node.lineno, name if name in modules else node.module, always)
+                yield Import(
+                    importer, node.lineno, name if name in modules else node.module, always
+                )
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for child in node.body:
                 yield from visit(child, False)

@@ -24,7 +24,13 @@ def stubtest_output(tmp_path_factory: pytest.TempPathFactory) -> str:
         f"[mypy]\nmypy_path = {ROOT / 'python'}:{ROOT / 'stubs'}\n", encoding="utf-8"
     )
     command = [sys.executable, "-m", "mypy.stubtest", *(f"latentcore.{name}" for name in MODULES)]
-    options = ["--allowlist", "allowed.txt", "--ignore-unused-allowlist", "--mypy-config-file", "mypy.ini"]
+    options = [
+        "--allowlist",
+        "allowed.txt",
+        "--ignore-unused-allowlist",
+        "--mypy-config-file",
+        "mypy.ini",
+    ]
     result = subprocess.run(command + options, cwd=folder, capture_output=True, text=True)
     return result.stdout + result.stderr
 
