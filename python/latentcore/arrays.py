@@ -59,15 +59,13 @@ class Rows:
 # -- matrices ------------------------------------------------------------------------------------
 
 
-def as_rows(
-    X: Any, sample_weight: Any = None, *, owner: str = "the model", min_rows: int = 1
-) -> Rows:
+def as_rows(X: Any, sample_weight: Any = None, *, owner: str = "the model") -> Rows:
     """Checked rows with their weights; see ``as_matrix`` and ``as_weights``."""
-    x = as_matrix(X, owner=owner, min_rows=min_rows)
+    x = as_matrix(X, owner=owner)
     return Rows(x, as_weights(sample_weight, len(x)))
 
 
-def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: int = 1) -> RealArray:
+def as_matrix(X: Any, *, name: str = "X", owner: str = "the model") -> RealArray:
     """A finite C-contiguous matrix of float32 or float64.
 
     Parameters
@@ -77,25 +75,23 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
         too. float32 stays float32; all other numbers become float64.
     name, owner : str
         For messages: the argument, and who needs it.
-    min_rows : int
 
     Raises
     ------
     TypeError
         Not an array of numbers: sparse, or holding other objects.
     ValueError
-        Not a matrix, too few rows, no columns, strings, complex or masked numbers; NaN or infinity
+        Not a matrix, no rows, no columns, strings, complex or masked numbers; NaN or infinity
         (the message names row and column).
     """
     x = _numbers(X, name)
     if x.ndim != 2:
         raise ValueError(_not_a_matrix(x, name))
     n_rows, n_features = x.shape
-    if n_rows < min_rows:
+    if n_rows == 0:
         raise ValueError(
-            f"{name}: expected at least {min_rows} row{'s' * (min_rows > 1)}, got "
-            f"n_samples = {n_rows} (shape={x.shape}) while a minimum of {min_rows} is required by "
-            f"{owner}"
+            f"{name}: expected at least one row, got 0 sample(s) (shape={x.shape}) "
+            f"while a minimum of 1 is required by {owner}"
         )
     if n_features == 0:
         raise ValueError(
@@ -109,8 +105,7 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model", min_rows: in
         what = "NaN" if np.isnan(matrix[row, column]) else "infinity"
         raise ValueError(
             f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in "
-            f"row {row}, "
-            f"{_column(X, column)}"
+            f"row {row}, {_column(X, column)}"
         )
     return matrix
 
@@ -270,8 +265,7 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
         return f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}"
     return (
         f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: "
-        f"{name}.reshape(-1, 1) if it "
-        f"is one feature, {name}.reshape(1, -1) if it is one row"
+        f"{name}.reshape(-1, 1) if it is one feature, {name}.reshape(1, -1) if it is one row"
     )
 
 

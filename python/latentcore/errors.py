@@ -35,9 +35,8 @@ class ImpossibleRowError(NumericalError):
 
     def __init__(self, row: int) -> None:
         super().__init__(
-            f"row {row}: expected a positive density under at least one component, got 0 or not a "
-            "number; "
-            "the row lies impossibly far from every component"
+            f"row {row}: expected a positive density under at least one component, got 0 "
+            "or not a number; the row lies impossibly far from every component"
         )
         self.row = row
 
@@ -58,9 +57,8 @@ class CollapsedComponentError(NumericalError):
         which = f"component {component}" if component >= 0 else "all components"
         super().__init__(
             f"{which}: expected a positive definite covariance, got one that is singular to "
-            "working precision; "
-            "too few distinct rows support it (use a larger reg_covar or fewer components, or "
-            "scale the data)"
+            "working precision; too few distinct rows support it (use a larger reg_covar or "
+            "fewer components, or scale the data)"
         )
         self.component = component
 

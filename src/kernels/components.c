@@ -4,9 +4,6 @@
 
 /* ---- packing ------------------------------------------------------------------------------------------------------- */
 
-/* Up to this D everything is unrolled, with coefficients row by row of U^T. */
-#define SMALL_D 8
-
 /* A triangular factor in the order in which quadratic_forms reads it: for each group of four rows i0 of U^T, the
  * coefficients of columns 0 .. i0 + 3, four together, zeros above the diagonal. (Small D: row by row of U^T.) */
 LC_INLINE ptrdiff_t panel_size(ptrdiff_t dp) { return dp * (dp + 4) / 2; }
@@ -137,22 +134,6 @@ packed LC_KERNEL(pack)(const lc_components *components, const double *centers, v
 
 /* ---- log-densities ------------------------------------------------------------------------------------------------- */
 
-#if VECTOR_BYTES == 64
-#define WIDE 4 /* vectors of rows to a register block: 16 accumulators of 32 registers */
-#define COLUMNS 4
-#else
-#define WIDE 2 /* 8 of 16 */
-#define COLUMNS 2
-#endif
-
-LC_INLINE vec minus_location(vec x, const location *l, ptrdiff_t i) {
-#if LC_F32
-  return (x - l->high[i]) - l->low[i];
-#else
-  return x - l->high[i];
-#endif
-}
-
 /* Four rows i0 .. i0 + 3 of U^T times the deviations of WIDE vectors of rows. */
 LC_INLINE const real *four_products(ptrdiff_t i0, const real *c, const vec *deviations, vec z[4][WIDE]) {
   _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
@@ -166,34 +147,35 @@ LC_INLINE const real *four_products(ptrdiff_t i0, const real *c, const vec *devi
   return c;
 }
 
-LC_INLINE void take_deviations(const packed *p, const real *tile, ptrdiff_t t, const location *m, ptrdiff_t k, vec *deviations) {
-  for (ptrdiff_t j = 0; j < p->d; j++)
+/* The deviations of the first n features, and zeros up to a multiple of four. */
+LC_INLINE void take_deviations(const packed *p, ptrdiff_t n, const real *tile, ptrdiff_t t, const location *m, ptrdiff_t k,
+                               vec *deviations) {
+  for (ptrdiff_t j = 0; j < n; j++)
     _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
       deviations[j * WIDE + b] = minus_location(load(tile + j * p->T + t + b * LANES), m, k * p->dp + j);
-  for (ptrdiff_t j = p->d * WIDE; j < p->dp * WIDE; j++) deviations[j] = (vec){0};
+  for (ptrdiff_t j = n * WIDE; j < round_up(n, 4) * WIDE; j++) deviations[j] = (vec){0};
 }
 
-static void log_joint_full(const packed *p, const real *tile, real *joint) {
+void LC_KERNEL(tile_log_joint_of)(const packed *p, ptrdiff_t k, ptrdiff_t n_features, const real *tile, real *joint) {
   vec *deviations = (vec *)p->scratch;
-  for (ptrdiff_t k = 0; k < p->k; k++)
-    for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
-      take_deviations(p, tile, t, &p->means, k, deviations);
-      const real *c = p->factors + k * panel_size(p->dp);
-      vec q[WIDE] = {{0}}, z[4][WIDE];
-      for (ptrdiff_t i0 = 0; i0 < p->dp; i0 += 4) {
-        c = four_products(i0, c, deviations, z);
-        _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
-          _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[b] += z[a][b] * z[a][b];
-      }
-      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
-        store(joint + k * p->T + t + b * LANES, p->offsets[k] - REAL(0.5) * q[b]);
+  for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
+    take_deviations(p, n_features, tile, t, &p->means, k, deviations);
+    const real *c = p->factors + k * panel_size(p->dp);
+    vec q[WIDE] = {{0}}, z[4][WIDE];
+    for (ptrdiff_t i0 = 0; i0 < n_features; i0 += 4) {
+      c = four_products(i0, c, deviations, z);
+      _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[b] += z[a][b] * z[a][b];
     }
+    _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
+      store(joint + t + b * LANES, p->offsets[k] - REAL(0.5) * q[b]);
+  }
 }
 
 /* whitened[i * T + t] = (U^T (x_t - origin))_i */
 static void whiten_tile(const packed *p, const real *tile, vec *deviations, real *whitened) {
   for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
-    take_deviations(p, tile, t, &p->origin, 0, deviations);
+    take_deviations(p, p->d, tile, t, &p->origin, 0, deviations);
     if (p->d <= SMALL_D) { /* coefficients row by row */
       const real *c = p->factors;
       for (ptrdiff_t i = 0; i < p->d; i++) {
@@ -284,7 +266,8 @@ void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint) {
       case 6: log_joint_small(6, p, tile, joint); break;
       case 7: log_joint_small(7, p, tile, joint); break;
       case 8: log_joint_small(8, p, tile, joint); break;
-      default: log_joint_full(p, tile, joint);
+      default:
+        for (ptrdiff_t k = 0; k < p->k; k++) LC_KERNEL(tile_log_joint_of)(p, k, p->d, tile, joint + k * p->T);
     }
   } else if (p->family == LC_GAUSSIAN_TIED) {
     real *whitened = p->scratch + p->dp * p->T;
@@ -360,15 +343,13 @@ static void add_lower(const packed *p, const double *sums, double *second) {
     for (ptrdiff_t j = 0; j <= i; j++) second[i * p->d + j] += sums[i * p->dp + j];
 }
 
-static void accumulate_full(const packed *p, const real *tile, const real *r, const lc_moments *moments) {
+void LC_KERNEL(tile_accumulate_of)(const packed *p, ptrdiff_t k, const real *tile, const real *r, const lc_moments *moments) {
   double *second = p->sums, *first = p->sums + p->dp * p->dp;
-  for (ptrdiff_t k = 0; k < p->k; k++) {
-    const deviations from_center = {tile, &p->centers, k * p->dp};
-    memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
-    products(1, 1, p, p->dp, p->dp, &from_center, &from_center, r + k * p->T, second, p->dp, first);
-    add_lower(p, second, moments->second + k * p->d * p->d);
-    for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += first[j];
-  }
+  const deviations from_center = {tile, &p->centers, k * p->dp};
+  memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
+  products(1, 1, p, p->dp, p->dp, &from_center, &from_center, r, second, p->dp, first);
+  add_lower(p, second, moments->second + k * p->d * p->d);
+  for (ptrdiff_t j = 0; j < p->d; j++) moments->first[k * p->d + j] += first[j];
 }
 
 /* Columns from .. to - 1 of the second moments below the diagonal, for D known to the compiler; with_first: the first
@@ -544,7 +525,8 @@ void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r
       case 6: accumulate_small(6, p, tile, r, moments); break;
       case 7: accumulate_small(7, p, tile, r, moments); break;
       case 8: accumulate_small(8, p, tile, r, moments); break;
-      default: accumulate_full(p, tile, r, moments);
+      default:
+        for (ptrdiff_t k = 0; k < p->k; k++) LC_KERNEL(tile_accumulate_of)(p, k, tile, r + k * p->T, moments);
     }
   } else if (p->family == LC_GAUSSIAN_TIED) {
     accumulate_tied(p, tile, r, row_sums, tile_counts, moments);

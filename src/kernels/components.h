@@ -3,13 +3,32 @@
 #define LC_COMPONENTS_INTERNAL_H
 
 #include "latentcore/components.h"
-#include "real.h"
+#include "tile.h"
+
+/* Up to this D everything is unrolled, with coefficients row by row of U^T. */
+#define SMALL_D 8
+
+#if VECTOR_BYTES == 64
+#define WIDE 4 /* vectors of rows to a register block: 16 accumulators of 32 registers */
+#define COLUMNS 4
+#else
+#define WIDE 2 /* 8 of 16 */
+#define COLUMNS 2
+#endif
 
 /* A location in double as a sum of two reals, so that (x - high) - low loses nothing in float. */
 typedef struct location {
   const real *high;
   const real *low; /* not read when data are double */
 } location;
+
+LC_INLINE vec minus_location(vec x, const location *l, ptrdiff_t i) {
+#if LC_F32
+  return (x - l->high[i]) - l->low[i];
+#else
+  return x - l->high[i];
+#endif
+}
 
 typedef struct packed {
   lc_family family;
@@ -39,6 +58,13 @@ packed LC_KERNEL(pack)(const lc_components *components, const double *centers, v
 /* joint[k * T + t] = log f_k(x_t). joint has kp x T reals; rows of padding are left as they are.
  * Tiles have dp rows, the last dp - d of them zeros. */
 void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint);
+
+/* joint (T) = log f_k(x_t) of one full-covariance component, D > SMALL_D, from the first n_features features: with fewer than D of them
+ * (a multiple of four) an upper bound, since U^T is triangular. Rows run to p->rows, a multiple of WIDE * LANES. */
+void LC_KERNEL(tile_log_joint_of)(const packed *p, ptrdiff_t k, ptrdiff_t n_features, const real *tile, real *joint);
+
+/* The first and second moments of one full-covariance component, D > SMALL_D; r has T reals, zero in padding. */
+void LC_KERNEL(tile_accumulate_of)(const packed *p, ptrdiff_t k, const real *tile, const real *r, const lc_moments *moments);
 
 /* moments += those of the tile under responsibilities r (kp x T, zero in rows of padding); row_sums (T) = sum_k r_kt. */
 void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r, const real *row_sums,

@@ -1,4 +1,4 @@
-"""Compilers and build tools as child processes: their absence or failure fails a test with what they said."""
+"""Compilers and build tools as child processes: a test fails with what they said."""
 
 from __future__ import annotations
 

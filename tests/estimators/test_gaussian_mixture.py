@@ -26,6 +26,7 @@ import latentcore
 from latentcore import GaussianMixture
 from latentcore.engine import Progress
 from latentcore.errors import (
+    CollapsedComponentError,
     ConvergenceWarning,
     NotFittedError,
     NumericalError,
@@ -66,12 +67,13 @@ def precision(covariance_type: str) -> Any:
 def full_covariances(model: Any) -> Any:
     covariances = model.covariances_
     k, d = model.means_.shape
-    return {
-        "full": lambda: covariances,
-        "tied": lambda: np.tile(covariances, (k, 1, 1)),
-        "diag": lambda: np.array([np.diag(c) for c in covariances]),
-        "spherical": lambda: np.array([c * np.eye(d) for c in covariances]),
-    }[model.covariance_type]()
+    if model.covariance_type == "tied":
+        return np.tile(covariances, (k, 1, 1))
+    if model.covariance_type == "diag":
+        return np.array([np.diag(c) for c in covariances])
+    if model.covariance_type == "spherical":
+        return np.array([c * np.eye(d) for c in covariances])
+    return covariances
 
 
 def log_joint(model: Any, x: Any) -> Any:
@@ -84,7 +86,7 @@ def log_joint(model: Any, x: Any) -> Any:
     return np.stack(columns, axis=1)
 
 
-def given(covariance_type: str = "full", **kwargs: Any) -> GaussianMixture:
+def given(covariance_type: Any = "full", **kwargs: Any) -> GaussianMixture:
     return GaussianMixture.from_params(
         WEIGHTS, MEANS, COVARIANCE[covariance_type], covariance_type=covariance_type, **kwargs
     )
@@ -322,9 +324,9 @@ def test_impossible_row_of_weight_zero_does_not_matter() -> None:
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
 @pytest.mark.parametrize("name", ["covariances_", "precisions_cholesky_"])
-def test_attributes_set_by_hand_make_a_model(covariance_type: str, name: str) -> None:
+def test_attributes_set_by_hand_make_a_model(covariance_type: Any, name: str) -> None:
     expected = given(covariance_type, random_state=0)
-    model = GaussianMixture(3, covariance_type=covariance_type, random_state=0)  # type: ignore[arg-type]
+    model = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
     model.weights_, model.means_ = WEIGHTS, MEANS
     setattr(model, name, getattr(expected, name).tolist())
     np.testing.assert_allclose(model.score_samples(X), expected.score_samples(X), rtol=1e-10)
@@ -340,6 +342,13 @@ def test_attribute_of_the_wrong_shape_is_named() -> None:
     model.weights_ = np.ones(2)
     with pytest.raises(ValueError, match=r"weights_: expected shape \(3,\), got \(2,\)"):
         model.predict(X)
+
+
+def test_component_of_weight_zero_takes_no_rows() -> None:
+    model = given(random_state=0)
+    model.weights_ = np.array([0.4, 0.0, 0.6])
+    assert not model.predict_proba(X)[:, 1].any()
+    assert set(model.sample(100)[1]) == {0, 2}
 
 
 def test_parts_of_the_start_are_not_overwritten() -> None:
@@ -459,6 +468,7 @@ def assert_untouched(model: GaussianMixture, before: dict[str, Any]) -> None:
         (X, np.zeros(300), "sample_weight: expected a positive weight"),
         (X, np.ones(299), "sample_weight: expected shape"),
         (X, np.arange(300) < 2, "n_samples = 2 of positive weight"),
+        (X, np.arange(300) < 1, "at least 2 rows, got n_samples = 1 of positive weight"),
     ],
 )
 def test_bad_data_are_named_and_nothing_changes(x: Any, weight: Any, message: str) -> None:
@@ -535,9 +545,22 @@ def test_collapsed_component_is_named() -> None:
         4, reg_covar=0, weights_init=[0.25] * 4, means_init=[*MEANS, [99.0, 99.0, 99.0]],
         precisions_init=[np.eye(3)] * 4,
     )  # fmt: skip
-    with pytest.raises(NumericalError, match=r"component 3: .*ill-defined empirical covariance"):
+    with pytest.raises(CollapsedComponentError, match=r"component 3: .*ill-defined empirical") as e:
         model.fit(x)
+    assert e.value.component == 3
     assert "means_" not in vars(model)
+
+
+def test_impossible_row_is_named_as_the_user_counts() -> None:
+    x = X.copy()
+    x[7] = 1e200
+    weight = np.ones(300)
+    weight[:5] = 0
+    model = given().set_params(warm_start=True)
+    with pytest.raises(NumericalError, match="row 7: expected a positive density"):
+        model.fit(x, sample_weight=weight)
+    with pytest.raises(NumericalError, match="row 7: expected a positive density"):
+        model.fit(x)
 
 
 def test_collapsed_starts_are_given_up_and_counted() -> None:
@@ -571,13 +594,13 @@ def fitted_quietly(model: GaussianMixture, x: Any) -> GaussianMixture:
 
 @quiet
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
-def test_distance_from_the_origin_does_not_matter(covariance_type: str) -> None:
+def test_distance_from_the_origin_does_not_matter(covariance_type: Any) -> None:
     near = np.round(X * 2**20) / 2**20  # so that adding 2**26 is exact
     far = near + 2.0**26
     fits = [
         GaussianMixture(
             3, covariance_type=covariance_type, means_init=MEANS + offset, random_state=0, tol=1e-6
-        ).fit(x)  # type: ignore[arg-type]
+        ).fit(x)
         for x, offset in ((near, 0.0), (far, 2.0**26))
     ]
     np.testing.assert_allclose(fits[1].covariances_, fits[0].covariances_, rtol=1e-6, atol=1e-6)
@@ -752,7 +775,7 @@ FRAMES: list[Callable[..., Any]] = [
 def test_names_of_columns_are_kept_and_checked(frame: Callable[..., Any]) -> None:
     model = GaussianMixture(3, random_state=0).fit(frame(NAMES))
     plain = GaussianMixture(3, random_state=0).fit(X)
-    assert model.feature_names_in_.tolist() == NAMES  # type: ignore[attr-defined]
+    assert model.feature_names_in_.tolist() == NAMES
     np.testing.assert_array_equal(model.means_, plain.means_)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

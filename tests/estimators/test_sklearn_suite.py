@@ -1,6 +1,9 @@
 """scikit-learn's own tests of GaussianMixture, as installed, with our class in place of theirs."""
 
+from __future__ import annotations
+
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,32 +41,33 @@ EXCLUDED_CASES = {
 }
 
 
-def _load():
+def _load() -> Any:
     spec = importlib.util.find_spec("sklearn.mixture.tests.test_gaussian_mixture")
-    module = importlib.util.module_from_spec(spec)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.GaussianMixture = GaussianMixture
     return module
 
 
-_suite = _load()
-_tests = {name: value for name, value in vars(_suite).items() if name.startswith("test_")}
+_tests = {name: value for name, value in vars(_load()).items() if name.startswith("test_")}
 globals().update({name: test for name, test in _tests.items() if name not in EXCLUDED})
 
 
 @pytest.fixture(params=[np.float32, np.float64])
-def global_dtype(request):
+def global_dtype(request: pytest.FixtureRequest) -> Any:
     if request.node.name in EXCLUDED_CASES:
         pytest.skip(EXCLUDED_CASES[request.node.name])
     return request.param
 
 
 @pytest.fixture(params=[0, 42])
-def global_random_seed(request):
+def global_random_seed(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_excluded_tests_exist_and_most_tests_run():
+def test_excluded_tests_exist_and_most_tests_run() -> None:
     assert EXCLUDED.keys() <= _tests.keys()
     assert {case.partition("[")[0] for case in EXCLUDED_CASES} <= _tests.keys()
     assert len(_tests) - len(EXCLUDED) >= 25

@@ -8,6 +8,7 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore import storage
 from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
@@ -31,6 +32,7 @@ class Estimator:
     _weighted_methods: tuple[str, ...] = ()
 
     n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
 
     # -- parameters -------------------------------------------------------------------------------
 
@@ -168,9 +170,8 @@ class Estimator:
         found = state.pop("_pickle_format", None)
         if found != _PICKLE_FORMAT:
             raise StorageError(
-                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, got "
-                f"{found!r}; "
-                "it was made by another version of latentcore"
+                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, "
+                f"got {found!r}; it was made by another version of latentcore"
             )
         self.__dict__.update(state)
 

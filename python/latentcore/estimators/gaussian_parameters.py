@@ -78,10 +78,11 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     if factors is None:
         return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
     factors = _double(factors, "precisions_cholesky_", shape)
-    if covariances is None:
-        covariances = _covariances(factors, type_)
-    else:
-        covariances = _double(covariances, "covariances_", shape)
+    covariances = (
+        _covariances(factors, type_)
+        if covariances is None
+        else _double(covariances, "covariances_", shape)
+    )
     log_determinants = _log_determinants(factors, type_, n_components, n_features)
     return MixtureParams(weights, GaussianParams(means, covariances, factors, log_determinants))
 
@@ -125,8 +126,8 @@ def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceTy
         array = arrays[name]
         if array.shape != expected or array.dtype != means.dtype or array.dtype.kind != "f":
             raise ValueError(
-                f"{name}: expected {means.dtype} of shape {expected}, got {array.dtype} of "
-                f"{array.shape}"
+                f"{name}: expected {means.dtype} of shape {expected}, "
+                f"got {array.dtype} of {array.shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite numbers, got others")
@@ -193,8 +194,7 @@ def checked_weights(value: Any, n_components: int, name: str) -> Array:
     if weights.min() < 0 or weights.max() > 1:
         raise ValueError(
             f"The parameter 'weights' should be in the range [0, 1], but got {name} from "
-            f"{weights.min():.5f} "
-            f"to {weights.max():.5f}"
+            f"{weights.min():.5f} to {weights.max():.5f}"
         )
     tolerance = 1e-6 if weights.dtype == np.float32 else 1e-8
     if abs(1.0 - float(weights.sum())) > tolerance:
@@ -239,6 +239,6 @@ def checked_matrices(
 def _check_shape(what: str, name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(
-            f"The parameter '{what}' should have the shape of {shape}, but got {array.shape} from "
-            f"{name}"
+            f"The parameter '{what}' should have the shape of {shape}, "
+            f"but got {array.shape} from {name}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,18 @@ from latentcore.errors import (
     as_sklearn,
 )
 from latentcore.estimators import gaussian_parameters as border
+from latentcore.estimators import gaussian_saved
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
 from latentcore.estimators.gaussian_start import GaussianStart, InitParams
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.summary import components_table, figures_table, standard_deviations
+from latentcore.estimators.summary import (
+    Training,
+    components_table,
+    course,
+    figures_table,
+    heading,
+)
 from latentcore.families.gaussian import (
     CovarianceType,
     Gaussian,
@@ -47,10 +54,8 @@ _BLOCK_ELEMENTS = 1 << 16
 
 _COLLAPSED = (
     "Fitting the mixture model failed because some components have ill-defined empirical "
-    "covariance "
-    "(for instance caused by singleton or collapsed samples). Try to decrease the number of "
-    "components, "
-    "increase reg_covar, or scale the input data."
+    "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
+    "number of components, increase reg_covar, or scale the input data."
 )  # scikit-learn's words: programs look for them
 
 
@@ -117,6 +122,17 @@ class GaussianMixture(Estimator):
     Attributes may be set by hand: predictions use what ``weights_``, ``means_`` and
     ``precisions_cholesky_`` are at the time. They are float32 after a fit to float32 data; sums are
     always double.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latentcore import GaussianMixture
+    >>> x = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> model = GaussianMixture(2, random_state=0).fit(x)
+    >>> np.sort(model.means_[:, 0])
+    array([ 1., 10.])
+    >>> model.predict([[1, 1], [10, 1]]) == model.predict(x[[0, 3]])
+    array([ True,  True])
     """
 
     _estimator_type = "density_estimator"
@@ -251,17 +267,19 @@ class GaussianMixture(Estimator):
     ) -> tuple[Params, RealArray]:
         self._check_arguments()
         names = column_names(X)
-        rows = as_rows(X, sample_weight, owner=type(self).__name__, min_rows=2)
+        rows = as_rows(X, sample_weight, owner=type(self).__name__)
         data = without_absent(rows)
         self._check_size(data)
         start = self._start(data)
-        best, n_degenerate = self._best_of_starts(start, data, callback)
+        try:
+            best, n_degenerate = self._best_of_starts(start, data, callback)
+        except NumericalError as error:
+            raise _explained(error, rows) from None
 
         if not best.converged and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, "
-                "or increase "
-                "max_iter, tol, or check for degenerate data.",
+                "or increase max_iter, tol, or check for degenerate data.",
                 as_sklearn(ConvergenceWarning),
                 stacklevel=3,
             )
@@ -270,7 +288,7 @@ class GaussianMixture(Estimator):
         assert params is not None
         log_likelihood = self._log_likelihood(params, data)
         learned |= _outcome(best, n_degenerate)
-        learned["_training"] = _Training(len(data), data.total_weight(), log_likelihood)
+        learned["_training"] = Training(len(data), data.total_weight(), log_likelihood)
         learned["n_features_in_"] = data.x.shape[1]
         self._replace(learned, names)
         return params, rows.x
@@ -308,7 +326,7 @@ class GaussianMixture(Estimator):
                 best = fit
         if best is None:
             assert failure is not None
-            raise _explained(failure) from failure
+            raise failure
         return best, n_degenerate
 
     def _start(self, data: Rows) -> GaussianStart:
@@ -340,8 +358,8 @@ class GaussianMixture(Estimator):
         found = len(params.weights)
         if found != self.n_components:
             raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, got "
-                f"{self.n_components}"
+                f"warm_start: expected the n_components = {found} of the last fit, "
+                f"got {self.n_components}"
             )
         return params
 
@@ -427,28 +445,13 @@ class GaussianMixture(Estimator):
     def summary(self) -> str:
         """A table of the fit to its training data and of the components; print it."""
         params = self._params()
-        n_components, n_features = params.components.means.shape
-        type_ = self.covariance_type
-        n_parameters = self._count(params)
-        lines = [f"Gaussian mixture: K = {n_components}, D = {n_features}, {type_} covariances"]
-        training: _Training | None = self.__dict__.get("_training")
-        if training is not None:
-            n_rows, weight, log_likelihood = training
-            weighted = "" if weight == n_rows else f" of total weight {weight:g}"
-            state = "converged" if self.converged_ else "did not converge"
-            lines.append(f"fitted to {n_rows} rows{weighted}; {state}, {self.n_iter_} iterations")
-            lines += ["", *figures_table([
-                ("log-likelihood", log_likelihood),
-                ("df", n_parameters),
-                ("AIC", diagnostics.aic(log_likelihood, n_parameters)),
-                ("BIC", diagnostics.bic(log_likelihood, n_parameters, weight)),
-            ])]  # fmt: skip
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(n_features)])
-        deviations = standard_deviations(
-            params.components.covariances, type_, n_components, n_features
-        )
-        lines += ["", *components_table(params.weights, params.components.means, deviations, names)]
-        return "\n".join(lines)
+        state = self.__dict__
+        names = state.get("feature_names_in_")
+        lines = [heading(params, self.covariance_type)]
+        if "_training" in state:
+            lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
+            lines += figures_table(state["_training"], self._count(params))
+        return "\n".join([*lines, "", *components_table(params, self.covariance_type, names)])
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -530,48 +533,10 @@ class GaussianMixture(Estimator):
     # -- storage ----------------------------------------------------------------------------------
 
     def _learned(self) -> dict[str, Any]:
-        state = self.__dict__
-        params = border.from_attributes(state, self.covariance_type)
-        if params is None:
-            return {}
-        dtype = np.float32 if np.asarray(self.means_).dtype == np.float32 else np.float64
-        arrays = border.attributes(params, self.covariance_type, dtype)
-        arrays |= {name: np.array(state[name], dtype) for name in border.NAMES if name in state}
-        border.check_attributes(arrays, self.covariance_type)
-        names = state.get("feature_names_in_")
-        return {
-            **arrays,
-            "lower_bounds_": np.array(state.get("lower_bounds_", []), np.float64),
-            "training": np.array(state.get("_training") or [], np.float64),
-            "converged_": bool(state.get("converged_", False)),
-            "n_degenerate_": int(state.get("n_degenerate_", 0)),
-            "feature_names_in_": None if names is None else list(names),
-        }
+        return gaussian_saved.pack(self.__dict__, self.covariance_type)
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
-        if not learned:
-            return {}
-        arrays = {name: learned[name] for name in border.NAMES}
-        n_features = border.check_attributes(arrays, self.covariance_type)
-        bounds, training = learned["lower_bounds_"].tolist(), learned["training"].tolist()
-        attributes: dict[str, Any] = {
-            **arrays,
-            "converged_": boolean("converged_", learned["converged_"]),
-            "n_iter_": len(bounds),
-            "lower_bound_": bounds[-1] if bounds else float("-inf"),
-            "lower_bounds_": bounds,
-            "n_degenerate_": integer("n_degenerate_", learned["n_degenerate_"], 0),
-            "n_features_in_": n_features,
-        }
-        if training:
-            n_rows, total_weight, log_likelihood = training
-            attributes["_training"] = _Training(int(n_rows), total_weight, log_likelihood)
-        names = learned["feature_names_in_"]
-        if names is not None:
-            if not _are_names(names, n_features):
-                raise ValueError(f"feature_names_in_: expected {n_features} strings, got {names!r}")
-            attributes["feature_names_in_"] = np.array(names, dtype=object)
-        return attributes
+        return gaussian_saved.unpack(learned, self.covariance_type)
 
     # -- checks -----------------------------------------------------------------------------------
 
@@ -590,28 +555,19 @@ class GaussianMixture(Estimator):
         get_num_threads(self.n_threads)
 
     def _check_size(self, data: Rows) -> None:
+        found = f"n_samples = {len(data)}"
+        if data.sample_weight is not None:
+            found += " of positive weight"
+        if len(data) < 2:
+            raise ValueError(
+                f"X: expected at least 2 rows, got {found} while a minimum of 2 is required by "
+                f"{type(self).__name__}"
+            )
         if len(data) < self.n_components:
-            absent = "" if data.sample_weight is None else " of positive weight"
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {len(data)}{absent}"
+                f"{found}"
             )
-
-
-class _Training(NamedTuple):
-    """What ``summary`` keeps of the training data."""
-
-    n_rows: int
-    total_weight: float
-    log_likelihood: float
-
-
-def _are_names(names: Any, n_features: int) -> bool:
-    return (
-        isinstance(names, list)
-        and len(names) == n_features
-        and all(isinstance(name, str) for name in names)
-    )
 
 
 def _outcome(fit: engine.Fit[Params] | None, n_degenerate: int) -> dict[str, Any]:
@@ -628,11 +584,13 @@ def _bound(fit: engine.Fit[Params]) -> float:
     return fit.history[-1] if fit.history else float("-inf")
 
 
-def _explained(error: NumericalError) -> NumericalError:
-    """A collapse in our words, which name the component, and in scikit-learn's."""
-    if isinstance(error, ImpossibleRowError):
-        return ImpossibleRowError(error.row)
-    return NumericalError(f"{error}. {_COLLAPSED}")
+def _explained(error: NumericalError, rows: Rows) -> NumericalError:
+    """A collapse in our words, which name the component, and in those of scikit-learn."""
+    if not isinstance(error, ImpossibleRowError):
+        error.args = (f"{error}. {_COLLAPSED}",)
+    elif rows.sample_weight is not None:
+        return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+    return error
 
 
 def _normalised(weights: Array) -> Array:
