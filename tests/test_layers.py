@@ -30,6 +30,7 @@ LAYERS = {
     "latentcore.threads": 2,
     "latentcore.families": 3,
     "latentcore.structures": 3,
+    "latentcore.diagnostics": 4,
     "latentcore.rules": 4,
     "latentcore.engine": 5,
     "latentcore.initialization": 5,
