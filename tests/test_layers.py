@@ -31,6 +31,7 @@ LAYERS = {
     "latentcore.structures": 3,
     "latentcore.rules": 4,
     "latentcore.engine": 5,
+    "latentcore.initialization": 5,
     "latentcore.datasets": 6,
     "latentcore.estimators": 6,
     "latentcore.storage": 6,
