@@ -80,6 +80,12 @@ class Mixture(Generic[P, S]):
         )
         return MixtureParams(stats.counts / stats.counts.sum(), components)
 
+    def model_statistics(self, params: MixtureParams[P]) -> MixtureStatistics[S]:
+        """What one row is expected to give: the weights as counts, and each component's share of the row."""
+        return MixtureStatistics(
+            params.weights, self.family.model_statistics(params.components, params.weights)
+        )
+
     def log_joint(self, params: MixtureParams[P], x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
         fused = self._fused()
