@@ -260,7 +260,8 @@ class _Seeding:
             distances = (self._distances(block, row) for row in candidates)
             return np.array([d.sum() if weight is None else d @ weight for d in distances])
 
-        return np.sum(list(self._over_blocks(of_block)), axis=0)
+        totals: Array = np.sum(list(self._over_blocks(of_block)), axis=0)
+        return totals
 
     def add(self, row: int) -> None:
         """Make a row a center."""
