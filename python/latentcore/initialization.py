@@ -48,8 +48,8 @@ _BLOCK_ELEMENTS = 1 << 18
 """Size of a (rows x K) block of responsibilities: 2 MiB."""
 _SEEDING_ROWS = 1 << 15
 """Most rows that seeding looks at at a time: their distances stay in cache."""
-_SEARCH_ELEMENTS = 1 << 22
-"""Size of the (rows x D) deviations among which the farthest row is searched: 32 MiB."""
+_SEARCH_ELEMENTS = 1 << 18
+"""Size of the (rows x D) deviations among which the farthest row is searched: 2 MiB."""
 
 
 def initial_statistics(
@@ -260,7 +260,8 @@ class _Seeding:
             distances = (self._distances(block, row) for row in candidates)
             return np.array([d.sum() if weight is None else d @ weight for d in distances])
 
-        return np.sum(list(self._over_blocks(of_block)), axis=0)
+        totals: Array = np.sum(list(self._over_blocks(of_block)), axis=0)
+        return totals
 
     def add(self, row: int) -> None:
         """Make a row a center."""
