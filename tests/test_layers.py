@@ -90,6 +90,7 @@ def imports(path: Path, modules: frozenset[str]) -> Iterator[Import]:
     importer = module_name(path)
 
     def visit(node: ast.AST, always: bool) -> Iterator[Import]:
+        child: ast.AST
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(importer, node.lineno, alias.name, always)
