@@ -32,9 +32,9 @@ def is_editable() -> bool:
 
 @pytest.fixture(scope="session")
 def site_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the installed package lies in, as type checkers and compilers of other projects find it.
+    """The folder of the installed package, where type checkers and compilers of others find it.
 
-    An editable install has no such folder: the package is then built and installed into a temporary one.
+    An editable install has none: the package is then built and installed into a temporary one.
     """
     if not is_editable():
         return Path(latentcore.__file__).parents[1]

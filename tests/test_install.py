@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def tree(folder: Traversable, prefix: str = "") -> Iterator[str]:
-    """Files below a folder of the installed package, which may be editable and then lies in several places."""
+    """Files below a folder of the installed package; an editable one lies in several places."""
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from tree(entry, f"{prefix}{entry.name}/")
@@ -53,13 +53,10 @@ def test_every_stub_is_installed() -> None:
 def test_every_compiled_module_is_installed_with_a_stub() -> None:
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     compiled = {name.partition(".")[0] for name in INSTALLED if name.endswith(suffixes)}
+    compiled = {name for name in compiled if "/" not in name}  # lib/ has the C library
     modules = {Path(name).stem for name in in_source("src/bindings/latentcore", "*.pyx")}
     stubs = {Path(name).stem for name in in_source("stubs/latentcore", "*.pyi")}
     assert compiled == modules == stubs
-
-
-def test_every_pxd_is_installed() -> None:
-    assert in_source("src/bindings/latentcore", "*.pxd") - INSTALLED == set()
 
 
 def test_every_header_is_in_the_include_folder() -> None:

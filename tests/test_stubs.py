@@ -17,15 +17,13 @@ ALLOWED = [r".*\.__pyx_capi__", r".*\.__test__"]
 
 @pytest.fixture(scope="module")
 def stubtest_output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("stubtest")
-    (folder / "allowed.txt").write_text("\n".join(ALLOWED))
-    # The source tree's paths let this run on an editable install too; the modules are those that are installed.
-    (folder / "mypy.ini").write_text(
-        f"[mypy]\nmypy_path = {ROOT / 'python'}:{ROOT / 'stubs'}\n", encoding="utf-8"
-    )
-    command = [sys.executable, "-m", "mypy.stubtest", *(f"latentcore.{name}" for name in MODULES)]
-    options = ["--allowlist", "allowed.txt", "--ignore-unused-allowlist", "--mypy-config-file", "mypy.ini"]
-    result = subprocess.run(command + options, cwd=folder, capture_output=True, text=True)
+    allowed = tmp_path_factory.mktemp("stubtest") / "allowed.txt"
+    allowed.write_text("\n".join(ALLOWED))
+    # The project's settings, with the source tree on mypy's path: mypy cannot see an editable install.
+    options = ["--allowlist", str(allowed), "--mypy-config-file", "pyproject.toml"]
+    modules = [f"latentcore.{name}" for name in MODULES]
+    command = [sys.executable, "-m", "mypy.stubtest", *modules, *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return result.stdout + result.stderr
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentcore._core import version as _version
+from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.saved import load
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
 
-__all__ = ["__version__", "get_include", "get_num_threads", "set_num_threads", "threads"]
+__all__ = [
+    "GaussianMixture",
+    "__version__",
+    "get_include",
+    "get_num_threads",
+    "load",
+    "set_num_threads",
+    "threads",
+]
 
 
 def get_include() -> str:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from latentcore.protocols import Array, RealArray
 
-__all__ = ["Rows"]
+__all__ = [
+    "Rows",
+    "as_matrix",
+    "as_parameter",
+    "as_rows",
+    "as_weights",
+    "column_names",
+    "without_absent",
+]
+
+_BLOCK_ELEMENTS = 1 << 16
+"""Elements looked at together in search of a number that is not finite: half a MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +54,229 @@ class Rows:
             stop = start + rows_per_shard
             weight = None if self.sample_weight is None else self.sample_weight[start:stop]
             yield Rows(self.x[start:stop], weight, self.start + start)
+
+
+# -- matrices ------------------------------------------------------------------------------------
+
+
+def as_rows(X: Any, sample_weight: Any = None, *, owner: str = "the model") -> Rows:
+    """Checked rows with their weights; see ``as_matrix`` and ``as_weights``."""
+    x = as_matrix(X, owner=owner)
+    return Rows(x, as_weights(sample_weight, len(x)))
+
+
+def as_matrix(X: Any, *, name: str = "X", owner: str = "the model") -> RealArray:
+    """A finite C-contiguous matrix of float32 or float64.
+
+    Parameters
+    ----------
+    X : array, nested lists, or a data frame of pandas, polars or pyarrow, (N, D)
+        A C-contiguous float32 or float64 array is taken as it is, read-only and memory-mapped ones
+        too. float32 stays float32; all other numbers become float64.
+    name, owner : str
+        For messages: the argument, and who needs it.
+
+    Raises
+    ------
+    TypeError
+        Not an array of numbers: sparse, or holding other objects.
+    ValueError
+        Not a matrix, no rows, no columns, strings, complex or masked numbers; NaN or infinity
+        (the message names row and column).
+    """
+    x = _numbers(X, name)
+    if x.ndim != 2:
+        raise ValueError(_not_a_matrix(x, name))
+    n_rows, n_features = x.shape
+    if n_rows == 0:
+        raise ValueError(
+            f"{name}: expected at least one row, got 0 sample(s) (shape={x.shape}) "
+            f"while a minimum of 1 is required by {owner}"
+        )
+    if n_features == 0:
+        raise ValueError(
+            f"{name}: expected at least one column, got 0 feature(s) (shape={x.shape}) "
+            f"while a minimum of 1 is required by {owner}"
+        )
+    matrix: RealArray = np.require(x, _real(x.dtype), ["C", "A"])
+    bad = _first_not_finite(matrix)
+    if bad is not None:
+        row, column = divmod(bad, n_features)
+        what = "NaN" if np.isnan(matrix[row, column]) else "infinity"
+        raise ValueError(
+            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in "
+            f"row {row}, {_column(X, column)}"
+        )
+    return matrix
+
+
+def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") -> Array | None:
+    """Weights of rows, (N,) float64, finite, >= 0 and not all zero; None stays None."""
+    if sample_weight is None:
+        return None
+    weights = _numbers(sample_weight, name)
+    if weights.shape != (n_rows,):
+        raise ValueError(
+            f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}"
+        )
+    weights = np.ascontiguousarray(weights, np.float64)
+    if not (weights >= 0).all() or not np.isfinite(weights).all():
+        row = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
+        raise ValueError(f"{name}: expected finite weights >= 0, got {weights[row]} in row {row}")
+    if not weights.any():
+        raise ValueError(f"{name}: expected a positive weight in at least one row, got only zeros")
+    return weights
+
+
+def without_absent(data: Rows) -> Rows:
+    """Only the rows of positive weight, those that are there; a copy if there are others."""
+    if data.sample_weight is None or data.sample_weight.all():
+        return data
+    present = data.sample_weight > 0
+    return Rows(data.x[present], data.sample_weight[present])
+
+
+def as_parameter(value: Any, name: str) -> RealArray:
+    """A model parameter that a user gave: finite, C-contiguous, a copy, float32 or float64."""
+    array = _numbers(value, name)
+    array = np.array(array, _real(array.dtype), order="C")
+    if not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{name}: expected finite numbers, got {array[tuple(where)]} at {where}")
+    return array
+
+
+# -- data frames ---------------------------------------------------------------------------------
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Column names of a data frame (pandas, polars, pyarrow); None without any that are strings.
+
+    Raises
+    ------
+    TypeError
+        Some names are strings and some are not.
+    """
+    if isinstance(X, np.ndarray | list | tuple):
+        return None
+    names = _raw_names(X)
+    if not names:
+        return None
+    types = sorted({type(name).__qualname__ for name in names})
+    if types == ["str"]:
+        return names
+    if "str" in types:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, "
+            f"but your input has {types} as feature name / column name types; rename the columns"
+        )
+    return None
+
+
+def _raw_names(X: Any) -> list[Any]:
+    names = getattr(X, "column_names", None)  # pyarrow, whose `columns` are the data
+    if names is None:
+        names = getattr(X, "columns", None)
+    try:
+        return [] if names is None else list(names)
+    except TypeError:
+        return []
+
+
+def _column(X: Any, index: int) -> str:
+    names = _raw_names(X)
+    return f"column {names[index]!r}" if index < len(names) else f"column {index}"
+
+
+# -- conversion ----------------------------------------------------------------------------------
+
+
+def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
+    """An array of real numbers of whatever dtype and shape."""
+    if hasattr(value, "tocsr") or hasattr(value, "tocoo"):
+        raise TypeError(
+            f"{name}: expected a dense array, got a sparse {type(value).__name__}; "
+            f"sparse data are not supported: use {name}.toarray()"
+        )
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected an array without masked entries, got some")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of equal length, got {error}") from None
+    if array.dtype.kind == "O":
+        return _from_objects(value, array, name)
+    if array.dtype.kind == "c":
+        raise ValueError(
+            f"{name}: Complex data not supported: expected real numbers, got {array.dtype}"
+        )
+    if array.dtype.kind in "US":
+        example = f" such as {str(array.flat[0])!r}" if array.size else ""
+        raise ValueError(f"{name}: expected numbers, got strings{example}")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+    return array
+
+
+def _real(dtype: np.dtype[Any]) -> Any:
+    """The dtype that numbers of ``dtype`` are computed with."""
+    return np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
+
+
+def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    """Python numbers, or a data frame whose columns have no dtype in common."""
+    frame = getattr(value, "iloc", None)
+    if frame is not None and array.ndim == 2:  # pandas, whose missing value is no number
+        array = np.column_stack(
+            [_nullable(frame[:, j], array[:, j]) for j in range(array.shape[1])]
+            or [np.empty((len(array), 0))]
+        )
+    for index, entry in enumerate(array.flat):
+        if isinstance(entry, str | bytes):
+            where = ""
+            if array.ndim == 2:
+                row, column = divmod(index, array.shape[1])
+                where = f" in row {row}, {_column(value, column)}"
+            raise ValueError(f"{name}: expected numbers, got {entry!r}{where}")
+        if isinstance(entry, complex | np.complexfloating):
+            raise ValueError(
+                f"{name}: Complex data not supported: expected real numbers, got {entry}"
+            )
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        category = TypeError if isinstance(error, TypeError) else ValueError
+        raise category(f"{name}: expected numbers, got an array of objects: {error}") from None
+
+
+def _nullable(column: Any, objects: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of a pandas frame as numbers, NaN where missing; as it is if it holds none."""
+    if getattr(column.dtype, "kind", "") in "mM":
+        return objects  # times would become numbers
+    try:
+        numbers: npt.NDArray[Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        return objects
+    return objects if any(isinstance(entry, str) for entry in objects) else numbers
+
+
+def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
+    if x.ndim > 2:
+        return f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}"
+    return (
+        f"{name}: expected a 2-D array, got {x.ndim}-D, shape {x.shape}. Reshape your data: "
+        f"{name}.reshape(-1, 1) if it is one feature, {name}.reshape(1, -1) if it is one row"
+    )
+
+
+def _first_not_finite(x: RealArray) -> int | None:
+    """Index in the flattened ``x`` of the first NaN or infinity, without a mask of its size."""
+    flat: npt.NDArray[Any] = x.reshape(-1)
+    with np.errstate(all="ignore"):
+        for start in range(0, flat.size, _BLOCK_ELEMENTS):
+            block = flat[start : start + _BLOCK_ELEMENTS]
+            if not math.isfinite(block.sum()):  # or finite numbers whose sum is not
+                bad = np.flatnonzero(~np.isfinite(block))
+                if len(bad):
+                    return start + int(bad[0])
+    return None

@@ -21,7 +21,7 @@ _SMALL_SHARD = 1 << 20
 _LARGE_SHARD = 1 << 30
 """Multiply-adds above which a shard would delay Ctrl-C: about a tenth of a second."""
 _MANY_SHARDS = 64
-_FEWEST_ROWS = 2048
+_FEWEST_ROWS = 4096
 """Below, adding the statistics of shards would cost as much as making them."""
 
 
@@ -72,6 +72,8 @@ class Progress:
     objective: float
     """Nats per unit of weight."""
     change: float
+    restart: int = 0
+    """Which of several starts this is, from 0; set by who runs several."""
 
 
 @dataclass(slots=True)

@@ -1,14 +1,26 @@
-"""What can go wrong, besides a bad argument (a plain ``ValueError`` or ``TypeError`` that names it)."""
+"""What can go wrong, besides a bad argument (``ValueError`` or ``TypeError``, naming it)."""
 
 from __future__ import annotations
 
-__all__ = ["CollapsedComponentError", "ImpossibleRowError", "NumericalError", "StorageError"]
+import sys
+from typing import Any, TypeVar
+
+__all__ = [
+    "CollapsedComponentError",
+    "ConvergenceWarning",
+    "ImpossibleRowError",
+    "NotFittedError",
+    "NumericalError",
+    "StorageError",
+    "as_sklearn",
+]
 
 
 class NumericalError(ArithmeticError, ValueError):
-    """The numbers themselves make the next step impossible; the message names the component, row or state.
+    """The numbers themselves make the next step impossible; the message says where.
 
-    A ``ValueError`` too, because that is what scikit-learn raises for a covariance that has collapsed.
+    A ``ValueError`` too, because that is what scikit-learn raises for a covariance that has
+    collapsed.
     """
 
 
@@ -23,8 +35,8 @@ class ImpossibleRowError(NumericalError):
 
     def __init__(self, row: int) -> None:
         super().__init__(
-            f"row {row}: expected a positive density under at least one component, got 0 or not a number; "
-            "the row lies impossibly far from every component"
+            f"row {row}: expected a positive density under at least one component, got 0 "
+            "or not a number; the row lies impossibly far from every component"
         )
         self.row = row
 
@@ -44,8 +56,9 @@ class CollapsedComponentError(NumericalError):
     def __init__(self, component: int) -> None:
         which = f"component {component}" if component >= 0 else "all components"
         super().__init__(
-            f"{which}: expected a positive definite covariance, got one that is singular to working precision; "
-            "too few distinct rows support it (use a larger reg_covar or fewer components, or scale the data)"
+            f"{which}: expected a positive definite covariance, got one that is singular to "
+            "working precision; too few distinct rows support it (use a larger reg_covar or "
+            "fewer components, or scale the data)"
         )
         self.component = component
 
@@ -55,3 +68,44 @@ class CollapsedComponentError(NumericalError):
 
 class StorageError(ValueError):
     """A file is not a saved model, or not one that this version can read."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A model is asked before it has parameters."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit used up its iterations before its tolerance was met."""
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def as_sklearn(category: type[E]) -> type[E]:
+    """The class to raise or warn with: ``category``, and scikit-learn's of that name if in use.
+
+    So ``except sklearn.exceptions.NotFittedError`` and our own name both catch what is raised.
+    """
+    exceptions = sys.modules.get("sklearn.exceptions")
+    theirs = getattr(exceptions, category.__name__, None)
+    if theirs is None:
+        return category
+    if (category, theirs) not in _JOINED:
+        _JOINED[category, theirs] = _joined(category, theirs)
+    joined: type[E] = _JOINED[category, theirs]
+    return joined
+
+
+_JOINED: dict[tuple[type, type], Any] = {}
+
+
+def _joined(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
+    def __reduce__(self: Exception) -> tuple[Any, ...]:
+        return _made, (ours, self.args)
+
+    namespace = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": __reduce__}
+    return type(ours.__name__, (ours, theirs), namespace)
+
+
+def _made(category: type[E], args: tuple[Any, ...]) -> E:
+    return as_sklearn(category)(*args)

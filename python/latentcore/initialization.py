@@ -48,8 +48,8 @@ _BLOCK_ELEMENTS = 1 << 18
 """Size of a (rows x K) block of responsibilities: 2 MiB."""
 _SEEDING_ROWS = 1 << 15
 """Most rows that seeding looks at at a time: their distances stay in cache."""
-_SEARCH_ELEMENTS = 1 << 22
-"""Size of the (rows x D) deviations among which the farthest row is searched: 32 MiB."""
+_SEARCH_ELEMENTS = 1 << 18
+"""Size of the (rows x D) deviations among which the farthest row is searched: 2 MiB."""
 
 
 def initial_statistics(

@@ -52,8 +52,8 @@ class Family(Protocol[P, S]):
     def maximize(self, stats: S, previous: P | None) -> P:
         """The parameters of largest expected log-likelihood; ``previous`` serves components with no data."""
 
-    def model_statistics(self, params: P) -> S:
-        """What one observation of each component is expected to give."""
+    def model_statistics(self, params: P, counts: Array) -> S:
+        """What ``counts`` (K,) observations of the components are expected to give."""
 
 
 class FusedFamily(Protocol[P_contra, S_co]):
@@ -89,6 +89,9 @@ class Model(Protocol[P, S, D_contra]):
 
     def maximize(self, stats: S, previous: P) -> P:
         """The M-step."""
+
+    def model_statistics(self, params: P) -> S:
+        """What one observation is expected to give; ``maximize`` of it is ``params``."""
 
 
 Expectation = Callable[[P], tuple[S, float]]

@@ -1,6 +1,7 @@
 #include "components.h"
 #include "elementary.h"
 #include "kernels.h"
+#include "pruned.h"
 #include "tile.h"
 
 /* The pieces of a workspace: the packed components, and a tile of data with what belongs to its rows. */
@@ -10,15 +11,17 @@ typedef struct {
   real *joint;    /* kp x T: log joint densities, then responsibilities */
   real *row;      /* T: weights of the rows, 0 for padding */
   real *density;  /* T */
+  pruner pruner;  /* EM sweeps only */
 } sweep;
 
 size_t LC_KERNEL(mixture_work)(const lc_components *c) {
   ptrdiff_t T = tile_rows(max_size(c->n_components, c->n_features));
   return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(round_up(c->n_features, 4) * T) * sizeof(real)) +
-         piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real));
+         piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real)) +
+         LC_KERNEL(pruner_work)(c);
 }
 
-static sweep begin(const lc_components *components, const double *centers, void *work) {
+static sweep begin(const lc_components *components, const double *centers, int for_em, void *work) {
   sweep s;
   s.components = LC_KERNEL(pack)(components, centers, work);
   arena a = arena_at((char *)work + LC_KERNEL(pack_work)(components));
@@ -29,6 +32,8 @@ static sweep begin(const lc_components *components, const double *centers, void 
   s.density = take(&a, (size_t)p->T * sizeof(real));
   memset(s.tile + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
   memset(s.joint + p->k * p->T, 0, (size_t)((p->kp - p->k) * p->T) * sizeof(real));
+  s.pruner.capacity = 0;
+  if (for_em) s.pruner = LC_KERNEL(pruner_begin)(p, components, a.next);
   return s;
 }
 
@@ -41,24 +46,24 @@ static ptrdiff_t next_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x
   return rows;
 }
 
-/* The weights of a tile's rows; 0 for the rows of padding. Returns whether all are 1. */
-static int begin_rows(sweep *s, ptrdiff_t rows, const double *row_weights) {
-  for (ptrdiff_t t = 0; t < rows; t++) s->row[t] = row_weights ? (real)row_weights[t] : REAL(1.0);
-  for (ptrdiff_t t = rows; t < s->components.rows; t++) s->row[t] = 0;
-  return rows == s->components.rows && !row_weights;
+/* The weights of rows, 0 for the padding up to a multiple of TILE_UNIT. Returns whether all are 1. */
+static int begin_rows(real *row, ptrdiff_t rows, const double *row_weights) {
+  ptrdiff_t padded = round_up(rows, TILE_UNIT);
+  for (ptrdiff_t t = 0; t < rows; t++) row[t] = row_weights ? (real)row_weights[t] : REAL(1.0);
+  for (ptrdiff_t t = rows; t < padded; t++) row[t] = 0;
+  return rows == padded && !row_weights;
 }
 
 /* One log for a product of this many sums of at most K < 2^31 terms, none above 1. */
 #define SUMS_TO_A_LOG (LC_F32 ? 4 : 32)
 
 /* joint (K x T) becomes responsibilities; returns the log-likelihood. For rows of weight one, without padding. */
-static double normalise(const packed *p, real *joint) {
-  const ptrdiff_t k = p->k, T = p->T;
+static double normalise(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, real *joint) {
   const vec lowest = broadcast(-REAL_MAX), one = broadcast(REAL(1.0));
   double log_likelihood = 0;
   vec maxima = {0}, product = one;
   int n_factors = 0;
-  for (ptrdiff_t t = 0; t < p->rows; t += 2 * LANES) {
+  for (ptrdiff_t t = 0; t < rows; t += 2 * LANES) {
     vec m0 = lowest, m1 = lowest, s0 = {0}, s1 = {0};
     for (ptrdiff_t j = 0; j < k; j++) {
       m0 = max_vec(load(joint + j * T + t), m0);
@@ -89,11 +94,10 @@ static double normalise(const packed *p, real *joint) {
 }
 
 /* The same for rows of any weight; rows of weight 0 are passed over, whatever they hold. */
-static double normalise_weighted(const packed *p, const real *row_weights, real *joint) {
-  const ptrdiff_t k = p->k, T = p->T;
+static double normalise_weighted(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, const real *row_weights, real *joint) {
   const vec lowest = broadcast(-REAL_MAX), zero = {0};
   double log_likelihood = 0;
-  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
+  for (ptrdiff_t t = 0; t < rows; t += LANES) {
     vec w = load(row_weights + t), m = lowest, s = {0};
     ivec counts = (ivec)(w > zero);
     for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
@@ -110,30 +114,85 @@ static double normalise_weighted(const packed *p, const real *row_weights, real 
 }
 
 /* The first row of weight > 0 whose responsibilities are NaN; -1 if there is none. */
-static ptrdiff_t first_impossible(const sweep *s, ptrdiff_t rows) {
+static ptrdiff_t first_impossible(ptrdiff_t rows, const real *row_weights, const real *responsibilities) {
   for (ptrdiff_t t = 0; t < rows; t++)
-    if (s->row[t] > 0 && s->joint[t] != s->joint[t]) return t;
+    if (row_weights[t] > 0 && responsibilities[t] != responsibilities[t]) return t;
   return -1;
 }
+
+/* From log joint densities (K x T, of `rows` rows) to responsibilities; adds to the log-likelihood. */
+static lc_status expect(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, int all_ones, const real *row_weights, real *joint,
+                        double *log_likelihood, ptrdiff_t *where) {
+  ptrdiff_t padded = round_up(rows, TILE_UNIT);
+  double sum = all_ones ? normalise(k, padded, T, joint) : normalise_weighted(k, padded, T, row_weights, joint);
+  if (!(sum >= -DBL_MAX && sum <= DBL_MAX)) {
+    *where = max_size(first_impossible(rows, row_weights, joint), 0);
+    return LC_IMPOSSIBLE_ROW;
+  }
+  *log_likelihood += sum;
+  return LC_OK;
+}
+
+/* One tile the plain way: every component for every row. */
+static lc_status plain_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                            const lc_moments *moments, double *log_likelihood, ptrdiff_t *where) {
+  const packed *p = &s->components;
+  ptrdiff_t rows = next_tile(s, start, n, x, x_stride);
+  int all_ones = begin_rows(s->row, rows, row_weights ? row_weights + start : NULL);
+  LC_KERNEL(tile_log_joint)(p, s->tile, s->joint);
+  lc_status status = expect(p->k, rows, p->T, all_ones, s->row, s->joint, log_likelihood, where);
+  if (status == LC_OK) LC_KERNEL(tile_accumulate)(p, s->tile, s->joint, s->row, moments);
+  return status;
+}
+
+/* One block of rows the pruned way. *done is 0 if that is no gain; then nothing was added. */
+static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                              const lc_moments *moments, double *log_likelihood, ptrdiff_t *where, int *done) {
+  packed *p = &s->components;
+  pruner *q = &s->pruner;
+  const real *rows_of_block = x + start * x_stride;
+  ptrdiff_t rows = min_size(q->capacity, n - start);
+  *done = LC_KERNEL(pruned_log_joint)(q, p, rows, rows_of_block, x_stride, s->tile);
+  if (!*done) return LC_OK;
+  int all_ones = begin_rows(q->row, rows, row_weights ? row_weights + start : NULL);
+  lc_status status = expect(p->k, rows, q->capacity, all_ones, q->row, q->joint, log_likelihood, where);
+  if (status == LC_OK) LC_KERNEL(pruned_accumulate)(q, p, rows, rows_of_block, x_stride, s->tile, moments);
+  return status;
+}
+
+/* After a block that was not worth pruning, that many blocks pass before the next try: the tries cost little where
+ * clusters overlap, and a stretch of overlap costs little where most of the data are apart. */
+#define MOST_PATIENCE 64
 
 lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
                                       const lc_components *components, const lc_moments *moments, double *log_likelihood,
                                       ptrdiff_t *where, void *work) {
-  sweep s = begin(components, moments->centers, work);
+  sweep s = begin(components, moments->centers, 1, work);
   const packed *p = &s.components;
+  pruner *q = &s.pruner;
   double sum = 0;
-  for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
-    int all_ones = begin_rows(&s, rows, row_weights ? row_weights + start : NULL);
-    LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
-    double tile_sum = all_ones ? normalise(p, s.joint) : normalise_weighted(p, s.row, s.joint);
-    if (!(tile_sum >= -DBL_MAX && tile_sum <= DBL_MAX)) {
-      ptrdiff_t row = first_impossible(&s, rows);
-      *where = start + max_size(row, 0);
-      return LC_IMPOSSIBLE_ROW;
+  lc_status status = LC_OK;
+  ptrdiff_t start = 0, next_try = n < q->capacity ? n : 0;
+  while (start < n) {
+    ptrdiff_t rows = p->T;
+    int done = 0;
+    *where = 0;
+    if (q->capacity > 0 && start >= next_try) {
+      status = pruned_block(&s, start, n, x, x_stride, row_weights, moments, &sum, where, &done);
+      if (done) {
+        rows = q->capacity;
+        q->patience = 1;
+      } else {
+        next_try = start + q->patience * q->capacity;
+        q->patience = min_size(2 * q->patience, MOST_PATIENCE);
+      }
     }
-    sum += tile_sum;
-    LC_KERNEL(tile_accumulate)(p, s.tile, s.joint, s.row, moments);
+    if (!done) status = plain_tile(&s, start, n, x, x_stride, row_weights, moments, &sum, where);
+    if (status != LC_OK) {
+      *where += start;
+      return status;
+    }
+    start += rows;
   }
   LC_KERNEL(finish_moments)(p, moments);
   *log_likelihood += sum;
@@ -143,7 +202,7 @@ lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_st
 void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights, ptrdiff_t weights_stride,
                                 const lc_components *components, const lc_moments *moments, void *work) {
   lc_components shape = {components->family, components->n_components, components->n_features, NULL, NULL, NULL};
-  sweep s = begin(&shape, moments->centers, work);
+  sweep s = begin(&shape, moments->centers, 0, work);
   const packed *p = &s.components;
   for (ptrdiff_t start = 0; start < n; start += p->T) {
     ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
@@ -194,7 +253,7 @@ static void best_components(ptrdiff_t k, ptrdiff_t T, ptrdiff_t rows, const real
 
 void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components, real *log_joint,
                              real *responsibilities, real *log_density, ptrdiff_t *labels, void *work) {
-  sweep s = begin(components, NULL, work);
+  sweep s = begin(components, NULL, 0, work);
   const packed *p = &s.components;
   for (ptrdiff_t start = 0; start < n; start += p->T) {
     ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);

@@ -23,12 +23,15 @@ typedef struct problem {
   char name[80];
 } problem;
 
+/* Standard deviation of the means: at 2 some clusters overlap, at 9 almost none do. */
+static double spread = 2;
+
 static problem make_problem(lc_family family, ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, ptrdiff_t gap) {
   problem p = {.n = n, .k = k, .d = d, .stride = d + gap, .second_size = plain_second_size(family, k, d)};
   snprintf(p.name, sizeof p.name, "family %d, N = %td, K = %td, D = %td, stride %td", (int)family, n, k, d, p.stride);
   p.offsets = doubles(k), p.means = doubles(k * d), p.factors = doubles(p.second_size);
   for (ptrdiff_t j = 0; j < k; j++) p.offsets[j] = -1 - 3 * uniform();
-  for (ptrdiff_t i = 0; i < k * d; i++) p.means[i] = 2 * normal();
+  for (ptrdiff_t i = 0; i < k * d; i++) p.means[i] = spread * normal();
   for (ptrdiff_t i = 0; i < p.second_size; i++) p.factors[i] = NAN; /* what is not read */
   for (ptrdiff_t j = 0; j < k; j++)
     for (ptrdiff_t a = 0; a < d; a++)
@@ -152,6 +155,22 @@ static void check_em_sweep(problem *p) {
 }
 
 static void em_sweep_equals_long_double(void) { each_problem(check_em_sweep); }
+
+/* Shapes large enough for the pruned sweep: clusters apart, half apart, and one stretch of rows far from all of them. */
+static void em_sweep_of_separated_clusters_equals_long_double(void) {
+  const ptrdiff_t rows[] = {1024, 2100}, components[] = {4, 7}, features[] = {16, 33};
+  const double spreads[] = {0.5, 2, 9};
+  for (size_t v = 0; v < LENGTH(spreads); v++)
+    for (size_t r = 0; r < LENGTH(rows); r++)
+      for (size_t s = 0; s < LENGTH(components); s++) {
+        spread = spreads[v];
+        problem p = make_problem(LC_GAUSSIAN_FULL, rows[r], components[s], features[(r + s) % 2], (ptrdiff_t)s);
+        for (ptrdiff_t i = 1100; i < 1130 && i < p.n; i++) p.x[i * p.stride] += 20;
+        check_em_sweep(&p);
+        free_problem(&p);
+      }
+  spread = 2;
+}
 
 /* The same with centers that are not the means. */
 static void check_other_centers(problem *p) {
@@ -419,6 +438,7 @@ static void bad_arguments_are_refused(void) {
 int main(void) {
   begin();
   RUN(em_sweep_equals_long_double);
+  RUN(em_sweep_of_separated_clusters_equals_long_double);
   RUN(moments_are_about_the_given_centers);
   RUN(moments_under_given_weights_equal_long_double);
   RUN(rows_equal_long_double);

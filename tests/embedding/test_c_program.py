@@ -38,7 +38,9 @@ def em_in_numpy() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     weights, means, variances = np.array([0.5, 0.5]), np.array([1.0, 5.0]), np.array([1.0, 1.0])
     history = []
     for _ in range(25):
-        density = np.exp(-((x[:, None] - means) ** 2) / (2 * variances)) / np.sqrt(2 * np.pi * variances)
+        density = np.exp(-((x[:, None] - means) ** 2) / (2 * variances)) / np.sqrt(
+            2 * np.pi * variances
+        )
         joint = weights * density
         history.append(np.log(joint.sum(axis=1)).sum())
         r = joint / joint.sum(axis=1, keepdims=True)
@@ -80,7 +82,9 @@ def test_program_runs_on_the_installed_static_library(system_install: Path, tmp_
 
 
 def test_system_install_has_no_python_files(system_install: Path) -> None:
-    assert not [path for path in system_install.rglob("*") if path.suffix in {".py", ".pyi", ".pxd"}]
+    assert not [
+        path for path in system_install.rglob("*") if path.suffix in {".py", ".pyi", ".pxd"}
+    ]
 
 
 def test_program_runs_on_the_library_in_the_wheel(site_packages: Path, tmp_path: Path) -> None:

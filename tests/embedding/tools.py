@@ -1,4 +1,4 @@
-"""Compilers and build tools as child processes: their absence or failure fails a test with what they said."""
+"""Compilers and build tools as child processes: a test fails with what they said."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 
 def tool(name: str) -> str:
     """The path of a program, first of all beside the running interpreter."""
-    path = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    path = shutil.which(
+        name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
     if path is None:
         pytest.fail(f"{name} is needed to build what embeds latentcore, and is not installed")
     return path

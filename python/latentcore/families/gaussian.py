@@ -140,14 +140,20 @@ class Gaussian:
         )  # fmt: skip
         return GaussianParams(stats.means, covariances, factors, log_determinants)
 
-    def model_statistics(self, params: GaussianParams) -> GaussianStatistics:
-        """Count 1, the mean and the covariance of each component (tied: K times the covariance; spherical: D times)."""
-        n_components, n_features = params.means.shape
-        scale = {"full": 1, "diag": 1, "tied": n_components, "spherical": n_features}
+    def model_statistics(self, params: GaussianParams, counts: Array) -> GaussianStatistics:
+        """Statistics that ``counts`` (K,) observations of the components are expected to give.
+
+        The counts, the means, and scatters of count times covariance (tied: summed; spherical: times D too).
+        """
+        scale: Array = counts
+        if self.covariance_type == "tied":
+            scale = counts.sum()
+        elif self.covariance_type == "spherical":
+            scale = counts * params.means.shape[1]
+        scatters = (params.covariances.T * scale).T
         return GaussianStatistics(
-            np.ones(n_components), params.means, params.covariances * scale[self.covariance_type],
-            self.covariance_type,
-        )  # fmt: skip
+            counts, params.means, np.ascontiguousarray(scatters), self.covariance_type
+        )
 
     # -- parameters from elsewhere
 

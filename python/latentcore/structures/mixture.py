@@ -80,6 +80,12 @@ class Mixture(Generic[P, S]):
         )
         return MixtureParams(stats.counts / stats.counts.sum(), components)
 
+    def model_statistics(self, params: MixtureParams[P]) -> MixtureStatistics[S]:
+        """What one row is expected to give: the weights as counts, and each component's share of the row."""
+        return MixtureStatistics(
+            params.weights, self.family.model_statistics(params.components, params.weights)
+        )
+
     def log_joint(self, params: MixtureParams[P], x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
         fused = self._fused()
@@ -87,7 +93,8 @@ class Mixture(Generic[P, S]):
         if fused is not None:
             return fused.mixture_log_joint(params.components, log_weights, x)
         log_joint = self.family.log_likelihood(params.components, x) + log_weights
-        return np.ascontiguousarray(log_joint, dtype=x.dtype)
+        with np.errstate(over="ignore"):  # -inf where a float32 cannot be as small
+            return np.ascontiguousarray(log_joint, dtype=x.dtype)
 
     def responsibilities(
         self, params: MixtureParams[P], x: RealArray
@@ -128,17 +135,22 @@ class Mixture(Generic[P, S]):
         def parts() -> Iterator[MixtureStatistics[S]]:
             nonlocal log_likelihood
             for block in data.shards(max(1, _BLOCK_ELEMENTS // len(log_weights))):
-                r, log_density = self.responsibilities(params, block.x)
-                if not np.isfinite(log_density).all():
-                    raise ImpossibleRowError(
-                        block.start - data.start + int(np.flatnonzero(~np.isfinite(log_density))[0])
-                    )
-                if block.sample_weight is None:
+                x, weight = block.x, block.sample_weight
+                if weight is not None and not weight.all():  # rows of weight 0 may be impossible
+                    x, weight = x[weight > 0], weight[weight > 0]
+                r, log_density = self.responsibilities(params, x)
+                impossible = np.flatnonzero(~np.isfinite(log_density))
+                if impossible.size:
+                    present = np.arange(len(block))
+                    if block.sample_weight is not None:
+                        present = present[block.sample_weight > 0]
+                    raise ImpossibleRowError(block.start - data.start + int(present[impossible[0]]))
+                if weight is None:
                     log_likelihood += float(log_density.sum(dtype=np.float64))
                 else:
-                    log_likelihood += float(log_density @ block.sample_weight)
-                    r = np.ascontiguousarray(r * block.sample_weight[:, None], dtype=r.dtype)
-                stats = self.family.expected_statistics(params.components, block.x, r)
+                    log_likelihood += float(log_density @ weight)
+                    r = np.ascontiguousarray(r * weight[:, None], dtype=r.dtype)
+                stats = self.family.expected_statistics(params.components, x, r)
                 yield MixtureStatistics(r.sum(axis=0, dtype=np.float64), stats)
 
         return total(parts()), log_likelihood

@@ -1,0 +1,68 @@
+"""The command line ``latentcore``.
+
+Needs the extra ``cli`` for CSV and Parquet files (pyarrow) and for the progress bar (rich), the extra ``plot`` for
+pictures. Errors are one line on standard error, with exit status 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+from latentcore.cli.commands import UsageError, parser
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        None takes those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 2 after an error, 130 after Ctrl-C.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            options = vars(parser().parse_args(arguments))
+            options.pop("command")(**options)
+            sys.stdout.flush()
+        except SystemExit as end:  # --help and --version
+            return int(end.code or 0)
+        except KeyboardInterrupt:
+            after_echo = "\n" if sys.stderr.isatty() else ""  # of the ^C
+            print(f"{after_echo}latentcore: interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:  # the reader, `head` perhaps, has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except (UsageError, ValueError, OSError, MemoryError) as error:
+            print(f"latentcore: error: {_one_line(error)}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"latentcore: warning: {' '.join(str(message).split())}", file=sys.stderr)

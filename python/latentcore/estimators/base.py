@@ -1,0 +1,267 @@
+"""What all estimators have in common: scikit-learn's conventions without importing scikit-learn."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import storage
+from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
+from latentcore.errors import NotFittedError, StorageError, as_sklearn
+from latentcore.protocols import RealArray
+from latentcore.storage import Stored
+
+__all__ = ["Estimator"]
+
+_PICKLE_FORMAT = 1
+
+
+class Estimator:
+    """Constructor arguments are kept as they came; what is learned ends with an underscore.
+
+    A subclass states in ``_estimator_type`` what scikit-learn calls its kind, and in
+    ``_weighted_methods`` which methods take ``sample_weight``.
+    """
+
+    _estimator_type: str | None = None
+    _weighted_methods: tuple[str, ...] = ()
+
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
+
+    # -- parameters -------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name; ``deep`` changes nothing here."""
+        return {name: getattr(self, name) for name in _defaults(type(self))}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments; what was learned stays.
+
+        Raises
+        ------
+        ValueError
+            There is no such argument; then none is changed.
+        """
+        valid = _defaults(type(self))
+        for name in params:
+            if name not in valid:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self!r}. "
+                    f"Valid parameters are: {list(valid)!r}."
+                )
+        self.__dict__.update(params)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = _defaults(type(self))
+        changed = {
+            name: value
+            for name, value in self.get_params().items()
+            if not _is(value, defaults[name])
+        }
+        arguments = ", ".join(f"{name}={_short(value)}" for name, value in changed.items())
+        return f"{type(self).__name__}({arguments})"
+
+    # -- data -------------------------------------------------------------------------------------
+
+    def _seen(self, X: Any) -> RealArray:
+        """Data for a fitted model: the columns must be those of the fit."""
+        self._check_names(column_names(X))
+        x = as_matrix(X, owner=type(self).__name__)
+        self._check_width(x)
+        return x
+
+    def _seen_rows(self, X: Any, sample_weight: Any) -> Rows:
+        x = self._seen(X)
+        return Rows(x, as_weights(sample_weight, len(x)))
+
+    def _n_features(self) -> int:
+        return self.n_features_in_
+
+    def _check_width(self, x: RealArray) -> None:
+        expected = self._n_features()
+        if x.shape[1] != expected:
+            raise ValueError(
+                f"X has {x.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{expected} features as input"
+            )
+
+    def _check_names(self, names: list[str] | None) -> None:
+        fitted: Any = getattr(self, "feature_names_in_", None)
+        owner = type(self).__name__
+        if fitted is None and names is not None:
+            message = f"X has feature names, but {owner} was fitted without feature names"
+            warnings.warn(message, UserWarning, stacklevel=5)
+        elif fitted is not None and names is None:
+            message = (
+                f"X does not have valid feature names, but {owner} was fitted with feature names"
+            )
+            warnings.warn(message, UserWarning, stacklevel=5)
+        elif fitted is not None and names is not None and list(fitted) != names:
+            raise ValueError(_names_differ(list(fitted), names))
+
+    def _not_fitted(self) -> NotFittedError:
+        return as_sklearn(NotFittedError)(
+            f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
+            "arguments before "
+            "using this estimator."
+        )
+
+    def _replace(self, learned: dict[str, Any], names: list[str] | None) -> None:
+        """Take over what a fit learned, all at once: no thread or interrupt sees a half."""
+        state = {**self.__dict__, **learned}
+        state.pop("feature_names_in_", None)
+        if names is not None:
+            state["feature_names_in_"] = np.array(names, dtype=object)
+        self.__dict__ = state
+
+    # -- storage ----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an ``.npz`` file; ``latentcore.load`` reads it.
+
+        The file holds no pickle and no data. It appears at once or not at all. A ``random_state``
+        that is a generator is not kept: it is None after loading.
+        """
+        storage.write(path, type(self).__name__, self._to_stored())
+
+    def _to_stored(self) -> Stored:
+        params = {name: _plain(name, value) for name, value in self.get_params().items()}
+        return {"params": params, "learned": self._learned()}
+
+    @classmethod
+    def _from_stored(cls, stored: Stored) -> Self:
+        params = stored["params"]
+        if params.keys() != _defaults(cls).keys():
+            raise StorageError(f"params: expected {list(_defaults(cls))}, got {list(params)}")
+        for name, value in params.items():
+            if value is not None and not isinstance(value, bool | int | float | str | np.ndarray):
+                raise StorageError(
+                    f"{name}: expected a number, a string or an array, got {value!r}"
+                )
+        model = cls(**params)
+        model._check_arguments()
+        model.__dict__.update(model._checked_learned(stored["learned"]))
+        return model
+
+    def _check_arguments(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` for a constructor argument that cannot be used."""
+        raise NotImplementedError
+
+    def _learned(self) -> dict[str, Any]:
+        """What ``save`` keeps of what was learned: nothing before a fit."""
+        raise NotImplementedError
+
+    def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
+        """The attributes that ``learned``, read from a file, stands for."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pickle_format": _PICKLE_FORMAT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        found = state.pop("_pickle_format", None)
+        if found != _PICKLE_FORMAT:
+            raise StorageError(
+                f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, "
+                f"got {found!r}; it was made by another version of latentcore"
+            )
+        self.__dict__.update(state)
+
+    # -- scikit-learn, when it asks ---------------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=self._estimator_type,
+            target_tags=TargetTags(required=False),
+            transformer_tags=None,
+            classifier_tags=None,
+            regressor_tags=None,
+            input_tags=InputTags(),
+        )
+
+    def get_metadata_routing(self) -> Any:
+        """Which methods want ``sample_weight`` from meta-estimators; needs scikit-learn."""
+        from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
+
+        if "_metadata_request" in self.__dict__:
+            return get_routing_for_object(self.__dict__["_metadata_request"])
+        request = MetadataRequest(owner=self)
+        for method in self._weighted_methods:
+            getattr(request, method).add_request(param="sample_weight", alias=None)
+        return request
+
+    def set_fit_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Whether meta-estimators pass ``sample_weight`` to ``fit``; needs scikit-learn."""
+        return self._request("fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Whether meta-estimators pass ``sample_weight`` to ``score``; needs scikit-learn."""
+        return self._request("score", sample_weight)
+
+    def _request(self, method: str, alias: bool | str | None) -> Self:
+        request = self.get_metadata_routing()
+        getattr(request, method).add_request(param="sample_weight", alias=alias)
+        self.__dict__["_metadata_request"] = request
+        return self
+
+
+def _defaults(cls: type[Estimator]) -> dict[str, Any]:
+    """Names and defaults of the constructor's arguments."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+
+def _is(value: Any, default: Any) -> bool:
+    return value is default or (
+        isinstance(value, bool | int | float | str)
+        and type(value) is type(default)
+        and value == default
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A constructor argument as a file holds it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        return None
+    try:
+        return as_parameter(value, name)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: expected a number, a string or an array to save, got {value!r}"
+        ) from None
+
+
+def _names_differ(fitted: list[str], names: list[str]) -> str:
+    unseen = sorted(set(names) - set(fitted))
+    missing = sorted(set(fitted) - set(names))
+    lines = ["The feature names should match those that were passed during fit."]
+    for title, group in (
+        ("Feature names unseen at fit time:", unseen),
+        ("Feature names seen at fit time, yet now missing:", missing),
+    ):
+        if group:
+            lines += [title, *(f"- {name}" for name in group[:5]), *["- ..."] * (len(group) > 5)]
+    if not unseen and not missing:
+        lines.append("Feature names must be in the same order as they were in fit.")
+    return "\n".join(lines) + "\n"

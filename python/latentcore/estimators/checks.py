@@ -1,0 +1,63 @@
+"""Checks of constructor arguments; each returns the value as the type that is wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+__all__ = ["boolean", "integer", "one_of", "random_generator", "real"]
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an integer >= {minimum}, got {value!r}")
+    if int(value) < minimum:
+        raise ValueError(f"{name}: expected an integer >= {minimum}, got {value!r}")
+    return int(value)
+
+
+def real(name: str, value: Any) -> float:
+    """A finite number >= 0."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number >= 0, got {value!r}")
+    if not 0 <= float(value) < math.inf:
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}")
+    return float(value)
+
+
+def boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def random_generator(random_state: Any) -> np.random.RandomState | np.random.Generator:
+    """The generator of a ``random_state``.
+
+    None is NumPy's global generator, an integer seeds a new ``RandomState``, and a ``RandomState``
+    or ``Generator`` is used as it is, so that it goes on from fit to fit.
+    """
+    if isinstance(random_state, np.random.RandomState | np.random.Generator):
+        return random_state
+    if random_state is None or random_state is np.random:
+        return np.random.mtrand._rand
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        if 0 <= int(random_state) < 2**32:
+            return np.random.RandomState(int(random_state))
+        raise ValueError(
+            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
+        )
+    raise ValueError(
+        "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
+        f"got {random_state!r}"
+    )

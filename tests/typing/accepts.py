@@ -1,0 +1,135 @@
+"""A downstream program that mypy --strict accepts, and that runs: the public interface as a user types it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import latentcore
+from latentcore import GaussianMixture, engine, kernels
+from latentcore.arrays import Rows
+from latentcore.errors import NumericalError
+from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.protocols import Array, Family, RealArray
+from latentcore.rules.em import EM
+from latentcore.statistics import Statistics, total
+from latentcore.structures.mixture import Mixture, MixtureParams, MixtureStatistics
+
+rng = np.random.default_rng(0)
+x: npt.NDArray[np.float64] = rng.normal(0.0, 1.0, (200, 2)) + 6.0 * (np.arange(200) % 2)[:, None]
+x_single = x.astype(np.float32)
+
+
+def kernels_keep_the_precision_of_the_data() -> None:
+    assert_type(kernels.logsumexp(x), npt.NDArray[np.float64])
+    assert_type(kernels.logsumexp(x_single), npt.NDArray[np.float32])
+    r, lse = kernels.responsibilities(x_single, out=np.empty_like(x_single))
+    assert_type(r, npt.NDArray[np.float32])
+    assert_type(lse, npt.NDArray[np.float32])
+    assert_type(kernels.cholesky(np.eye(2)), npt.NDArray[np.float64])
+    assert_type(kernels.isa_available("v3"), bool)
+
+
+def an_estimator_is_fitted_and_asked() -> None:
+    model = GaussianMixture(2, covariance_type="full", random_state=0)
+    assert_type(model.fit(x), GaussianMixture)
+    assert_type(model.predict(x), npt.NDArray[np.intp])
+    assert_type(model.fit_predict(x), npt.NDArray[np.intp])
+    assert_type(model.score(x), float)
+    assert_type(model.bic(x), float)
+    assert_type(model.converged_, bool)
+    assert_type(model.n_iter_, int)
+    assert_type(model.lower_bounds_, list[float])
+    assert_type(model.summary(), str)
+    probabilities: npt.NDArray[np.floating[Any]] = model.predict_proba(x)
+    assert probabilities.shape == (200, 2)
+    with latentcore.threads(1):
+        assert_type(latentcore.get_num_threads(), int)
+
+
+def layers_fit_together() -> None:
+    model = Mixture(Gaussian("full"))
+    assert_type(model, Mixture[GaussianParams, GaussianStatistics])
+    start = MixtureParams(
+        np.array([0.5, 0.5]),
+        model.family.maximize(GaussianStatistics(
+            np.ones(2), np.array([[0.0, 0.0], [5.0, 5.0]]), np.stack([np.eye(2)] * 2), "full"
+        ), None),
+    )  # fmt: skip
+    assert_type(start, MixtureParams[GaussianParams])
+    data = Rows(x)
+    stats, log_likelihood = model.expected_statistics(start, data)
+    assert_type(stats, MixtureStatistics[GaussianStatistics])
+    assert_type(log_likelihood, float)
+    assert_type(total([stats, stats]), MixtureStatistics[GaussianStatistics])
+    assert_type(stats + 0.5 * stats, MixtureStatistics[GaussianStatistics])
+    rule = EM(model)
+    fit = engine.run(
+        rule, start, engine.expectation(model, data, 64, 1),
+        total_weight=len(data), tol=1e-6, max_iter=100,
+    )  # fmt: skip
+    assert_type(fit, engine.Fit[MixtureParams[GaussianParams]])
+    assert fit.converged
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonStatistics(Statistics):
+    counts: Array
+    sums: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson:
+    """A family of a user's own, in NumPy; parameters are the rates, (K, 1)."""
+
+    def log_likelihood(self, params: Array, x: RealArray) -> RealArray:
+        log_joint: RealArray = x * np.log(params[:, 0]) - params[:, 0]
+        return log_joint
+
+    def expected_statistics(
+        self, params: Array | None, x: RealArray, weights: RealArray
+    ) -> PoissonStatistics:
+        return PoissonStatistics(weights.sum(axis=0, dtype=np.float64), weights.T @ x)
+
+    def maximize(self, stats: PoissonStatistics, previous: Array | None) -> Array:
+        rates: Array = stats.sums / stats.counts[:, None]
+        return rates
+
+    def model_statistics(self, params: Array, counts: Array) -> PoissonStatistics:
+        return PoissonStatistics(counts, counts[:, None] * params)
+
+
+def a_family_of_ones_own_plugs_in() -> None:
+    family: Family[Array, PoissonStatistics] = Poisson()
+    model = Mixture(family)
+    counts = np.concatenate([rng.poisson(1.0, 200), rng.poisson(9.0, 200)]).astype(float)[:, None]
+    data = Rows(counts)
+    rates: Array = np.array([[2.0], [6.0]])
+    start = MixtureParams(np.array([0.5, 0.5]), rates)
+    rule = EM(model)
+    fit = engine.run(
+        rule, start, engine.expectation(model, data, 100, 1),
+        total_weight=len(data), tol=1e-8, max_iter=200,
+    )  # fmt: skip
+    assert_type(fit.params, MixtureParams[Array])
+    assert fit.converged
+    assert abs(fit.params.components[1, 0] - 9.0) < 1.0
+
+
+def errors_have_classes() -> None:
+    try:
+        kernels.cholesky(-np.eye(2))
+    except NumericalError as error:
+        assert_type(str(error), str)
+
+
+if __name__ == "__main__":
+    kernels_keep_the_precision_of_the_data()
+    an_estimator_is_fitted_and_asked()
+    layers_fit_together()
+    a_family_of_ones_own_plugs_in()
+    errors_have_classes()
+    print("done")
