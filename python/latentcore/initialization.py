@@ -1,7 +1,7 @@
 """Where a mixture's fit begins: k-means, k-means++ and random responsibilities, as statistics.
 
-A seed gives the responsibilities that scikit-learn's ``GaussianMixture`` begins with: the same draws, in the same order,
-spent in the same way. Two things differ, by design, and make the choices differ now and then:
+A seed gives the responsibilities that scikit-learn's ``GaussianMixture`` begins with: the same draws, in the same
+order, spent in the same way. Two things differ, by design, and make the choices differ now and then:
 
 - Distances are sums of squared differences, and sums over rows are taken in float64. scikit-learn expands the square
   and, for float32 data, adds in float32. So a draw that falls just between two rows, a near tie of two candidates or
