@@ -59,6 +59,10 @@ typedef struct lc_api {
                                 int *, double *, double *, double *, double *, void *);
   lc_status (*kmeans_sweep_f32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, const double *, const double *,
                                 int *, double *, double *, double *, double *, void *);
+  lc_status (*kmeans_potentials_f64)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, const double *,
+                                     const double *, const double *, double *, void *);
+  lc_status (*kmeans_potentials_f32)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, const double *,
+                                     const double *, const double *, double *, void *);
   lc_status (*cholesky)(ptrdiff_t, const double *, double *);
   lc_status (*inverse_transpose)(ptrdiff_t, const double *, double *);
   lc_status (*gaussian_statistics)(lc_family, ptrdiff_t, ptrdiff_t, const lc_moments *, double *, double *, int *);

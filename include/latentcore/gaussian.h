@@ -21,8 +21,9 @@ extern "C" {
  *   moments      read: all four arrays
  *   means        K x D, written; may be moments->first
  *   scatters     as above, written, both triangles; may be moments->second
- *   cancelled    1, written: 1 if some center lay so far from its mean (over 1000 standard deviations) that the
- *                subtraction lost digits; sweep again with these means as centers if the last digits matter; else 0 */
+ *   cancelled    1, written: 1 if the center of some component with over a millionth of the weight lay so far from its
+ *                mean (over 1000 standard deviations) that the subtraction lost digits; sweep again with these means as
+ *                centers if the last digits matter; else 0 */
 LC_PUBLIC lc_status lc_gaussian_statistics(lc_family family, ptrdiff_t k, ptrdiff_t d, const lc_moments *moments,
                                            double *means, double *scatters, int *cancelled);
 

@@ -30,6 +30,22 @@ LC_PUBLIC lc_status lc_kmeans_sweep_f32(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, c
                                         const double *row_weights, const double *centers, int *labels,
                                         double *distances, double *counts, double *first, double *inertia, void *work);
 
+/* What each of k candidates would leave of the potential, were it to become a center (Arthur & Vassilvitskii 2007):
+ *
+ *     potentials_j += sum_n w_n min(nearest_n, |x_n - candidate_j|^2)
+ *
+ *   candidates   k x d, read
+ *   nearest      n, read: squared distances to the nearest center so far, or infinities
+ *   potentials   k, +=
+ *   work         lc_kmeans_work_f64(k, d) bytes, no meaning on return
+ * Other arguments as above. */
+LC_PUBLIC lc_status lc_kmeans_potentials_f64(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const double *x, ptrdiff_t x_stride,
+                                             const double *row_weights, const double *candidates, const double *nearest,
+                                             double *potentials, void *work);
+LC_PUBLIC lc_status lc_kmeans_potentials_f32(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const float *x, ptrdiff_t x_stride,
+                                             const double *row_weights, const double *candidates, const double *nearest,
+                                             double *potentials, void *work);
+
 #ifdef __cplusplus
 }
 #endif

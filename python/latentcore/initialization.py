@@ -259,10 +259,13 @@ class _Seeding:
     def potentials(self, candidates: list[int]) -> Array:
         """The sums of weight times distance, were a candidate to become a center."""
 
+        x = self._data.x
+        centers = x[candidates].astype(np.float64)
+
         def of_block(block: slice) -> Array:
-            weight = self._weight(block)
-            distances = (self._distances(block, row) for row in candidates)
-            return np.array([d.sum() if weight is None else d @ weight for d in distances])
+            return kernels.kmeans_potentials(
+                x[block], self._weight(block), centers, self._nearest[block]
+            )
 
         potentials: Array = np.sum(list(self._over_blocks(of_block)), axis=0)
         return potentials

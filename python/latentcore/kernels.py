@@ -19,7 +19,7 @@ from latentcore._gaussian import (
     gaussian_moments,
     gaussian_responsibilities,
 )
-from latentcore._kmeans import kmeans_sweep
+from latentcore._kmeans import kmeans_potentials, kmeans_sweep
 from latentcore._linalg import cholesky, inverse_transpose
 from latentcore._logspace import exp, log, logsumexp, responsibilities
 
@@ -39,6 +39,7 @@ __all__ = [
     "isa",
     "isa_available",
     "isa_force",
+    "kmeans_potentials",
     "kmeans_sweep",
     "log",
     "logsumexp",

@@ -196,6 +196,14 @@ static int can_accumulate(const lc_moments *m) { return m && m->centers && m->co
     CURRENT(set);                                                                                                             \
     set->p->kmeans_sweep(n, k, d, x, x_stride, row_weights, centers, labels, distances, counts, first, inertia, work);        \
     return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_kmeans_potentials_##p(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *x, ptrdiff_t x_stride,                \
+                                     const double *row_weights, const double *candidates, const double *nearest,              \
+                                     double *potentials, void *work) {                                                        \
+    REQUIRE(n >= 0 && k >= 1 && d >= 1 && (n == 0 || (x && nearest)) && candidates && potentials && work);                    \
+    CURRENT(set);                                                                                                             \
+    set->p->kmeans_potentials(n, k, d, x, x_stride, row_weights, candidates, nearest, potentials, work);                      \
+    return LC_OK;                                                                                                             \
   }
 
 DEFINE(double, f64)
@@ -276,6 +284,8 @@ static const lc_api api = {
     .kmeans_work_f32 = lc_kmeans_work_f32,
     .kmeans_sweep_f64 = lc_kmeans_sweep_f64,
     .kmeans_sweep_f32 = lc_kmeans_sweep_f32,
+    .kmeans_potentials_f64 = lc_kmeans_potentials_f64,
+    .kmeans_potentials_f32 = lc_kmeans_potentials_f32,
     .cholesky = lc_cholesky,
     .inverse_transpose = lc_inverse_transpose,
     .gaussian_statistics = lc_gaussian_statistics,

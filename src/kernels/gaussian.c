@@ -54,6 +54,8 @@ static double *diagonal(lc_family family, ptrdiff_t k, ptrdiff_t j, ptrdiff_t d,
 
 /* A shift of over 1000 standard deviations costs six of sixteen digits. */
 #define CANCELLATION 1e6
+/* A component with less of the weight than this has lost all its rows; its scatter is not worth another sweep. */
+#define NEGLIGIBLE_SHARE 1e-6
 
 void LC_KERNEL(gaussian_statistics)(lc_family family, ptrdiff_t k, ptrdiff_t d, const lc_moments *moments, double *means,
                                     double *scatters, int *cancelled) {
@@ -61,17 +63,21 @@ void LC_KERNEL(gaussian_statistics)(lc_family family, ptrdiff_t k, ptrdiff_t d, 
     memcpy(scatters, moments->second, (size_t)scatter_size(family, k, d) * sizeof(double));
   for (ptrdiff_t c = 0; c < k; c++)
     if (moments->counts[c] > 0) add_square(family, c, d, -1 / moments->counts[c], moments->first + c * d, scatters);
+  double total = 0;
+  for (ptrdiff_t c = 0; c < k; c++) total += moments->counts[c];
   *cancelled = 0;
-  for (ptrdiff_t c = 0; c < k; c++)
+  for (ptrdiff_t c = 0; c < k; c++) {
+    const int matters = moments->counts[c] > NEGLIGIBLE_SHARE * total;
     for (ptrdiff_t j = 0; j < d; j++) {
       /* means may be moments->first: read before writing */
       double count = moments->counts[c], first = moments->first[c * d + j], step = count > 0 ? first / count : 0;
       double mean = moments->centers[c * d + j] + step, *spread = diagonal(family, c, j, d, scatters);
       if (*spread < 0) *spread = 0; /* rounding */
       /* a step of the mean's own rounding is no step */
-      if (fabs(step) > 8 * DBL_EPSILON * fabs(mean) && first * step > CANCELLATION * *spread) *cancelled = 1;
+      if (matters && fabs(step) > 8 * DBL_EPSILON * fabs(mean) && first * step > CANCELLATION * *spread) *cancelled = 1;
       means[c * d + j] = mean;
     }
+  }
   mirror_all(family, k, d, scatters);
 }
 

@@ -27,6 +27,8 @@ size_t LC_KERNEL(kmeans_work)(ptrdiff_t k, ptrdiff_t d);
 void LC_KERNEL(kmeans_sweep)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *x, ptrdiff_t x_stride, const double *row_weights,
                              const double *centers, int *labels, double *distances, double *counts, double *first,
                              double *inertia, void *work);
+void LC_KERNEL(kmeans_potentials)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                                  const double *candidates, const double *nearest, double *potentials, void *work);
 
 #if !LC_F32
 lc_status LC_KERNEL(cholesky)(ptrdiff_t d, const double *a, double *l);

@@ -35,9 +35,8 @@ static lloyd begin(ptrdiff_t k, ptrdiff_t d, const double *centers, void *work) 
 
 #define WIDE (VECTOR_BYTES == 64 ? 4 : 2)
 
-/* Compare n_k centers with WIDE vectors of rows, and keep the nearest. */
-LC_INLINE void compare(const int n_k, const lloyd *s, ptrdiff_t d, ptrdiff_t k, ptrdiff_t t, vec nearest[WIDE], ivec labels[WIDE]) {
-  vec q[4][WIDE];
+/* Squared distances of WIDE vectors of rows to n_k centers. */
+LC_INLINE void squared_distances(const int n_k, const lloyd *s, ptrdiff_t d, ptrdiff_t k, ptrdiff_t t, vec q[4][WIDE]) {
   _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
     _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[a][b] = (vec){0};
   for (ptrdiff_t j = 0; j < d; j++)
@@ -49,6 +48,12 @@ LC_INLINE void compare(const int n_k, const lloyd *s, ptrdiff_t d, ptrdiff_t k, 
         q[a][b] += z * z;
       }
     }
+}
+
+/* Compare n_k centers with WIDE vectors of rows, and keep the nearest. */
+LC_INLINE void compare(const int n_k, const lloyd *s, ptrdiff_t d, ptrdiff_t k, ptrdiff_t t, vec nearest[WIDE], ivec labels[WIDE]) {
+  vec q[4][WIDE];
+  squared_distances(n_k, s, d, k, t, q);
   _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
     _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) {
       ivec nearer = (ivec)(q[a][b] < nearest[b]);
@@ -89,6 +94,46 @@ void LC_KERNEL(kmeans_sweep)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *
       counts[label] += weight;
       *inertia += weight * distance;
       for (ptrdiff_t j = 0; j < d; j++) first[label * d + j] += weight * ((double)row[j] - centers[label * d + j]);
+    }
+  }
+}
+
+/* sum_t w_t min(distance_t, nearest_t), in eight sums side by side */
+static double potential(ptrdiff_t rows, const real *distances, const double *nearest, const double *row_weights) {
+  double sums[8] = {0};
+  for (ptrdiff_t t = 0; t < rows; t += 8)
+    for (ptrdiff_t i = 0; i < min_size(8, rows - t); i++) {
+      double distance = (double)distances[t + i] < nearest[t + i] ? (double)distances[t + i] : nearest[t + i];
+      sums[i] += row_weights ? row_weights[t + i] * distance : distance;
+    }
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+/* The potentials of n_k candidates for one tile. */
+LC_INLINE void tile_potentials(const int n_k, const lloyd *s, ptrdiff_t d, ptrdiff_t k, ptrdiff_t rows, const double *row_weights,
+                               const double *nearest, double *potentials) {
+  real distances[4][512];
+  for (ptrdiff_t t = 0; t < rows; t += WIDE * LANES) {
+    vec q[4][WIDE];
+    squared_distances(n_k, s, d, k, t, q);
+    _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
+      _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(distances[a] + t + b * LANES, q[a][b]);
+  }
+  for (int a = 0; a < n_k; a++) potentials[k + a] += potential(rows, distances[a], nearest, row_weights);
+}
+
+void LC_KERNEL(kmeans_potentials)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const real *x, ptrdiff_t x_stride, const double *row_weights,
+                                  const double *candidates, const double *nearest, double *potentials, void *work) {
+  lloyd s = begin(k, d, candidates, work);
+  for (ptrdiff_t start = 0; start < n; start += s.T) {
+    ptrdiff_t rows = min_size(s.T, n - start), c = 0;
+    const double *w = row_weights ? row_weights + start : NULL;
+    turn_in(rows, d, x + start * x_stride, x_stride, s.T, s.tile);
+    for (; c + 4 <= k; c += 4) tile_potentials(4, &s, d, c, rows, w, nearest + start, potentials);
+    switch (k - c) {
+      case 3: tile_potentials(3, &s, d, c, rows, w, nearest + start, potentials); break;
+      case 2: tile_potentials(2, &s, d, c, rows, w, nearest + start, potentials); break;
+      case 1: tile_potentials(1, &s, d, c, rows, w, nearest + start, potentials); break;
     }
   }
 }

@@ -20,6 +20,7 @@ const lc_table_f64 TABLE(f64, LC_ISA) = {
     .mixture_moments = LC_KERNEL(mixture_moments),
     .kmeans_work = LC_KERNEL(kmeans_work),
     .kmeans_sweep = LC_KERNEL(kmeans_sweep),
+    .kmeans_potentials = LC_KERNEL(kmeans_potentials),
 };
 
 #if !LC_F32

@@ -22,6 +22,8 @@
     size_t (*kmeans_work)(ptrdiff_t, ptrdiff_t);                                                                              \
     void (*kmeans_sweep)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *, int *,     \
                          double *, double *, double *, double *, void *);                                                     \
+    void (*kmeans_potentials)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *,       \
+                              const double *, double *, void *);                                                              \
   }
 
 typedef LC_TABLE_OF(float) lc_table_f32;

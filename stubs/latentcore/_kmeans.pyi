@@ -13,3 +13,9 @@ def kmeans_sweep(
     labels: npt.NDArray[np.int32],
     distances: _Array | None = None,
 ) -> tuple[_Array, _Array, float]: ...
+def kmeans_potentials(
+    x: npt.NDArray[_Real],
+    sample_weight: _Array | None,
+    candidates: _Array,
+    nearest: _Array,
+) -> _Array: ...

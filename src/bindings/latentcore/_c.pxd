@@ -66,6 +66,10 @@ cdef extern from "latentcore/api.h" nogil:
                                       const double *, int *, double *, double *, double *, double *, void *) noexcept nogil
         lc_status (*kmeans_sweep_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, const double *,
                                       const double *, int *, double *, double *, double *, double *, void *) noexcept nogil
+        lc_status (*kmeans_potentials_f64)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, const double *,
+                                           const double *, const double *, double *, void *) noexcept nogil
+        lc_status (*kmeans_potentials_f32)(Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, const double *,
+                                           const double *, const double *, double *, void *) noexcept nogil
         lc_status (*cholesky)(Py_ssize_t, const double *, double *) noexcept nogil
         lc_status (*inverse_transpose)(Py_ssize_t, const double *, double *) noexcept nogil
         lc_status (*gaussian_statistics)(lc_family, Py_ssize_t, Py_ssize_t, const lc_moments *, double *, double *, int *) noexcept nogil

@@ -66,3 +66,51 @@ def kmeans_sweep(x, sample_weight, centers, labels, distances=None):
             api.kmeans_sweep_f32(n, k, d, <float *>rows, d, weight, center, label, distance, count, sums, &inertia, work)
         free(work)
     return counts, first, inertia
+
+
+def kmeans_potentials(x, sample_weight, candidates, nearest):
+    """What each candidate would leave of the potential, were it to become a center (Arthur & Vassilvitskii 2007).
+
+    ``potentials[j] = sum_n w_n min(nearest[n], |x_n - candidates[j]|^2)``.
+
+    Parameters
+    ----------
+    x : (N, D) ndarray of float32 or float64, C-contiguous
+    sample_weight : (N,) ndarray of float64, or None for ones
+    candidates : (K, D) ndarray of float64
+    nearest : (N,) ndarray of float64
+        Squared distances to the nearest center so far; infinities where there is none.
+
+    Returns
+    -------
+    (K,) ndarray
+    """
+    cdef int dtype = check_real(x, "x", 2)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(<cnp.ndarray>x, 0), d = cnp.PyArray_DIM(<cnp.ndarray>x, 1)
+    check_double(candidates, "candidates", 2)
+    cdef Py_ssize_t k = cnp.PyArray_DIM(<cnp.ndarray>candidates, 0)
+    if k < 1 or d < 1:
+        raise ValueError(
+            f"candidates: expected at least one candidate and one feature, got shape {candidates.shape}")
+    check_shape2(candidates, "candidates", k, d)
+    check_double(nearest, "nearest", 1)
+    check_shape1(nearest, "nearest", n)
+    cdef double *weight = NULL
+    if sample_weight is not None:
+        check_double(sample_weight, "sample_weight", 1)
+        check_shape1(sample_weight, "sample_weight", n)
+        weight = <double *>data(sample_weight)
+    potentials = new_zeros(1, k, 0, 0)
+    cdef void *rows = data(x)
+    cdef double *candidate = <double *>data(candidates)
+    cdef double *distance = <double *>data(nearest)
+    cdef double *potential = <double *>data(potentials)
+    cdef void *work = workspace(
+        api.kmeans_work_f64(k, d) if dtype == cnp.NPY_FLOAT64 else api.kmeans_work_f32(k, d))
+    with nogil:
+        if dtype == cnp.NPY_FLOAT64:
+            api.kmeans_potentials_f64(n, k, d, <double *>rows, d, weight, candidate, distance, potential, work)
+        else:
+            api.kmeans_potentials_f32(n, k, d, <float *>rows, d, weight, candidate, distance, potential, work)
+        free(work)
+    return potentials
