@@ -496,29 +496,35 @@ def test_bad_arguments_are_named(call: Any, error: type[Exception], says: str) -
         call()
 
 
-def test_another_thread_runs_during_a_sweep() -> None:
-    """With the GIL held, another thread would count at most once in the course of one call."""
+def test_another_thread_runs_during_one_call() -> None:
+    """It sets the first and the last row to the same new value, again and again, while a kernel reads the rows.
+
+    With the GIL held a call would see the two rows equal, always.
+    """
     rng = np.random.default_rng(13)
-    x, means = rng.normal(size=(20_000, 32)), rng.normal(size=(32, 32))
-    factors = np.tile(np.eye(32), (32, 1, 1))
-    ticks: list[int] = []
+    x, means = rng.normal(size=(20_000, 16)), rng.normal(size=(16, 16))
+    x[-1] = x[0]
+    arguments = (np.zeros(16), means, np.tile(np.eye(16), (16, 1, 1)), "full")
     done = threading.Event()
 
-    def count() -> None:
-        while not done.wait(0.0005):
-            ticks.append(1)
+    def write() -> None:
+        value = 0
+        while not done.wait(0.0001):
+            value += 1
+            x[[0, -1], 0] = value % 1000
 
-    other = threading.Thread(target=count)
+    other = threading.Thread(target=write)
     other.start()
     try:
-        most = 0
-        for _ in range(30):  # a loaded machine may need more than one call
-            before = len(ticks)
-            kernels.gaussian_em_sweep(x, None, np.zeros(32), means, factors, "full")
-            most = max(most, len(ticks) - before)
-            if most >= 4:
+        differed = False
+        for _ in range(200):  # a loaded machine may need more than one call
+            log_density = kernels.gaussian_log_density(x, *arguments)
+            differed = bool(log_density[0] != log_density[-1])
+            if differed:
                 break
     finally:
         done.set()
         other.join()
-    assert most >= 4
+    assert differed
+    log_density = kernels.gaussian_log_density(x, *arguments)
+    assert log_density[0] == log_density[-1]
