@@ -19,7 +19,7 @@ extern "C" {
  *
  * A component of count 0 gets its center and a scatter of 0.
  *   moments      read: all four arrays
- *   means        K x D, written
+ *   means        K x D, written; may be moments->first
  *   scatters     as above, written, both triangles; may be moments->second
  *   cancelled    1, written: 1 if some center lay so far from its mean (over 1000 standard deviations) that the
  *                subtraction lost digits; sweep again with these means as centers if the last digits matter; else 0 */

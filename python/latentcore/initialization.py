@@ -115,24 +115,28 @@ def initial_statistics(
 # -- responsibilities, a block at a time
 
 
-def _rows_per_block(n_components: int) -> int:
-    return max(1, _BLOCK_ELEMENTS // n_components)
+def _present_blocks(data: Rows, n_components: int) -> Iterator[tuple[Indices, Rows]]:
+    """Blocks of the rows of positive weight, and their places in the data."""
+    for block in data.shards(max(1, _BLOCK_ELEMENTS // n_components)):
+        weight = block.sample_weight
+        places = np.arange(len(block)) if weight is None else np.flatnonzero(weight)
+        if len(places):
+            yield places + (block.start - data.start), _present(block)
 
 
 def _one_hot_blocks(
     data: Rows, labels: Labels, n_components: int
 ) -> Iterator[tuple[Rows, RealArray]]:
-    size = _rows_per_block(n_components)
-    for block, start in zip(data.shards(size), range(0, len(data), size), strict=True):
+    for places, block in _present_blocks(data, n_components):
         responsibilities = np.zeros((len(block), n_components), block.x.dtype)
-        responsibilities[np.arange(len(block)), labels[start : start + size]] = 1.0
+        responsibilities[np.arange(len(block)), labels[places]] = 1.0
         yield block, responsibilities
 
 
 def _random_blocks(
     data: Rows, n_components: int, random_state: RandomState
 ) -> Iterator[tuple[Rows, RealArray]]:
-    for block in map(_present, data.shards(_rows_per_block(n_components))):
+    for _, block in _present_blocks(data, n_components):
         uniform = random_state.uniform(size=(len(block), n_components))
         responsibilities = uniform.astype(block.x.dtype)
         responsibilities /= responsibilities.sum(axis=1, keepdims=True)
@@ -260,8 +264,8 @@ class _Seeding:
             distances = (self._distances(block, row) for row in candidates)
             return np.array([d.sum() if weight is None else d @ weight for d in distances])
 
-        totals: Array = np.sum(list(self._over_blocks(of_block)), axis=0)
-        return totals
+        potentials: Array = np.sum(list(self._over_blocks(of_block)), axis=0)
+        return potentials
 
     def add(self, row: int) -> None:
         """Make a row a center."""

@@ -186,9 +186,10 @@ def objective(model: GaussianMixture, *, ax: Axes | None = None) -> Axes:
     iterations = np.arange(1, len(bounds) + 1)
     marker = "o" if len(bounds) <= 40 else None
     ax.plot(iterations, bounds, color=_COLORS[0], linewidth=1.8, marker=marker, markersize=4)
+    value = f"{bounds[-1]:.5g}".replace("-", "\N{MINUS SIGN}")
     state = "converged" if model.converged_ else "not converged"
     ax.text(
-        0.97, 0.06, f"{bounds[-1]:.5g}\n{state} after {len(bounds)}", transform=ax.transAxes,
+        0.97, 0.06, f"{value}\n{state} after {len(bounds)}", transform=ax.transAxes,
         ha="right", va="bottom", fontsize=9, color=_INK,
     )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

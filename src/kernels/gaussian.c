@@ -59,20 +59,18 @@ void LC_KERNEL(gaussian_statistics)(lc_family family, ptrdiff_t k, ptrdiff_t d, 
                                     double *scatters, int *cancelled) {
   if (scatters != moments->second)
     memcpy(scatters, moments->second, (size_t)scatter_size(family, k, d) * sizeof(double));
-  for (ptrdiff_t c = 0; c < k; c++) {
-    double count = moments->counts[c];
-    if (count > 0) add_square(family, c, d, -1 / count, moments->first + c * d, scatters);
-    for (ptrdiff_t j = 0; j < d; j++)
-      means[c * d + j] = moments->centers[c * d + j] + (count > 0 ? moments->first[c * d + j] / count : 0);
-  }
+  for (ptrdiff_t c = 0; c < k; c++)
+    if (moments->counts[c] > 0) add_square(family, c, d, -1 / moments->counts[c], moments->first + c * d, scatters);
   *cancelled = 0;
   for (ptrdiff_t c = 0; c < k; c++)
     for (ptrdiff_t j = 0; j < d; j++) {
-      double count = moments->counts[c], first = moments->first[c * d + j], *spread = diagonal(family, c, j, d, scatters);
+      /* means may be moments->first: read before writing */
+      double count = moments->counts[c], first = moments->first[c * d + j], step = count > 0 ? first / count : 0;
+      double mean = moments->centers[c * d + j] + step, *spread = diagonal(family, c, j, d, scatters);
       if (*spread < 0) *spread = 0; /* rounding */
-      double step = count > 0 ? fabs(first / count) : 0;
       /* a step of the mean's own rounding is no step */
-      if (step > 8 * DBL_EPSILON * fabs(means[c * d + j]) && fabs(first) * step > CANCELLATION * *spread) *cancelled = 1;
+      if (fabs(step) > 8 * DBL_EPSILON * fabs(mean) && first * step > CANCELLATION * *spread) *cancelled = 1;
+      means[c * d + j] = mean;
     }
   mirror_all(family, k, d, scatters);
 }

@@ -98,8 +98,8 @@ class Poisson:
         rates: Array = stats.sums / stats.counts[:, None]
         return rates
 
-    def model_statistics(self, params: Array) -> PoissonStatistics:
-        return PoissonStatistics(np.ones(len(params)), params)
+    def model_statistics(self, params: Array, counts: Array) -> PoissonStatistics:
+        return PoissonStatistics(counts, counts[:, None] * params)
 
 
 def a_family_of_ones_own_plugs_in() -> None:

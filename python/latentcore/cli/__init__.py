@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except SystemExit as end:  # --help and --version
             return int(end.code or 0)
         except KeyboardInterrupt:
-            print("\nlatentcore: interrupted", file=sys.stderr)
+            after_echo = "\n" if sys.stderr.isatty() else ""  # of the ^C
+            print(f"{after_echo}latentcore: interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:  # the reader, `head` perhaps, has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
