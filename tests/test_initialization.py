@@ -181,6 +181,15 @@ def test_kmeans_stops_after_max_iter_with_labels_of_its_centers(max_iter: int) -
     np.testing.assert_array_equal(ours.labels, nearest)
 
 
+def test_without_tolerance_kmeans_stops_when_no_label_changes() -> None:
+    for seed in range(5):
+        x = blobs(800, 2, seed)
+        theirs = KMeans(9, init=x[:9], n_init=1, tol=0).fit(x)
+        ours = kmeans(Rows(x), x[:9], tol=0)
+        assert ours.n_iter == theirs.n_iter_ < 300
+        np.testing.assert_array_equal(ours.labels, theirs.labels_)
+
+
 def test_kmeans_leaves_the_given_centers_alone() -> None:
     x = blobs(100, 2, 0)
     centers = x[:4].copy()
@@ -204,6 +213,7 @@ def test_fewer_distinct_rows_than_clusters_fill_as_many_clusters_as_sklearn(dtyp
     for seed in range(10):
         ours, theirs = our_kmeans(Rows(x), 6, seed), sklearn_kmeans(x, 6, seed)
         np.testing.assert_array_equal(ours.labels, theirs.labels_)
+        np.testing.assert_allclose(ours.centers, theirs.cluster_centers_, atol=1e-6)
         stats = initial_statistics(Gaussian(), Rows(x), 6, "kmeans", np.random.RandomState(seed))
         assert sorted(stats.counts) == [0, 0, 0, 5, 7, 9]
         assert np.isfinite(stats.components.means).all()
@@ -303,6 +313,16 @@ def test_absent_row_is_not_the_farthest() -> None:
     w = np.array([1.0, 1.0, 1.0, 0.0, 1.0])
     clusters = kmeans(Rows(x, w), np.array([[1.0], [1e4]]))
     np.testing.assert_allclose(np.sort(clusters.centers[:, 0]), [1.0, 9.0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_absent_row_may_lie_at_an_infinite_distance(method: InitMethod) -> None:
+    x = blobs(100, 2, 0, np.float32)
+    w = np.ones(100)
+    x[7], w[7] = 1e30, 0.0  # its square is not a float32
+    stats = initial_statistics(Gaussian(), Rows(x, w), 3, method, np.random.RandomState(0))
+    assert np.abs(stats.components.means).max() < 100
+    assert np.isfinite(stats.components.scatters).all()
 
 
 def test_equal_rows_that_are_first_and_absent_are_not_chosen() -> None:

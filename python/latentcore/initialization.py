@@ -1,7 +1,7 @@
 """Where a mixture's fit begins: k-means, k-means++ and random responsibilities, as statistics.
 
-A seed gives the start that scikit-learn's ``GaussianMixture`` makes of it: the same draws, in the same order, spent in
-the same way. Two things differ, by design, and make the choices differ now and then:
+A seed gives the responsibilities that scikit-learn's ``GaussianMixture`` begins with: the same draws, in the same
+order, spent in the same way. Two things differ, by design, and make the choices differ now and then:
 
 - Distances are sums of squared differences, and sums over rows are taken in float64. scikit-learn expands the square
   and, for float32 data, adds in float32. So a draw that falls just between two rows, a near tie of two candidates or
@@ -75,7 +75,7 @@ def initial_statistics(
         that k-means++ picks, no other row counting; uniform numbers, normalised; one for component k at the k-th of
         K rows drawn without replacement, whatever their weights.
     random_state : RandomState or Generator
-        Advanced by the draws. A ``RandomState`` gives the start that scikit-learn makes of it.
+        Advanced by the draws. A ``RandomState`` gives scikit-learn's responsibilities.
     n_threads : int
         The result does not depend on it.
 
@@ -249,12 +249,12 @@ class _Seeding:
         if weight is None:
             return min(int(uniform * len(self._data)), len(self._data) - 1)
         masses = np.add.reduceat(weight, np.arange(0, len(weight), self._size))
-        return self._row_at(masses, lambda block: weight[block], uniform * masses.sum(), "right")
+        return self._row_at(masses, lambda block: weight[block], uniform * masses.sum())
 
     def candidates(self, uniform: Array) -> list[int]:
         """The rows at quantiles of weight times distance."""
         targets = uniform * self._masses.sum()
-        return [self._row_at(self._masses, self._block_masses, t, "left") for t in targets]
+        return [self._row_at(self._masses, self._block_masses, t) for t in targets]
 
     def potentials(self, candidates: list[int]) -> Array:
         """The sums of weight times distance, were a candidate to become a center."""
@@ -298,20 +298,17 @@ class _Seeding:
         blocks = (slice(start, start + self._size) for start in starts)
         return ordered_map(function, blocks, self._n_threads if len(starts) > 1 else 1)
 
-    def _row_at(
-        self, masses: Array, block_masses: Callable[[slice], Array], target: float,
-        side: Literal["left", "right"],
-    ) -> int:  # fmt: skip
-        """The row at which the running sum of masses reaches (left) or exceeds (right) the target.
+    def _row_at(self, masses: Array, block_masses: Callable[[slice], Array], target: float) -> int:
+        """The row at which the running sum of masses reaches the target.
 
         If rounding puts the target beyond the sum: the last row that adds to it.
         """
         ends = np.cumsum(masses)
-        index = min(np.searchsorted(ends, target, side), np.searchsorted(ends, ends[-1]))
+        index = min(np.searchsorted(ends, target), np.searchsorted(ends, ends[-1]))
         start = int(index) * self._size
         running = np.cumsum(block_masses(slice(start, start + self._size)))
         target -= ends[index - 1] if index else 0.0
-        within = min(np.searchsorted(running, target, side), np.searchsorted(running, running[-1]))
+        within = min(np.searchsorted(running, target), np.searchsorted(running, running[-1]))
         return max(start + int(within), self._first_present)
 
 

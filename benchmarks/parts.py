@@ -1,0 +1,251 @@
+"""What is measured: each part yields the lines of its table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logsumexp as scipy_logsumexp
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from fits import Library, check_agreement, fit
+from latentcore import kernels
+from latentcore.arrays import Rows
+from latentcore.families.gaussian import Gaussian
+from latentcore.initialization import initial_statistics
+from memory import peak_of_fit
+from shapes import OLD_FAITHFUL, Clusters, DType, Problem, Shape, make
+from timing import (
+    Clock,
+    Effort,
+    cpu,
+    interleaved,
+    iterations_within,
+    ratios,
+    seconds_of,
+    seconds_per_iteration,
+    wall,
+)
+
+Row = dict[str, str | float]
+"""A line of a table, by heading; all lines of a table have the same headings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure, and how carefully."""
+
+    shapes: list[Shape]
+    dtypes: list[DType]
+    effort: Effort
+
+    def problems(self, clusters: Clusters = "overlapping") -> Iterator[Problem]:
+        for dtype in self.dtypes:
+            for shape in self.shapes:
+                yield make(shape, dtype, clusters)
+
+
+# -- an EM iteration ------------------------------------------------------------------------------
+
+
+def em(plan: Plan) -> Iterator[Row]:
+    """EM iteration, overlapping clusters, one thread, CPU time."""
+    with threadpool_limits(1):
+        for problem in plan.problems():
+            goal = problem.shape.goal if problem.x.dtype == np.float64 else None
+            yield {**_em_on_one_thread(problem, plan.effort), "goal": "" if goal is None else goal}
+
+
+def separated(plan: Plan) -> Iterator[Row]:
+    """EM iteration, separated clusters, one thread, CPU time."""
+    with threadpool_limits(1):
+        for problem in plan.problems("separated"):
+            if problem.shape.covariance_type == "full" and problem.shape.n_features >= 32:
+                yield _em_on_one_thread(problem, plan.effort)
+
+
+def threads(plan: Plan) -> Iterator[Row]:
+    """EM iteration, overlapping clusters, two threads against two, wall clock."""
+    with threadpool_limits(2):
+        for problem in plan.problems():
+            counts = _counts(problem, 2, plan.effort)
+            ours, theirs, alone = interleaved(
+                plan.effort.repeats,
+                partial(_iteration, "latentcore", problem, counts, 2, wall),
+                partial(_iteration, "scikit-learn", problem, counts, 2, wall),
+                partial(_iteration, "latentcore", problem, counts, 1, wall),
+            )
+            speedup = median(ratios(alone, ours))
+            yield {**_what(problem), **_compared(ours, theirs), "over one thread": speedup}
+
+
+def _em_on_one_thread(problem: Problem, effort: Effort) -> Row:
+    counts = _counts(problem, 1, effort)
+    ours, theirs = interleaved(
+        effort.repeats,
+        partial(_iteration, "latentcore", problem, counts, 1, cpu),
+        partial(_iteration, "scikit-learn", problem, counts, 1, cpu),
+    )
+    return {**_what(problem), **_compared(ours, theirs)}
+
+
+def _counts(problem: Problem, n_threads: int, effort: Effort) -> dict[Library, int]:
+    """How many iterations more the longer fit of each library does, once both are found to agree."""
+    seconds = check_agreement(problem, n_threads)
+    return {
+        "latentcore": iterations_within(effort.ours, seconds["latentcore"]),
+        "scikit-learn": iterations_within(effort.theirs, seconds["scikit-learn"]),
+    }
+
+
+def _iteration(
+    library: Library, problem: Problem, counts: dict[Library, int], n_threads: int, clock: Clock
+) -> float:
+    """Seconds."""
+    return seconds_per_iteration(
+        lambda n: fit(library, problem, n, n_threads), counts[library], clock
+    )
+
+
+def _what(problem: Problem) -> Row:
+    return {"shape": problem.shape.name, "dtype": problem.x.dtype.name}
+
+
+def _compared(ours: list[float], theirs: list[float], peer: str = "scikit-learn") -> Row:
+    ratio = ratios(theirs, ours)
+    return {
+        f"{peer} ms": median(theirs) * 1e3,
+        "latentcore ms": median(ours) * 1e3,
+        "ratio": median(ratio),
+        "lowest": ratio[0],
+        "highest": ratio[-1],
+    }
+
+
+# -- other parts ----------------------------------------------------------------------------------
+
+
+def logsumexp(plan: Plan) -> Iterator[Row]:
+    """Log-sum-exp of each row, one thread, CPU time."""
+    n_rows = 20_000 if plan.effort.quick else 1_000_000
+    for dtype in plan.dtypes:
+        a = 10 * np.random.default_rng(0).standard_normal((n_rows, 16), np.dtype(dtype).type)
+        np.testing.assert_allclose(
+            kernels.logsumexp(a),
+            scipy_logsumexp(a, axis=1),
+            rtol=1e-5 if dtype == "float32" else 1e-12,
+        )
+        ours, theirs = interleaved(
+            5 * plan.effort.repeats,
+            partial(seconds_of, partial(kernels.logsumexp, a)),
+            partial(seconds_of, partial(scipy_logsumexp, a, axis=1)),
+        )
+        yield {
+            "shape": f"{n_rows} x 16",
+            "dtype": dtype,
+            **_compared(ours, theirs, "scipy"),
+            "goal": 12 if dtype == "float64" else "",
+        }
+
+
+def overhead(plan: Plan) -> Iterator[Row]:
+    """Fit of 272 x 2 rows, K = 2, 100 iterations, one thread: microseconds of an iteration."""
+    problem = make(OLD_FAITHFUL)
+    with threadpool_limits(1):
+        check_agreement(problem, 1)
+        counts: dict[Library, int] = {"latentcore": 100, "scikit-learn": 100}
+        ours, theirs, sweep = interleaved(
+            10 * plan.effort.repeats,
+            partial(_iteration, "latentcore", problem, counts, 1, cpu),
+            partial(_iteration, "scikit-learn", problem, counts, 1, cpu),
+            partial(_kernel_alone, problem),
+        )
+    yield {
+        "scikit-learn": median(theirs) * 1e6,
+        "latentcore": median(ours) * 1e6,
+        "of that, the kernel": median(sweep) * 1e6,
+        "overhead": (median(ours) - median(sweep)) * 1e6,
+        "goal": 20,
+    }
+
+
+def _kernel_alone(problem: Problem, n_calls: int = 100) -> float:
+    """Seconds of the compiled sweep of one iteration."""
+    model: Any = fit("latentcore", problem, 1, 1)
+    factors: npt.NDArray[np.float64] = model.precisions_cholesky_
+    log_determinants = np.log(factors.diagonal(axis1=1, axis2=2)).sum(axis=1)
+    n_features = problem.shape.n_features
+    offsets = np.log(model.weights_) + log_determinants - n_features / 2 * math.log(2 * math.pi)
+
+    def sweeps() -> None:
+        for _ in range(n_calls):
+            kernels.gaussian_em_sweep(problem.x, None, offsets, model.means_, factors, "full")
+
+    return seconds_of(sweeps) / n_calls
+
+
+def memory(plan: Plan) -> Iterator[Row]:
+    """Peak memory of a fit beyond its data, MiB, each library with its own choice of threads."""
+    for dtype in plan.dtypes:
+        for shape in plan.shapes:
+            yield {
+                "shape": shape.name,
+                "dtype": dtype,
+                "data": shape.n_rows * shape.n_features * np.dtype(dtype).itemsize / 2**20,
+                "scikit-learn": peak_of_fit("scikit-learn", shape, dtype),
+                "latentcore": peak_of_fit("latentcore", shape, dtype),
+                "goal": 32,
+            }
+
+
+def kmeans(plan: Plan) -> Iterator[Row]:
+    """k-means start of a fit, separated clusters, one thread, CPU time; the same seed."""
+    with threadpool_limits(1):
+        for problem in plan.problems("separated"):
+            if problem.shape.covariance_type != "full":
+                continue
+            found: dict[Library, float] = {}
+            ours, theirs = interleaved(
+                plan.effort.repeats,
+                partial(seconds_of, partial(_our_kmeans, problem, found)),
+                partial(seconds_of, partial(_their_kmeans, problem, found)),
+            )
+            inertia = found["latentcore"] / found["scikit-learn"]
+            yield {**_what(problem), **_compared(ours, theirs), "inertia ratio": inertia}
+
+
+def _our_kmeans(problem: Problem, inertia: dict[Library, float]) -> None:
+    """The moments of the clusters too, which are what a fit begins with."""
+    seed = np.random.RandomState(0)
+    stats = initial_statistics(
+        Gaussian("spherical"),
+        Rows(problem.x),
+        problem.shape.n_components,
+        "kmeans",
+        seed,
+        n_threads=1,
+    )
+    inertia["latentcore"] = float(stats.components.scatters.sum())
+
+
+def _their_kmeans(problem: Problem, inertia: dict[Library, float]) -> None:
+    model = KMeans(problem.shape.n_components, n_init=1, random_state=np.random.RandomState(0))
+    inertia["scikit-learn"] = float(model.fit(problem.x).inertia_)
+
+
+PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
+    "em": em,
+    "separated": separated,
+    "threads": threads,
+    "memory": memory,
+    "logsumexp": logsumexp,
+    "overhead": overhead,
+    "kmeans": kmeans,
+}

@@ -1,0 +1,100 @@
+"""The command of the benchmarks, on small data: that it compares, and what; not how fast."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a module of the benchmarks as their command does; afterwards they are forgotten."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for path in BENCHMARKS.glob("*.py"):
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
+    parts = ["em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans"]
+    shapes = ["full-1e6-2-3", "full-2e5-32-16"]
+    file = tmp_path / "result.json"
+    result = run("--only", *parts, *shapes, "--json", str(file))
+    assert result.returncode == 0, result.stderr
+    tables = json.loads(file.read_text())["tables"]
+    assert list(tables) == parts
+    for name, rows in tables.items():
+        assert f"\n{name}: " in result.stdout
+        assert all(heading in result.stdout for heading in rows[0])
+    lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    assert len(lines) == sum(2 + len(rows) for rows in tables.values())
+    for name in ("em", "threads", "memory", "kmeans"):
+        assert [row["shape"] for row in tables[name]] == ["full-2e4-2-3", "full-4e3-32-16"]
+    assert [row["shape"] for row in tables["separated"]] == ["full-4e3-32-16"]
+
+
+def test_only_limits_parts_and_shapes_and_float32_follows() -> None:
+    result = run("--float32", "--only", "em", "spherical-1e6-8-16")
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines[2:]]
+    assert cells == [["spherical-2e4-8-16", "float64"], ["spherical-2e4-8-16", "float32"]]
+
+
+def test_unknown_name_is_refused() -> None:
+    result = run("--only", "nonsense")
+    assert result.returncode == 2
+    assert "'nonsense'" in result.stderr
+
+
+def test_differing_log_likelihoods_stop_the_run(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits, shapes = load("fits"), load("shapes")
+    bounds = {"latentcore": -1.0, "scikit-learn": -1.0 - 1e-7}
+    monkeypatch.setattr(
+        fits, "fit", lambda library, *rest: SimpleNamespace(lower_bound_=bounds[library])
+    )
+    problem = shapes.make(shapes.OLD_FAITHFUL)
+    with pytest.raises(SystemExit, match=r"full-3e2-2-2 float64: expected log-likelihoods"):
+        fits.check_agreement(problem, 1)
+    bounds["scikit-learn"] = float("nan")
+    with pytest.raises(SystemExit, match="nan from scikit-learn"):
+        fits.check_agreement(problem, 1)
+
+
+def test_set_up_is_not_counted(load: Any) -> None:
+    timing = load("timing")
+    now = 0.0
+
+    def fit(n_iterations: int) -> None:
+        nonlocal now
+        now += 10.0 + 2.0 * n_iterations
+
+    assert timing.seconds_per_iteration(fit, 4, clock=lambda: now) == 2.0
+
+
+def test_memory_counts_the_arrays_of_a_fit(load: Any) -> None:
+    memory, shapes = load("memory"), load("shapes")
+    shape = shapes.Shape("spherical", 100_000, 2, 16)
+    responsibilities = 100_000 * 16 * 8 / 2**20
+    assert memory.peak_of_fit("scikit-learn", shape, "float64") > responsibilities
+    assert memory.peak_of_fit("latentcore", shape, "float64") < responsibilities
