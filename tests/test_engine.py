@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentcore import engine
@@ -104,6 +104,7 @@ def test_exception_of_a_callback_ends_the_run() -> None:
         run(1.0, 2.0, 3.0, callback=stop)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9), st.floats(1, 1e9))
 def test_shards_are_neither_many_small_ones_nor_slow_ones(n_rows: int, work: float) -> None:
     rows = engine.rows_per_shard(n_rows, work)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentcore.families.gaussian import GaussianStatistics
@@ -122,6 +122,7 @@ def test_total_is_a_balanced_tree(n: int, expected: str) -> None:
     assert total(Order(str(i)) for i in range(n)).text == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300))
 def test_total_adds_each_part_once_and_in_order(n: int) -> None:
     text = total(Order(str(i)) for i in range(n)).text

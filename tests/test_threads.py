@@ -145,6 +145,35 @@ def test_an_exception_comes_out_and_cancels_the_rest(n_threads: int) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("latentcore")]
 
 
+def test_items_that_have_not_begun_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Item 0 fails when five are in flight; the two threads then hold items 1 and 2 until the pool was told to stop."""
+    taken, stopped = threading.Barrier(2, timeout=30), threading.Event()
+    begun: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            stopped.set()
+            super().shutdown(wait=wait)
+
+    def items() -> Iterator[int]:
+        yield from range(4)
+        taken.wait()
+        yield 4
+
+    def function(i: int) -> None:
+        begun.append(i)
+        if i == 0:
+            taken.wait()
+            raise KeyError("none")
+        assert stopped.wait(30)
+
+    monkeypatch.setitem(ordered_map.__globals__, "ThreadPoolExecutor", Pool)
+    with pytest.raises(KeyError, match="none"):
+        list(ordered_map(function, items(), 2))
+    assert sorted(begun) == [0, 1, 2]
+
+
 def test_leaving_early_cancels_the_rest() -> None:
     begun: list[int] = []
     results = ordered_map(begun.append, range(1000), 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -205,6 +204,32 @@ def test_far_centers_are_reported_and_a_second_sweep_gives_the_digits_back(
 
 @every_precision
 @every_type
+@pytest.mark.parametrize("distance", [1e2, 1e4, 1e6])
+def test_another_component_far_away_costs_no_digits(
+    distance: float, covariance_type: str, precision: str
+) -> None:
+    """But for tied covariances, whose rows are taken about the mean of the means: eps times the distance."""
+    x = np.random.default_rng(16).normal(size=(200, 2)).astype(DTYPES[precision])
+    means = np.array([[0.0, 0.0], [distance, distance]])
+    factors = {
+        "full": np.tile(np.eye(2), (2, 1, 1)), "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2),
+    }[covariance_type]  # fmt: skip
+    arguments = (np.zeros(2), means, factors, covariance_type)
+    tolerance = 16 * float(np.finfo(x.dtype).eps)
+    if covariance_type == "tied":
+        tolerance *= distance
+    truth = -0.5 * (x.astype(np.longdouble) ** 2).sum(axis=1)
+    assert_near(kernels.gaussian_log_joint(x, *arguments)[:, 0], truth, tolerance)
+    counts, new_means, scatters, _, _ = kernels.gaussian_em_sweep(x, None, *arguments)
+    np.testing.assert_array_equal(counts, [200, 0])
+    _, (mean,), scatter = gaussian.statistics(x, np.ones((200, 1)), covariance_type)
+    assert_near(new_means[0], mean, tolerance, 1.0)
+    wanted = scatter if covariance_type == "tied" else scatter[0]
+    assert_near(scatters if covariance_type == "tied" else scatters[0], wanted, tolerance)
+
+
+@every_precision
+@every_type
 @pytest.mark.parametrize("n_rows", [0, 1, 2, 63, 64, 65, 255, 256, 257, 512, 513])
 def test_any_number_of_rows_is_the_sum_of_its_rows(
     n_rows: int, covariance_type: str, precision: str
@@ -265,6 +290,68 @@ def test_impossible_row_is_named(row: int, covariance_type: str, precision: str)
     assert log_density[row] == -math.inf
     assert np.isnan(r[row]).all()
     assert np.isfinite(np.delete(log_density, row)).all()
+
+
+@every_precision
+@every_type
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 5), (7, 17)], ids=str)
+def test_rows_of_the_largest_numbers_have_density_zero_and_not_nan(
+    shape: tuple[int, int], covariance_type: str, precision: str
+) -> None:
+    rng = np.random.default_rng(14)
+    covariances = gaussian.random_covariances(rng, covariance_type, *shape)
+    factors, offsets = kernels.gaussian_factors(covariances, covariance_type, *shape)
+    arguments = (offsets, rng.normal(size=shape), factors, covariance_type)
+    dtype = DTYPES[precision]
+    x = rng.normal(size=(70, shape[1])).astype(dtype)
+    largest = np.finfo(dtype).max
+    x[[5, 6, 64]] = np.array([[largest], [-largest], [largest / 2]])
+    x[69] = np.where(np.arange(shape[1]) % 2 == 0, largest, -largest)
+    huge = np.isin(np.arange(70), [5, 6, 64, 69])
+    r, log_density = kernels.gaussian_responsibilities(x, *arguments)
+    np.testing.assert_array_equal(log_density[huge], -math.inf)
+    assert np.isnan(r[huge]).all()
+    assert np.isfinite(log_density[~huge]).all()
+    assert np.isfinite(r[~huge]).all()
+
+
+@every_precision
+@every_type
+def test_row_that_is_not_a_number_is_named(precision: str, covariance_type: str) -> None:
+    p = problem(precision, covariance_type, 3, 5)
+    x = p.x.copy()
+    x[301, 2] = math.nan
+    with pytest.raises(ImpossibleRowError, match="row 301: "):
+        kernels.gaussian_em_sweep(x, None, *p.arguments)
+
+
+@every_precision
+@every_type
+@pytest.mark.parametrize("shape", [(3, 257), (900, 3), (40, 66)], ids=str)
+def test_shapes_beyond_a_tile_agree_with_the_definition(
+    shape: tuple[int, int], covariance_type: str, precision: str
+) -> None:
+    n_components, n_features = shape
+    rng = np.random.default_rng(15)
+    covariances = gaussian.random_covariances(rng, covariance_type, *shape)
+    factors, offsets = kernels.gaussian_factors(covariances, covariance_type, *shape)
+    means = rng.normal(size=shape)
+    arguments = (offsets, means, factors, covariance_type)
+    x = means[rng.integers(n_components, size=130)] + rng.normal(size=(130, n_features))
+    x = x.astype(DTYPES[precision])
+    joint = kernels.gaussian_log_joint(x, *arguments)
+    k = int(rng.integers(n_components))
+    dense = gaussian.full_covariances(covariances, covariance_type, means)[k]
+    truth = gaussian.log_density(x, means[k], dense) + n_features * np.log(2 * np.pi) / 2
+    assert_near(joint[:, k], truth, TOLERANCE[precision])
+
+    counts, new_means, _, log_likelihood, _ = kernels.gaussian_em_sweep(x, None, *arguments)
+    r = gaussian.responsibilities(joint.astype(np.longdouble))
+    tolerance = 10 * TOLERANCE[precision]
+    assert_near(counts, r.sum(axis=0), tolerance, 130)
+    assert_near(counts[:, None] * new_means, r.T @ x.astype(float), tolerance)
+    expected = float(gaussian.logsumexp(joint.astype(np.longdouble)).sum())
+    assert log_likelihood == pytest.approx(expected, rel=TOLERANCE[precision])
 
 
 @every_precision
@@ -497,29 +584,35 @@ def test_bad_arguments_are_named(call: Any, error: type[Exception], says: str) -
         call()
 
 
-def test_another_thread_runs_during_a_sweep() -> None:
-    """With the GIL held, the other thread would count at most once while the sweep runs."""
+def test_another_thread_runs_during_one_call() -> None:
+    """It sets the first and the last row to the same new value, again and again, while a kernel reads the rows.
+
+    With the GIL held a call would see the two rows equal, always.
+    """
     rng = np.random.default_rng(13)
-    x, means = rng.normal(size=(20_000, 32)), rng.normal(size=(32, 32))
-    arguments = (np.zeros(32), means, np.broadcast_to(np.eye(32), (32, 32, 32)).copy(), "full")
-    inside, done = threading.Event(), threading.Event()
+    x, means = rng.normal(size=(20_000, 16)), rng.normal(size=(16, 16))
+    x[-1] = x[0]
+    arguments = (np.zeros(16), means, np.tile(np.eye(16), (16, 1, 1)), "full")
+    done = threading.Event()
 
-    def sweep() -> None:
-        inside.set()
-        for _ in range(20):  # until the other thread was seen, or for about a second
-            kernels.gaussian_em_sweep(x, None, *arguments)
-            if done.is_set():
+    def write() -> None:
+        value = 0
+        while not done.wait(0.0001):
+            value += 1
+            x[[0, -1], 0] = value % 1000
+
+    other = threading.Thread(target=write)
+    other.start()
+    try:
+        differed = False
+        for _ in range(200):  # a loaded machine may need more than one call
+            log_density = kernels.gaussian_log_density(x, *arguments)
+            differed = bool(log_density[0] != log_density[-1])
+            if differed:
                 break
-
-    ticks: list[float] = []
-    worker = threading.Thread(target=sweep)
-    worker.start()
-    inside.wait()
-    while worker.is_alive() and len(ticks) < 5:
-        ticks.append(time.perf_counter())
-        time.sleep(0.001)
-    running = worker.is_alive()
-    done.set()
-    worker.join()
-    assert len(ticks) == 5
-    assert running
+    finally:
+        done.set()
+        other.join()
+    assert differed
+    log_density = kernels.gaussian_log_density(x, *arguments)
+    assert log_density[0] == log_density[-1]
