@@ -35,8 +35,9 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
         Multiply-adds of a sweep.
     """
     work = n_rows * work_per_row
-    n_shards = max(min(work / _SMALL_SHARD, _MANY_SHARDS), work / _LARGE_SHARD, 1.0)
-    return max(_FEWEST_ROWS, -int(-n_rows // n_shards))
+    n_shards = max(min(work / _SMALL_SHARD, _MANY_SHARDS), work / _LARGE_SHARD)
+    n_shards = max(1, min(int(n_shards), n_rows // _FEWEST_ROWS))
+    return max(1, -(-n_rows // n_shards))
 
 
 def expectation(
@@ -112,6 +113,7 @@ def run(
     """
     state = rule.init(params)
     fit = Fit(params)
+    del params  # of the size of statistics: not to be held beyond the first step
     for iteration in range(1, max_iter + 1):
         state, info = rule.step(state, expectation)
         objective = info.objective / total_weight

@@ -79,7 +79,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) 
         in_flight: deque[Future[R]] = deque()
         for item in items:
             in_flight.append(pool.submit(function, item))
-            if len(in_flight) > 2 * n_threads:
+            if len(in_flight) > n_threads:
                 yield in_flight.popleft().result()
         while in_flight:
             yield in_flight.popleft().result()
