@@ -145,9 +145,7 @@ def test_the_first_of_several_impossible_rows_is_named(n_threads: int) -> None:
 
 def test_a_single_shard_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     model, params = model_and_params()
-    monkeypatch.setattr(
-        engine, "ordered_map", lambda *_: pytest.fail("a thread pool was asked for")
-    )
+    monkeypatch.setattr(engine, "Workers", lambda *_: pytest.fail("a thread pool was asked for"))
     rows = Rows(np.zeros((100, 1)))
     stats, log_likelihood = engine.expectation(model, rows, 100, 7)(params)
     expected, expected_log_likelihood = model.expected_statistics(params, rows)

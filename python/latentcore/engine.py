@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from latentcore.arrays import Rows
 from latentcore.protocols import Expectation, Model, Rule
 from latentcore.statistics import Statistics, total
-from latentcore.threads import ordered_map
+from latentcore.threads import Workers
 
 __all__ = ["Fit", "Progress", "expectation", "rows_per_shard", "run"]
 
@@ -47,6 +47,8 @@ def expectation(
     if len(data) <= shard_rows:
         return lambda params: model.expected_statistics(params, data)
 
+    workers = Workers(n_threads)  # kept from step to step: memory that threads free stays theirs
+
     def over_shards(params: P) -> tuple[S, float]:
         log_likelihood: list[float] = []
 
@@ -54,10 +56,8 @@ def expectation(
             log_likelihood.append(result[1])
             return result[0]
 
-        results = ordered_map(
-            lambda shard: model.expected_statistics(params, shard),
-            data.shards(shard_rows),
-            n_threads,
+        results = workers.map(
+            lambda shard: model.expected_statistics(params, shard), data.shards(shard_rows)
         )
         stats = total(map(statistics, results))
         return stats, sum(log_likelihood)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["get_num_threads", "ordered_map", "set_num_threads", "threads"]
+__all__ = ["Workers", "get_num_threads", "ordered_map", "set_num_threads", "threads"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,22 +66,49 @@ def threads(n: int | None) -> Iterator[None]:
         _local.n = before
 
 
-def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) -> Iterator[R]:
-    """Results in the order of the items, worked on by ``n_threads`` threads, few in flight at once.
+class Workers:
+    """Threads for many ordered maps, started by the first that needs them.
 
-    With one thread, no thread is started. An exception, Ctrl-C among them, cancels what has not begun.
+    They end with ``close``, or when nothing refers to the object any more.
     """
-    if n_threads == 1:
-        yield from map(function, items)
-        return
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="latentcore")
-    try:
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Results in the order of the items, one more in flight than there are threads.
+
+        With one thread the caller does the work. An exception, Ctrl-C among them, cancels what has not begun.
+        """
+        if self.n_threads == 1:
+            yield from map(function, items)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads, thread_name_prefix="latentcore")
         in_flight: deque[Future[R]] = deque()
-        for item in items:
-            in_flight.append(pool.submit(function, item))
-            if len(in_flight) > n_threads:
+        try:
+            for item in items:
+                in_flight.append(self._pool.submit(function, item))
+                if len(in_flight) > self.n_threads:
+                    yield in_flight.popleft().result()
+            while in_flight:
                 yield in_flight.popleft().result()
-        while in_flight:
-            yield in_flight.popleft().result()
+        finally:
+            for future in in_flight:
+                future.cancel()
+
+    def close(self) -> None:
+        """Wait for what runs, and end the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) -> Iterator[R]:
+    """One map by ``Workers`` that end with it."""
+    workers = Workers(n_threads)
+    try:
+        yield from workers.map(function, items)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        workers.close()
