@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from latentcore import kernels
 from latentcore.families.gaussian import CovarianceType
 from latentcore.protocols import Array, RealArray
 
@@ -34,8 +34,9 @@ def icl(log_likelihood: float, n_parameters: int, total_weight: float, entropy: 
 
 def entropy(responsibilities: RealArray, sample_weight: Array | None = None) -> float:
     """``-sum_n w_n sum_k r_nk log r_nk``, nats, with ``0 log 0 = 0``; rows are (N, K)."""
-    r: Any = responsibilities.astype(np.float64)
-    by_row = -(r * np.log(np.where(r > 0, r, 1.0))).sum(axis=1)
+    positive = np.maximum(responsibilities, np.finfo(responsibilities.dtype).tiny)
+    logs = kernels.log(positive, out=positive)
+    by_row = -np.einsum("nk,nk->n", responsibilities, logs, dtype=np.float64)
     return float(by_row.sum() if sample_weight is None else by_row @ sample_weight)
 
 

@@ -736,6 +736,7 @@ def test_summary_tells_the_fit_of_the_training_data(covariance_type: Any) -> Non
         f"{model.loglik(frame):.3f}",
         f"{model.aic(frame):.3f}",
         f"{model.bic(frame):.3f}",
+        f"{model.icl(frame):.3f}",
         f"{model.weights_[1]:.4f}",
         f"{model.means_[1, 2]:.6g}",
         f"{deviations[0, 1]:.6g}",

@@ -65,8 +65,8 @@ def unpack(learned: Mapping[str, Any], type_: CovarianceType) -> dict[str, Any]:
     }
     training = learned["training"].tolist()
     if training:
-        n_rows, total_weight, log_likelihood = training
-        attributes["_training"] = Training(int(n_rows), total_weight, log_likelihood)
+        n_rows, *figures = training
+        attributes["_training"] = Training(int(n_rows), *figures)
     names = learned["feature_names_in_"]
     if names is not None:
         _check_names(names, n_features)

@@ -286,9 +286,10 @@ class GaussianMixture(Estimator):
         learned: dict[str, Any] = border.attributes(best.params, self.covariance_type, data.x.dtype)
         params = border.from_attributes(learned, self.covariance_type)
         assert params is not None
-        log_likelihood = self._log_likelihood(params, data)
         learned |= _outcome(best, n_degenerate)
-        learned["_training"] = Training(len(data), data.total_weight(), log_likelihood)
+        learned["_training"] = Training(
+            len(data), data.total_weight(), *self._log_likelihood_and_entropy(params, data)
+        )
         learned["n_features_in_"] = data.x.shape[1]
         self._replace(learned, names)
         return params, rows.x
@@ -407,15 +408,10 @@ class GaussianMixture(Estimator):
 
     def icl(self, X: Any, *, sample_weight: Any = None) -> float:
         """Integrated completed likelihood: BIC plus twice the entropy of ``predict_proba(X)``."""
-        log_likelihood, params, data = self._assess(X, sample_weight)
-        model = self._model()
-
-        def entropy(block: Rows) -> float:
-            r, _ = model.responsibilities(params, block.x)
-            return diagnostics.entropy(r, block.sample_weight)
-
-        total = self._sum_over_rows(params, data, entropy)
-        return diagnostics.icl(log_likelihood, self._count(params), data.total_weight(), total)
+        params = self._params()
+        data = without_absent(self._seen_rows(X, sample_weight))
+        log_likelihood, entropy = self._log_likelihood_and_entropy(params, data)
+        return diagnostics.icl(log_likelihood, self._count(params), data.total_weight(), entropy)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
         """Draw rows (n, D) and their components (n,), ordered by component.
@@ -484,12 +480,20 @@ class GaussianMixture(Estimator):
         model = self._model()
 
         def log_likelihood(block: Rows) -> float:
-            log_density = model.log_density(params, block.x)
-            if block.sample_weight is None:
-                return float(log_density.sum(dtype=np.float64))
-            return float(log_density @ block.sample_weight)
+            return _weighted_sum(model.log_density(params, block.x), block.sample_weight)
 
-        return self._sum_over_rows(params, data, log_likelihood)
+        return sum(self._over_blocks(params, data, log_likelihood))
+
+    def _log_likelihood_and_entropy(self, params: Params, data: Rows) -> tuple[float, float]:
+        model = self._model()
+
+        def both(block: Rows) -> tuple[float, float]:
+            r, log_density = model.responsibilities(params, block.x)
+            log_likelihood = _weighted_sum(log_density, block.sample_weight)
+            return log_likelihood, diagnostics.entropy(r, block.sample_weight)
+
+        log_likelihoods, entropies = zip(*self._over_blocks(params, data, both), strict=True)
+        return sum(log_likelihoods), sum(entropies)
 
     def _labels(self, params: Params, x: RealArray) -> npt.NDArray[np.intp]:
         model = self._model()
@@ -511,14 +515,8 @@ class GaussianMixture(Estimator):
         self._over_blocks(params, Rows(x), fill)
         return out
 
-    def _sum_over_rows(
-        self, params: Params, data: Rows, function: Callable[[Rows], float]
-    ) -> float:
-        """Sum ``function`` over blocks of rows, in an order that does not depend on the threads."""
-        return sum(self._over_blocks(params, data, function))
-
     def _over_blocks(self, params: Params, data: Rows, function: Callable[[Rows], R]) -> list[R]:
-        """What ``function`` gives for each block of rows; shards of blocks go to threads."""
+        """What ``function`` gives for each block of rows, in their order; shards of blocks go to threads."""
         n_components = len(params.weights)
         block_rows = max(1, _BLOCK_ELEMENTS // n_components)
         shard_rows = self._shard_rows(data.x, n_components)
@@ -591,6 +589,12 @@ def _explained(error: NumericalError, rows: Rows) -> NumericalError:
     elif rows.sample_weight is not None:
         return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
     return error
+
+
+def _weighted_sum(values: RealArray, weights: Array | None) -> float:
+    if weights is None:
+        return float(values.sum(dtype=np.float64))
+    return float(values @ weights)
 
 
 def _normalised(weights: Array) -> Array:

@@ -24,6 +24,7 @@ class Training(NamedTuple):
     n_rows: int
     total_weight: float
     log_likelihood: float
+    entropy: float
 
 
 def heading(params: MixtureParams[GaussianParams], type_: CovarianceType) -> str:
@@ -33,7 +34,7 @@ def heading(params: MixtureParams[GaussianParams], type_: CovarianceType) -> str
 
 def course(training: Training, converged: bool, n_iter: int) -> str:
     """One line on the fit."""
-    n_rows, weight, _ = training
+    n_rows, weight = training.n_rows, training.total_weight
     weighted = "" if weight == n_rows else f" of total weight {weight:g}"
     outcome = "converged" if converged else "did not converge"
     return f"fitted to {n_rows} rows{weighted}; {outcome}, {n_iter} iterations"
@@ -41,12 +42,13 @@ def course(training: Training, converged: bool, n_iter: int) -> str:
 
 def figures_table(training: Training, n_parameters: int) -> list[str]:
     """Lines with the log-likelihood, degrees of freedom and criteria of the training data."""
-    _, weight, log_likelihood = training
+    _, weight, log_likelihood, entropy = training
     figures = [
         ("log-likelihood", f"{log_likelihood:.3f}"),
         ("df", f"{n_parameters}"),
         ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
         ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
+        ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
     ]
     width = max(len(text) for _, text in figures)
     return [f"{name:<14}  {text:>{width}}" for name, text in figures]
