@@ -39,7 +39,7 @@ typedef struct lc_moments {
   double *counts;        /* K,     += sum_n r_nk */
   double *first;         /* K x D, += sum_n r_nk (x_n - center_k) */
   double *second;        /* += the second moments about the centers, by family:
-                            full K x D x D and tied D x D (summed over k): the lower triangle, the rest is not touched;
+                            full K x D x D and tied D x D (summed over k): the lower triangle, the rest has zero added or is not touched;
                             diag K x D: squares; spherical K: squares summed over features */
 } lc_moments;
 

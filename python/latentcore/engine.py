@@ -20,7 +20,7 @@ _SMALL_SHARD = 1 << 20
 """Multiply-adds below which a shard is not worth a thread: about a tenth of a millisecond."""
 _LARGE_SHARD = 1 << 30
 """Multiply-adds above which a shard would delay Ctrl-C: about a tenth of a second."""
-_MANY_SHARDS = 64
+_MANY_SHARDS = 48
 _FEWEST_ROWS = 4096
 """Below, adding the statistics of shards would cost as much as making them."""
 

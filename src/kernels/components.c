@@ -293,8 +293,10 @@ LC_INLINE vec deviation(const int centered, const deviations *m, ptrdiff_t i, pt
 }
 
 /* out (4 x COLUMNS, row stride ld) += weighted (four vectors for each vector of rows) times rows j0, j0 + 1, ... of b.
- * In a block on the diagonal only the lower triangle is computed; the rest adds zeros. */
-LC_INLINE void product_block(const int centered, const int diagonal, const packed *p, const vec *weighted,
+ * Entry (i, j) is computed where i >= j + offset, and has zero added elsewhere: BELOW for all, or the column within its four
+ * at which a block on the diagonal begins. */
+#define BELOW (-4)
+LC_INLINE void product_block(const int centered, const int offset, const packed *p, const vec *weighted,
                              const deviations *b, ptrdiff_t j0, double *out, ptrdiff_t ld) {
   vec block[4 * COLUMNS];
   _Pragma("GCC unroll 16") for (int i = 0; i < 4 * COLUMNS; i++) block[i] = (vec){0};
@@ -302,7 +304,7 @@ LC_INLINE void product_block(const int centered, const int diagonal, const packe
     _Pragma("GCC unroll 4") for (int j = 0; j < COLUMNS; j++) {
       vec other = deviation(centered, b, j0 + j, p->T, v * LANES);
       _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
-        if (!diagonal || i >= j) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
+        if (i >= j + offset) block[i * COLUMNS + j] += weighted[4 * v + i] * other;
     }
   real sums[4 * COLUMNS + LANES];
   fold_all(4 * COLUMNS, block, sums);
@@ -329,11 +331,11 @@ LC_INLINE void products(const int centered, const int lower, const packed *p, pt
       fold_all(4, totals, sums);
       for (int i = 0; i < 4; i++) first[i0 + i] += (double)sums[i];
     }
-    ptrdiff_t j0 = 0;
-    for (; j0 < (lower ? i0 : n_b); j0 += COLUMNS) product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
-    if (lower && COLUMNS == 4) product_block(centered, 1, p, weighted, b, j0, out + i0 * ld + j0, ld);
-    for (; lower && COLUMNS < 4 && j0 < i0 + 4; j0 += COLUMNS)
-      product_block(centered, 0, p, weighted, b, j0, out + i0 * ld + j0, ld);
+    const ptrdiff_t whole = lower ? i0 : n_b;
+    double *row = out + i0 * ld;
+    for (ptrdiff_t j0 = 0; j0 < whole; j0 += COLUMNS) product_block(centered, BELOW, p, weighted, b, j0, row + j0, ld);
+    if (lower) product_block(centered, 0, p, weighted, b, i0, row + i0, ld);
+    if (lower && COLUMNS == 2) product_block(centered, 2, p, weighted, b, i0 + 2, row + i0 + 2, ld);
   }
 }
 
@@ -344,8 +346,13 @@ static void add_lower(const packed *p, const double *sums, double *second) {
 }
 
 void LC_KERNEL(tile_accumulate_of)(const packed *p, ptrdiff_t k, const real *tile, const real *r, const lc_moments *moments) {
-  double *second = p->sums, *first = p->sums + p->dp * p->dp;
   const deviations from_center = {tile, &p->centers, k * p->dp};
+  if (p->d == p->dp) { /* whole blocks, which add zeros above the diagonal */
+    products(1, 1, p, p->d, p->d, &from_center, &from_center, r, moments->second + k * p->d * p->d, p->d,
+             moments->first + k * p->d);
+    return;
+  }
+  double *second = p->sums, *first = p->sums + p->dp * p->dp;
   memset(p->sums, 0, (size_t)((p->dp + 1) * p->dp) * sizeof(double));
   products(1, 1, p, p->dp, p->dp, &from_center, &from_center, r, second, p->dp, first);
   add_lower(p, second, moments->second + k * p->d * p->d);

@@ -146,12 +146,12 @@ static lc_status plain_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *
 }
 
 /* One block of rows the pruned way. *done is 0 if that is no gain; then nothing was added. */
-static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
-                              const lc_moments *moments, double *log_likelihood, ptrdiff_t *where, int *done) {
+static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t rows, const real *x, ptrdiff_t x_stride,
+                              const double *row_weights, const lc_moments *moments, double *log_likelihood, ptrdiff_t *where,
+                              int *done) {
   packed *p = &s->components;
   pruner *q = &s->pruner;
   const real *rows_of_block = x + start * x_stride;
-  ptrdiff_t rows = min_size(q->capacity, n - start);
   *done = LC_KERNEL(pruned_log_joint)(q, p, rows, rows_of_block, x_stride, s->tile);
   if (!*done) return LC_OK;
   int all_ones = begin_rows(q->row, rows, row_weights ? row_weights + start : NULL);
@@ -160,9 +160,11 @@ static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t n, const real
   return status;
 }
 
-/* After a block that was not worth pruning, that many blocks pass before the next try: the tries cost little where
- * clusters overlap, and a stretch of overlap costs little where most of the data are apart. */
-#define MOST_PATIENCE 64
+/* A try begins with few rows. After one that was not worth it, that many rows pass before the next, and ever more: tries
+ * cost little where clusters overlap, and a stretch of overlap costs little where most of the data are apart. */
+#define PROBE_ROWS 256
+#define LEAST_PATIENCE 4096
+#define MOST_PATIENCE 65536
 
 lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
                                       const lc_components *components, const lc_moments *moments, double *log_likelihood,
@@ -172,19 +174,21 @@ lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_st
   pruner *q = &s.pruner;
   double sum = 0;
   lc_status status = LC_OK;
-  ptrdiff_t start = 0, next_try = n < q->capacity ? n : 0;
+  ptrdiff_t start = 0, patience = LEAST_PATIENCE, block = PROBE_ROWS;
+  ptrdiff_t next_try = q->capacity > 0 && n >= q->capacity ? 0 : n;
   while (start < n) {
     ptrdiff_t rows = p->T;
     int done = 0;
     *where = 0;
-    if (q->capacity > 0 && start >= next_try) {
-      status = pruned_block(&s, start, n, x, x_stride, row_weights, moments, &sum, where, &done);
+    if (start >= next_try) {
+      ptrdiff_t tried = min_size(block, n - start);
+      status = pruned_block(&s, start, tried, x, x_stride, row_weights, moments, &sum, where, &done);
       if (done) {
-        rows = q->capacity;
-        q->patience = 1;
+        rows = tried;
+        patience = LEAST_PATIENCE, block = q->capacity;
       } else {
-        next_try = start + q->patience * q->capacity;
-        q->patience = min_size(2 * q->patience, MOST_PATIENCE);
+        next_try = start + patience;
+        patience = min_size(2 * patience, MOST_PATIENCE), block = PROBE_ROWS;
       }
     }
     if (!done) status = plain_tile(&s, start, n, x, x_stride, row_weights, moments, &sum, where);

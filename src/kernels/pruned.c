@@ -59,8 +59,24 @@ static void set_directions(pruner *s, const packed *p, const lc_components *c, d
   }
 }
 
+/* Whether most of a sample of pairs, neighbours in the list of components, are so far apart that a bound has a chance:
+ * |w|^2 / 2 has to exceed what is negligible and half of what a row's own quadratic form is expected to be. */
+static int worth_trying(const lc_components *c, double *whitened) {
+  const ptrdiff_t K = c->n_components, d = c->n_features;
+  ptrdiff_t n_apart = 0;
+  for (ptrdiff_t k = 0; k < K; k++) {
+    const double *U = c->factors + k * d * d, *from = c->means + k * d, *to = c->means + (k + 1) % K * d;
+    double square = 0;
+    memset(whitened, 0, (size_t)d * sizeof(double));
+    for (ptrdiff_t j = 0; j < d; j++) add_scaled(d - j, to[j] - from[j], U + j * d + j, whitened + j);
+    for (ptrdiff_t i = 0; i < d; i++) square += whitened[i] * whitened[i];
+    n_apart += square > 2 * (double)NEGLIGIBLE + 0.5 * (double)d;
+  }
+  return 2 * n_apart >= K;
+}
+
 pruner LC_KERNEL(pruner_begin)(const packed *p, const lc_components *components, void *memory) {
-  pruner s = {.capacity = capacity_of(components), .patience = 1};
+  pruner s = {.capacity = capacity_of(components)};
   if (s.capacity == 0) return s;
   ptrdiff_t n = s.capacity;
   arena a = arena_at(memory);
@@ -75,7 +91,11 @@ pruner LC_KERNEL(pruner_begin)(const packed *p, const lc_components *components,
   s.kept = take(&a, (size_t)(p->k * n) * sizeof(int32_t));
   s.n_kept = take(&a, (size_t)p->k * sizeof(int32_t));
   double *differences = take(&a, (size_t)(p->k * p->dp) * sizeof(double));
-  set_directions(&s, p, components, differences, take(&a, (size_t)(p->k * p->dp) * sizeof(double)));
+  double *whitened = take(&a, (size_t)(p->k * p->dp) * sizeof(double));
+  if (worth_trying(components, whitened))
+    set_directions(&s, p, components, differences, whitened);
+  else
+    s.capacity = 0;
   return s;
 }
 

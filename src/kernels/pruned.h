@@ -12,7 +12,6 @@
 
 typedef struct pruner {
   ptrdiff_t capacity; /* rows to a block; 0: this shape is not worth pruning */
-  ptrdiff_t patience; /* blocks to let pass after one that was not worth it */
   real *directions; /* k x kp x dp: for each l, v_kl of four components k together, feature by feature */
   real *distances;  /* k x kp: |w_kl| */
   real *joint;      /* kp x capacity: log joint densities, then responsibilities; -inf, then 0, where passed over */
