@@ -20,7 +20,7 @@ LC_PUBLIC size_t lc_mixture_work_f32(const lc_components *components);
  * and the moments of components.h are accumulated with these r_nk (Dempster, Laird & Rubin 1977; the rows of a
  * block lie in the vector lanes).
  *   n               rows, >= 0
- *   x               n x D, read; row i starts at x + i * x_stride; must be finite
+ *   x               n x D, read; row i starts at x + i * x_stride; must be finite (a NaN counts as a density of 0)
  *   row_weights     n weights w_n >= 0, read, or NULL for ones; a row of weight 0 is passed over
  *   components      read
  *   moments         accumulated; its centers may be the components' means

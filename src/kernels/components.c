@@ -134,6 +134,9 @@ packed LC_KERNEL(pack)(const lc_components *components, const double *centers, v
 
 /* ---- log-densities ------------------------------------------------------------------------------------------------- */
 
+/* offset - q / 2; -inf where q overflowed on the way, to infinity or to inf - inf. */
+LC_INLINE vec log_density(real offset, vec q) { return max_vec(offset - REAL(0.5) * q, broadcast(-(real)INFINITY)); }
+
 /* Four rows i0 .. i0 + 3 of U^T times the deviations of WIDE vectors of rows. */
 LC_INLINE const real *four_products(ptrdiff_t i0, const real *c, const vec *deviations, vec z[4][WIDE]) {
   _Pragma("GCC unroll 4") for (int a = 0; a < 4; a++)
@@ -168,7 +171,7 @@ void LC_KERNEL(tile_log_joint_of)(const packed *p, ptrdiff_t k, ptrdiff_t n_feat
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) q[b] += z[a][b] * z[a][b];
     }
     _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
-      store(joint + t + b * LANES, p->offsets[k] - REAL(0.5) * q[b]);
+      store(joint + t + b * LANES, log_density(p->offsets[k], q[b]));
   }
 }
 
@@ -215,8 +218,8 @@ LC_INLINE void log_joint_small(const int D, const packed *p, const real *tile, r
         q0 += z0 * z0;
         q1 += z1 * z1;
       }
-      store(joint + k * p->T + t, p->offsets[k] - REAL(0.5) * q0);
-      store(joint + k * p->T + t + LANES, p->offsets[k] - REAL(0.5) * q1);
+      store(joint + k * p->T + t, log_density(p->offsets[k], q0));
+      store(joint + k * p->T + t + LANES, log_density(p->offsets[k], q1));
     }
   }
 }
@@ -241,7 +244,7 @@ LC_INLINE void log_joint_diag_block(const int n_k, const int scaled, const packe
     }
     _Pragma("GCC unroll 4") for (int a = 0; a < n_k; a++)
       _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
-        store(joint + (k + a) * p->T + t + b * LANES, p->offsets[k + a] - REAL(0.5) * q[a][b]);
+        store(joint + (k + a) * p->T + t + b * LANES, log_density(p->offsets[k + a], q[a][b]));
   }
 }
 
