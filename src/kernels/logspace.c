@@ -24,8 +24,11 @@ void LC_KERNEL(log)(ptrdiff_t n, const real *x, real *out) {
   }
 }
 
+/* Short rows go through the first cache, long ones through the second. */
+static ptrdiff_t rows_at_a_time(ptrdiff_t k) { return k <= 32 ? TILE_UNIT : tile_rows(k); }
+
 size_t LC_KERNEL(logspace_work)(ptrdiff_t k) {
-  ptrdiff_t T = tile_rows(k);
+  ptrdiff_t T = rows_at_a_time(k);
   return ALIGNMENT + piece((size_t)(max_size(k, 1) * T) * sizeof(real)) + piece((size_t)T * sizeof(real));
 }
 
@@ -74,7 +77,7 @@ LC_INLINE void lse_tile(const int want_responsibilities, ptrdiff_t rows, ptrdiff
 }
 
 void LC_KERNEL(logsumexp)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *out, void *work) {
-  ptrdiff_t T = tile_rows(k);
+  ptrdiff_t T = rows_at_a_time(k);
   arena pieces = arena_at(work);
   real *tile = take(&pieces, (size_t)(max_size(k, 1) * T) * sizeof(real)), *lse = take(&pieces, (size_t)T * sizeof(real));
   for (ptrdiff_t start = 0; start < n; start += T) {
@@ -91,7 +94,7 @@ void LC_KERNEL(logsumexp)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_s
 
 void LC_KERNEL(responsibilities)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *r, ptrdiff_t r_stride,
                                  real *lse_out, void *work) {
-  ptrdiff_t T = tile_rows(k);
+  ptrdiff_t T = rows_at_a_time(k);
   arena pieces = arena_at(work);
   real *tile = take(&pieces, (size_t)(max_size(k, 1) * T) * sizeof(real)), *lse = take(&pieces, (size_t)T * sizeof(real));
   for (ptrdiff_t start = 0; start < n; start += T) {
