@@ -58,7 +58,7 @@ size_t LC_KERNEL(pack_work)(const lc_components *components) {
                  2 * piece((size_t)(kp * dp) * sizeof(real)) +
                  piece((size_t)scratch_size(components->family, kp, dp, tile_rows_of(k, d)) * sizeof(real));
   size_t doubles = piece((size_t)(components->family == LC_GAUSSIAN_TIED ? kp * kp : 0) * sizeof(double)) +
-                   piece((size_t)(max_size(dp + 1, kp) * dp) * sizeof(double)) + piece((size_t)kp * sizeof(double)) + 2 * piece((size_t)(kp * dp) * sizeof(double));
+                   piece((size_t)(max_size(dp + 1, kp) * dp) * sizeof(double)) + 2 * piece((size_t)(kp * dp) * sizeof(double));
   return ALIGNMENT + reals + doubles;
 }
 
@@ -127,7 +127,6 @@ packed LC_KERNEL(pack)(const lc_components *components, const double *centers, v
   if (centers) p.centers = centers == components->means ? p.means : pack_location(&a, k, d, kp, dp, centers);
   if (p.family == LC_GAUSSIAN_TIED) pack_tied(components, centers, &a, &p);
   p.sums = take(&a, (size_t)(max_size(dp + 1, kp) * dp) * sizeof(double));
-  p.counts = take(&a, (size_t)kp * sizeof(double));
   p.scratch = take(&a, (size_t)scratch_size(p.family, kp, dp, p.T) * sizeof(real));
   return p;
 }
@@ -453,20 +452,16 @@ static void accumulate_diag(const packed *p, const real *tile, const real *r, co
 }
 
 /* Within-component scatter of components that share it, without a D x D product for each component and without
- * subtracting a between-component scatter from a total one. With w = sum_k r_k and rho = r / w,
+ * subtracting a between-component scatter from a total one. With w = sum_k r_k, rho = r / w, m = sum_k rho_k c_k and the
+ * residual e = x - m, row by row:
  *
- *   sum_k r_k (x - c_k)(x - c_k)^T = w (x - m)(x - m)^T + sum_{k<l} (r_k r_l / w) (c_k - c_l)(c_k - c_l)^T,  m = sum_k rho_k c_k
+ *   sum_k r_k (x - c_k)(x - c_k)^T = w e e^T + sum_{k<l} (r_k r_l / w) (c_k - c_l)(c_k - c_l)^T
+ *   r_k (x - c_k) = r_k e + sum_l (r_k r_l / w) (c_l - c_k)
  *
- * row by row: the first term is one product a row; the r_k r_l / w are summed (overlaps) and spent by finish_moments. */
-static void accumulate_tied(const packed *p, const real *tile, const real *r, const real *row_sums, const double *tile_counts,
-                            const lc_moments *moments) {
+ * The first terms are one product a row; the overlaps r_k r_l / w are summed, and spent by finish_moments. */
+static void accumulate_tied(const packed *p, const real *tile, const real *r, const real *row_sums, const lc_moments *moments) {
   const ptrdiff_t T = p->T, d = p->d, dp = p->dp, kp = p->kp;
-  real *from_origin = p->scratch, *residuals = from_origin + dp * T, *rho = residuals + dp * T;
-  for (ptrdiff_t j = 0; j < d; j++)
-    for (ptrdiff_t t = 0; t < p->rows; t += LANES)
-      store(from_origin + j * T + t, minus_location(load(tile + j * T + t), &p->origin, j));
-  memset(from_origin + d * T, 0, (size_t)((dp - d) * T) * sizeof(real));
-
+  real *residuals = p->scratch, *rho = residuals + dp * T;
   for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
     vec w = load(row_sums + t);
     vec reciprocal = select_vec((ivec)(w > (vec){0}), REAL(1.0) / w, (vec){0});
@@ -478,7 +473,8 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
     for (ptrdiff_t t = 0; t < p->rows; t += WIDE * LANES) {
       vec e[4][WIDE];
       _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
-        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) e[j][b] = load(from_origin + (j0 + j) * T + t + b * LANES);
+        _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++)
+          e[j][b] = minus_location(load(tile + (j0 + j) * T + t + b * LANES), &p->origin, j0 + j);
       for (ptrdiff_t k = 0; k < p->k; k++) {
         const real *c = p->centers_from_origin + k * dp + j0;
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) {
@@ -490,40 +486,44 @@ static void accumulate_tied(const packed *p, const real *tile, const real *r, co
         _Pragma("GCC unroll 4") for (int b = 0; b < WIDE; b++) store(residuals + (j0 + j) * T + t + b * LANES, e[j][b]);
     }
 
-  const deviations x = {from_origin, NULL, 0}, e = {residuals, NULL, 0}, share = {rho, NULL, 0}, weight = {r, NULL, 0};
+  const deviations e = {residuals, NULL, 0}, share = {rho, NULL, 0}, weight = {r, NULL, 0};
   memset(p->sums, 0, (size_t)(dp * dp) * sizeof(double));
   products(0, 1, p, dp, dp, &e, &e, row_sums, p->sums, dp, NULL);
   add_lower(p, p->sums, moments->second);
   products(0, 1, p, kp, kp, &weight, &share, NULL, p->overlaps, kp, NULL);
 
   memset(p->sums, 0, (size_t)(kp * dp) * sizeof(double));
-  products(0, 0, p, kp, dp, &weight, &x, NULL, p->sums, dp, NULL);
+  products(0, 0, p, kp, dp, &weight, &e, NULL, p->sums, dp, NULL);
   for (ptrdiff_t k = 0; k < p->k; k++)
-    for (ptrdiff_t j = 0; j < d; j++)
-      moments->first[k * d + j] += p->sums[k * dp + j] - tile_counts[k] * (double)p->centers_from_origin[k * dp + j];
+    for (ptrdiff_t j = 0; j < d; j++) moments->first[k * d + j] += p->sums[k * dp + j];
 }
 
 void LC_KERNEL(finish_moments)(const packed *p, const lc_moments *moments) {
   if (p->family != LC_GAUSSIAN_TIED) return;
+  const ptrdiff_t d = p->d;
+  double *difference = p->sums;
   for (ptrdiff_t k = 1; k < p->k; k++)
     for (ptrdiff_t l = 0; l < k; l++) {
-      double overlap = p->overlaps[k * p->kp + l];
+      const double overlap = p->overlaps[k * p->kp + l];
       if (overlap == 0) continue;
-      const double *a = moments->centers + k * p->d, *b = moments->centers + l * p->d;
-      for (ptrdiff_t i = 0; i < p->d; i++)
-        for (ptrdiff_t j = 0; j <= i; j++) moments->second[i * p->d + j] += overlap * (a[i] - b[i]) * (a[j] - b[j]);
+      for (ptrdiff_t j = 0; j < d; j++) difference[j] = moments->centers[k * d + j] - moments->centers[l * d + j];
+      for (ptrdiff_t i = 0; i < d; i++) {
+        const double scale = overlap * difference[i];
+        moments->first[k * d + i] -= scale;
+        moments->first[l * d + i] += scale;
+        double *restrict row = moments->second + i * d;
+        for (ptrdiff_t j = 0; j <= i; j++) row[j] += scale * difference[j];
+      }
     }
 }
 
 void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r, const real *row_sums,
                                 const lc_moments *moments) {
-  double *tile_counts = p->counts;
   for (ptrdiff_t k = 0; k < p->k; k++) {
     vec sums[4] = {{0}};
     for (ptrdiff_t t = 0; t < p->rows; t += 4 * LANES)
       _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + k * p->T + t + b * LANES);
-    tile_counts[k] = sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
-    moments->counts[k] += tile_counts[k];
+    moments->counts[k] += sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
   if (p->family == LC_GAUSSIAN_FULL) {
     switch (p->d) {
@@ -539,7 +539,7 @@ void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r
         for (ptrdiff_t k = 0; k < p->k; k++) LC_KERNEL(tile_accumulate_of)(p, k, tile, r + k * p->T, moments);
     }
   } else if (p->family == LC_GAUSSIAN_TIED) {
-    accumulate_tied(p, tile, r, row_sums, tile_counts, moments);
+    accumulate_tied(p, tile, r, row_sums, moments);
   } else {
     accumulate_diag(p, tile, r, moments);
   }

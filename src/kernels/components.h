@@ -45,7 +45,6 @@ typedef struct packed {
   const real *centers_from_origin; /* tied: kp x dp, center - origin */
   double *overlaps;                /* tied: kp x kp, accumulates sum_n r_nk r_nl / w_n */
   double *sums;                    /* a tile's sums: max(dp + 1, kp) x dp */
-  double *counts;                  /* a tile's counts: kp */
   real *scratch;
 } packed;
 

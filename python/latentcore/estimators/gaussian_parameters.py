@@ -202,13 +202,13 @@ def checked_weights(value: Any, n_components: int, name: str) -> Array:
             f"The parameter 'weights' should be normalized, but got sum(weights) = "
             f"{weights.sum():.5f} from {name}"
         )
-    return weights.astype(np.float64)
+    return weights.astype(np.float64, copy=False)
 
 
 def checked_means(value: Any, n_components: int, n_features: int, name: str) -> Array:
     means = as_parameter(value, name)
     _check_shape("means", name, means, (n_components, n_features))
-    return means.astype(np.float64)
+    return means.astype(np.float64, copy=False)
 
 
 def checked_matrices(
@@ -226,14 +226,14 @@ def checked_matrices(
     if type_ in ("diag", "spherical"):
         if not (matrices > 0).all():
             raise ValueError(f"'{what}' should be positive, but got {matrices.min()} in {name}")
-        return matrices.astype(np.float64)
+        return matrices.astype(np.float64, copy=False)
     for k, matrix in enumerate(matrices.reshape(-1, n_features, n_features)):
         if not np.allclose(matrix, matrix.T) or not (np.linalg.eigvalsh(matrix) > 0).all():
             component = f"component {k} of " if type_ == "full" else ""
             raise ValueError(
                 f"'{what}' should be symmetric, positive-definite, but {component}{name} is not"
             )
-    return matrices.astype(np.float64)
+    return matrices.astype(np.float64, copy=False)
 
 
 def _check_shape(what: str, name: str, array: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
