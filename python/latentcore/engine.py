@@ -17,7 +17,7 @@ P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
 
 _SMALL_SHARD = 1 << 23
-"""Multiply-adds below which a shard is not worth a thread: about half a millisecond, where handing it over takes 0.03."""
+"""Multiply-adds below which a shard is not worth a thread: half a millisecond, where handing it over takes 0.03."""
 _LARGE_SHARD = 1 << 30
 """Multiply-adds above which a shard would delay Ctrl-C: about a tenth of a second."""
 _MANY_SHARDS = 48

@@ -2,27 +2,19 @@
 #include "kernels.h"
 #include "tile.h"
 
-void LC_KERNEL(exp)(ptrdiff_t n, const real *x, real *out) {
+LC_INLINE void elementwise(vec (*function)(vec), ptrdiff_t n, const real *x, real *out) {
   ptrdiff_t i = 0;
-  for (; i + LANES <= n; i += LANES) store(out + i, exp_vec(load(x + i)));
+  for (; i + LANES <= n; i += LANES) store(out + i, function(load(x + i)));
   if (i < n) {
     real rest[LANES] = {0};
     memcpy(rest, x + i, (size_t)(n - i) * sizeof(real));
-    store(rest, exp_vec(load(rest)));
+    store(rest, function(load(rest)));
     memcpy(out + i, rest, (size_t)(n - i) * sizeof(real));
   }
 }
 
-void LC_KERNEL(log)(ptrdiff_t n, const real *x, real *out) {
-  ptrdiff_t i = 0;
-  for (; i + LANES <= n; i += LANES) store(out + i, log_vec(load(x + i)));
-  if (i < n) {
-    real rest[LANES] = {0};
-    memcpy(rest, x + i, (size_t)(n - i) * sizeof(real));
-    store(rest, log_vec(load(rest)));
-    memcpy(out + i, rest, (size_t)(n - i) * sizeof(real));
-  }
-}
+void LC_KERNEL(exp)(ptrdiff_t n, const real *x, real *out) { elementwise(exp_vec, n, x, out); }
+void LC_KERNEL(log)(ptrdiff_t n, const real *x, real *out) { elementwise(log_vec, n, x, out); }
 
 /* Short rows go through the first cache, long ones through the second. */
 static ptrdiff_t rows_at_a_time(ptrdiff_t k) { return k <= 32 ? TILE_UNIT : tile_rows(k); }
