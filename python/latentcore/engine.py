@@ -35,8 +35,9 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
         Multiply-adds of a sweep.
     """
     work = n_rows * work_per_row
-    n_shards = max(min(work / _SMALL_SHARD, _MANY_SHARDS), work / _LARGE_SHARD)
-    n_shards = max(1, min(int(n_shards), n_rows // _FEWEST_ROWS))
+    wanted = min(work / _SMALL_SHARD, _MANY_SHARDS, n_rows / _FEWEST_ROWS)
+    needed = min(work / _LARGE_SHARD, n_rows / (_FEWEST_ROWS // 2))
+    n_shards = max(1, int(max(wanted, needed)))
     return max(1, -(-n_rows // n_shards))
 
 
@@ -59,7 +60,11 @@ def expectation(
         results = workers.map(
             lambda shard: model.expected_statistics(params, shard), data.shards(shard_rows)
         )
-        stats = total(map(statistics, results))
+        try:
+            stats = total(map(statistics, results))
+        except BaseException:
+            workers.close()
+            raise
         return stats, sum(log_likelihood)
 
     return over_shards

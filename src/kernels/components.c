@@ -41,7 +41,7 @@ static int has_matrix(lc_family family) { return family == LC_GAUSSIAN_FULL || f
 static ptrdiff_t scratch_size(lc_family family, ptrdiff_t kp, ptrdiff_t dp, ptrdiff_t T) {
   switch (family) {
     case LC_GAUSSIAN_FULL: return dp * TILE_UNIT;
-    case LC_GAUSSIAN_TIED: return 2 * dp * T + kp * T;
+    case LC_GAUSSIAN_TIED: return (dp + max_size(dp, kp)) * T;
     default: return 0;
   }
 }
