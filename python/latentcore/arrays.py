@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.protocols import Array, RealArray
-
 __all__ = [
+    "CSR",
+    "Array",
+    "Labels",
+    "RealArray",
     "Rows",
     "as_matrix",
     "as_parameter",
@@ -22,8 +24,70 @@ __all__ = [
     "without_absent",
 ]
 
+Array = npt.NDArray[np.float64]
+"""Parameters, statistics and log-likelihoods: always float64."""
+
+RealArray = npt.NDArray[np.floating[Any]]
+"""Data, log-densities and responsibilities: float32 or float64, C-contiguous."""
+
+Labels = npt.NDArray[np.int32]
+"""Component of each row; -1 where unknown."""
+
 _BLOCK_ELEMENTS = 1 << 16
 """Elements looked at together in search of a number that is not finite: half a MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class CSR:
+    """Sparse rows, as SciPy's ``csr_array`` has them; what generic code asks of a matrix, and no more.
+
+    Attributes
+    ----------
+    values : (n_entries,) float32 or float64
+    columns : (n_entries,) int32
+    begins : (N + 1,) int64
+        Row n has the entries ``begins[n]`` to ``begins[n + 1] - 1``. Slices of rows share values and columns.
+    n_columns : int
+    """
+
+    values: RealArray
+    columns: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.int64]
+    n_columns: int
+
+    ndim = 2
+
+    def __len__(self) -> int:
+        return len(self.begins) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.n_columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.values.dtype
+
+    def __getitem__(self, chosen: slice | npt.NDArray[Any]) -> CSR:
+        """Rows by a slice of step 1, which is a view, or by indices or a mask."""
+        if isinstance(chosen, slice):
+            start, stop, _ = chosen.indices(len(self))
+            return CSR(
+                self.values, self.columns, self.begins[start : max(start, stop) + 1], self.n_columns
+            )
+        rows = np.arange(len(self))[chosen]
+        lengths = self.begins[rows + 1] - self.begins[rows]
+        begins = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.arange(begins[-1]) + np.repeat(self.begins[rows] - begins[:-1], lengths)
+        return CSR(self.values[entries], self.columns[entries], begins, self.n_columns)
+
+    def toarray(self) -> RealArray:
+        """The rows as a dense matrix; entries of one place add up."""
+        dense = np.zeros(self.shape, self.dtype)
+        rows = np.repeat(np.arange(len(self)), np.diff(self.begins))
+        entries = slice(int(self.begins[0]), int(self.begins[-1]))
+        np.add.at(dense, (rows, self.columns[entries]), self.values[entries])
+        return dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +96,22 @@ class Rows:
 
     Attributes
     ----------
-    x : (N, D) float32 or float64, C-contiguous, finite
+    x : (N, D) float32 or float64, C-contiguous
+        Finite, or NaN where an entry is missing. A ``CSR`` takes its place for families that read sparse rows.
     sample_weight : (N,) float64, or None for ones
     start : int
         Index of the first row within the whole data, for messages.
+    labels : (N,) int32, or None
+        Known components of rows; -1 where unknown.
+    prepared : object
+        What the family found out of these rows (see ``protocols.PreparingFamily``); None if it was not asked.
     """
 
     x: RealArray
     sample_weight: Array | None = None
     start: int = 0
+    labels: Labels | None = None
+    prepared: object = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -53,7 +124,14 @@ class Rows:
         for start in range(0, max(len(self), 1), rows_per_shard):
             stop = start + rows_per_shard
             weight = None if self.sample_weight is None else self.sample_weight[start:stop]
-            yield Rows(self.x[start:stop], weight, self.start + start)
+            labels = None if self.labels is None else self.labels[start:stop]
+            yield Rows(self.x[start:stop], weight, self.start + start, labels)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Rows:
+        """The rows with these indices, or where a mask is true; a copy."""
+        weight = None if self.sample_weight is None else self.sample_weight[chosen]
+        labels = None if self.labels is None else self.labels[chosen]
+        return Rows(self.x[chosen], weight, self.start, labels)
 
 
 # -- matrices ------------------------------------------------------------------------------------
@@ -132,8 +210,7 @@ def without_absent(data: Rows) -> Rows:
     """Only the rows of positive weight, those that are there; a copy if there are others."""
     if data.sample_weight is None or data.sample_weight.all():
         return data
-    present = data.sample_weight > 0
-    return Rows(data.x[present], data.sample_weight[present])
+    return data.take(data.sample_weight > 0)
 
 
 def as_parameter(value: Any, name: str) -> RealArray:

@@ -44,9 +44,16 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
 def expectation(
     model: Model[P, S, Rows], data: Rows, shard_rows: int, n_threads: int
 ) -> Expectation[P, S]:
-    """Bind the E-step to all rows: shards to threads, sums in a fixed tree."""
-    if len(data) <= shard_rows:
-        return lambda params: model.expected_statistics(params, data)
+    """Bind the E-step to all rows: shards to threads, sums in a fixed tree.
+
+    What a model wants to know of its rows before many sweeps it finds out here, once.
+    """
+    prepare = getattr(model, "prepare", None)
+    shards = [data] if len(data) <= shard_rows else list(data.shards(shard_rows))
+    if prepare is not None:
+        shards = [prepare(shard) for shard in shards]
+    if len(shards) == 1:
+        return lambda params: model.expected_statistics(params, shards[0])
 
     workers = Workers(n_threads)  # kept from step to step: memory that threads free stays theirs
 
@@ -57,9 +64,7 @@ def expectation(
             log_likelihood.append(result[1])
             return result[0]
 
-        results = workers.map(
-            lambda shard: model.expected_statistics(params, shard), data.shards(shard_rows)
-        )
+        results = workers.map(lambda shard: model.expected_statistics(params, shard), shards)
         try:
             stats = total(map(statistics, results))
         except BaseException:

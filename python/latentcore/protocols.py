@@ -15,20 +15,26 @@ not know whether one thread, eight threads, a file or a cluster answers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from latentcore.arrays import Array, RealArray, Rows
 from latentcore.statistics import Statistics
 
-__all__ = ["Array", "Expectation", "Family", "FusedFamily", "Model", "RealArray", "Rule"]
-
-Array = npt.NDArray[np.float64]
-"""Parameters, statistics and log-likelihoods: always float64."""
-
-RealArray = npt.NDArray[np.floating[Any]]
-"""Data, log-densities and responsibilities: float32 or float64, C-contiguous."""
+__all__ = [
+    "Array",
+    "Conjugate",
+    "ConjugateModel",
+    "Expectation",
+    "Family",
+    "FusedFamily",
+    "Model",
+    "PreparingFamily",
+    "RealArray",
+    "Rule",
+]
 
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
@@ -36,18 +42,26 @@ S = TypeVar("S", bound=Statistics)
 S_co = TypeVar("S_co", bound=Statistics, covariant=True)
 S_contra = TypeVar("S_contra", bound=Statistics, contravariant=True)
 D_contra = TypeVar("D_contra", contravariant=True)
+H = TypeVar("H")
 State = TypeVar("State")
 Info_co = TypeVar("Info_co", covariant=True)
 
 
 class Family(Protocol[P, S]):
-    """Distributions of a row; ``params`` hold all K components at once, on a leading axis."""
+    """Distributions of a row; ``params`` hold all K components at once, on a leading axis.
+
+    A NaN in ``x`` is a missing entry: the log-density is that of what was observed, and statistics are expected ones
+    given what was observed. A family that cannot say so raises ``ValueError``.
+    """
 
     def log_likelihood(self, params: P, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
 
     def expected_statistics(self, params: P | None, x: RealArray, weights: RealArray) -> S:
-        """Sums over rows under ``weights`` (N, K). ``params`` may guide the arithmetic, never the value."""
+        """Sums over rows under ``weights`` (N, K).
+
+        Where no entry is missing, ``params`` may guide the arithmetic, never the value.
+        """
 
     def maximize(self, stats: S, previous: P | None) -> P:
         """The parameters of largest expected log-likelihood; ``previous`` serves components with no data."""
@@ -56,13 +70,28 @@ class Family(Protocol[P, S]):
         """What ``counts`` (K,) observations of the components are expected to give."""
 
 
+class PreparingFamily(Protocol):
+    """A family that looks at the rows once before many sweeps over them."""
+
+    def prepare(self, data: Rows) -> object:
+        """What ``mixture_sweep`` would find out of ``data`` again and again; it comes back in ``data.prepared``.
+
+        It saves time and never changes the value: a sweep whose ``data.prepared`` is None makes it anew.
+        """
+
+
 class FusedFamily(Protocol[P_contra, S_co]):
     """A family whose mixture sweeps run inside a compiled kernel, one pass over the rows in constant memory."""
 
     def mixture_sweep(
-        self, params: P_contra, log_weights: Array, x: RealArray, sample_weight: Array | None
+        self, params: P_contra, log_weights: Array, data: Rows, hard: bool
     ) -> tuple[Array, S_co, float]:
-        """Counts (K,), statistics and log-likelihood of an E-step."""
+        """Counts (K,), statistics and objective of an E-step.
+
+        Rows with a label >= 0 belong to that component alone, the others to all in the shares of their posterior, or,
+        ``hard``, to the most probable. The objective is ``sum_n w_n log sum_k exp(a_nk)``, with the one a_nk that
+        counts in place of the sum where there is but one.
+        """
 
     def mixture_log_joint(self, params: P_contra, log_weights: Array, x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density."""
@@ -92,6 +121,35 @@ class Model(Protocol[P, S, D_contra]):
 
     def model_statistics(self, params: P) -> S:
         """What one observation is expected to give; ``maximize`` of it is ``params``."""
+
+
+class Conjugate(Protocol[H, S_contra, P]):
+    """A family with conjugate priors. ``H`` is prior and posterior alike, of K components on a leading axis."""
+
+    def update(self, prior: H, stats: S_contra) -> H:
+        """The posterior after observations with these expected statistics."""
+
+    def mode(self, posterior: H, previous: P | None) -> P:
+        """The parameters of largest posterior density, in the standard parametrisation (``math`` of each family)."""
+
+    def log_prior(self, prior: H, params: P) -> float:
+        """The log-density of the parameters, summed over components, nats, all constants kept."""
+
+    def weak_prior(self, pooled: S_contra, n_components: int) -> H:
+        """A proper prior on the scale of the data, worth about one row; ``pooled`` are all rows' statistics, K = 1."""
+
+
+class ConjugateModel(Protocol[H, S_contra, P]):
+    """A model with conjugate priors, as MAP-EM needs it."""
+
+    def update(self, prior: H, stats: S_contra) -> H:
+        """The posterior after observations with these expected statistics."""
+
+    def mode(self, posterior: H, previous: P | None) -> P:
+        """The parameters of largest posterior density."""
+
+    def log_prior(self, prior: H, params: P) -> float:
+        """The log-density of the parameters, nats."""
 
 
 Expectation = Callable[[P], tuple[S, float]]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import kernels
+from latentcore.arrays import Rows
 from latentcore.protocols import Array, RealArray
 from latentcore.statistics import Statistics
 
@@ -185,16 +186,17 @@ class Gaussian:
         return offsets, params.means, params.precisions_cholesky, self.covariance_type
 
     def mixture_sweep(
-        self, params: GaussianParams, log_weights: Array, x: RealArray, sample_weight: Array | None
+        self, params: GaussianParams, log_weights: Array, data: Rows, hard: bool
     ) -> tuple[Array, GaussianStatistics, float]:
-        """Counts, statistics and log-likelihood of one E-step over ``x``."""
+        """Counts, statistics and objective of one E-step; see ``protocols.FusedFamily``."""
         arguments = self._sweep_arguments(params, log_weights)
+        weight = data.sample_weight
         counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
-            x, sample_weight, *arguments
+            data.x, weight, *arguments
         )
         if cancelled:  # a mean went many standard deviations away: take moments about its new place
             counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
-                x, sample_weight, *arguments, means
+                data.x, weight, *arguments, means
             )
         stats = GaussianStatistics(counts, means, scatters, self.covariance_type)
         return counts, stats, log_likelihood

@@ -5,23 +5,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import kernels
-from latentcore.arrays import Rows
+from latentcore.arrays import Labels, Rows
 from latentcore.errors import ImpossibleRowError
-from latentcore.protocols import Array, Family, FusedFamily, RealArray
+from latentcore.protocols import (
+    Array,
+    Conjugate,
+    Family,
+    FusedFamily,
+    PreparingFamily,
+    RealArray,
+)
 from latentcore.statistics import Statistics, total
 
-__all__ = ["Mixture", "MixtureParams", "MixtureStatistics"]
+__all__ = ["Mixture", "MixtureParams", "MixturePrior", "MixtureStatistics"]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
+H = TypeVar("H")
 
 _BLOCK_ELEMENTS = 1 << 16
 """Size of the (rows x K) block that a family without compiled sweeps fills at a time: half a MiB, in cache."""
@@ -44,32 +53,61 @@ class MixtureStatistics(Statistics, Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
+class MixturePrior(Generic[H]):
+    """A Dirichlet on the weights, alpha (K,), and the conjugate prior of the components; posteriors alike."""
+
+    weights: Array
+    components: H
+
+
+@dataclass(frozen=True, slots=True)
 class Mixture(Generic[P, S]):
-    """A mixture of K components of one family."""
+    """A mixture of K components of one family.
+
+    Parameters
+    ----------
+    family : Family
+    hard : bool
+        Rows belong to their most probable component alone, and the objective is ``sum_n max_k log(weight_k f_k(x_n))``
+        (classification EM, Celeux & Govaert 1992). Otherwise in shares: the posterior.
+    equal_weights : bool
+        The weights are 1 / K, whatever the data.
+    """
 
     family: Family[P, S]
+    hard: bool = False
+    equal_weights: bool = False
+
+    def prepare(self, data: Rows) -> Rows:
+        """The rows with what the family wants to find out of them before many sweeps."""
+        if not hasattr(self.family, "prepare"):
+            return data
+        return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
 
     def expected_statistics(
         self, params: MixtureParams[P], data: Rows
     ) -> tuple[MixtureStatistics[S], float]:
-        """The E-step: expected counts and statistics, and the log-likelihood (nats, total).
+        """The E-step: expected counts and statistics, and the objective (nats, total).
+
+        The objective is the log-likelihood: of rows, and of rows with their components where these are known or,
+        ``hard``, decided.
 
         Raises
         ------
         ImpossibleRowError
-            A row has density 0 under every component.
+            A row has density 0 under every component that it may belong to.
         """
         fused = self._fused()
         log_weights = _log(params.weights)
         try:
-            if fused is None:
-                return self._expected_statistics_by_blocks(params, log_weights, data)
-            counts, stats, log_likelihood = fused.mixture_sweep(
-                params.components, log_weights, data.x, data.sample_weight
+            if fused is None or self.hard or data.labels is not None:
+                return self._expected_statistics_by_blocks(params, data)
+            counts, stats, objective = fused.mixture_sweep(
+                params.components, log_weights, data, self.hard
             )
         except ImpossibleRowError as error:
             raise ImpossibleRowError(data.start + error.row) from None
-        return MixtureStatistics(counts, stats), log_likelihood
+        return MixtureStatistics(counts, stats), objective
 
     def maximize(
         self, stats: MixtureStatistics[S], previous: MixtureParams[P] | None = None
@@ -78,13 +116,40 @@ class Mixture(Generic[P, S]):
         components = self.family.maximize(
             stats.components, None if previous is None else previous.components
         )
-        return MixtureParams(stats.counts / stats.counts.sum(), components)
+        return MixtureParams(self._weights(stats.counts), components)
 
     def model_statistics(self, params: MixtureParams[P]) -> MixtureStatistics[S]:
         """What one row is expected to give: the weights as counts, and each component's share of the row."""
         return MixtureStatistics(
             params.weights, self.family.model_statistics(params.components, params.weights)
         )
+
+    # -- with a prior
+
+    def update(self, prior: MixturePrior[H], stats: MixtureStatistics[S]) -> MixturePrior[H]:
+        """The posterior: counts added to the Dirichlet, components by their family."""
+        components = self._conjugate(prior).update(prior.components, stats.components)
+        return MixturePrior(prior.weights + stats.counts, components)
+
+    def mode(
+        self, posterior: MixturePrior[H], previous: MixtureParams[P] | None = None
+    ) -> MixtureParams[P]:
+        """The posterior's mode: weights in proportion to alpha - 1, which has to be >= 0."""
+        components = self._conjugate(posterior).mode(
+            posterior.components, None if previous is None else previous.components
+        )
+        return MixtureParams(self._weights(posterior.weights - 1.0), components)
+
+    def log_prior(self, prior: MixturePrior[H], params: MixtureParams[P]) -> float:
+        """The log-density of weights and components, nats."""
+        log_density = self._conjugate(prior).log_prior(prior.components, params.components)
+        return (
+            log_density
+            if self.equal_weights
+            else log_density + _log_dirichlet(prior.weights, params.weights)
+        )
+
+    # -- what the model says of rows
 
     def log_joint(self, params: MixtureParams[P], x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
@@ -123,39 +188,88 @@ class Mixture(Generic[P, S]):
         labels: npt.NDArray[np.intp] = self.log_joint(params, x).argmax(axis=1)
         return labels
 
+    # -- inside
+
+    def _weights(self, counts: Array) -> Array:
+        if self.equal_weights:
+            return np.full(len(counts), 1.0 / len(counts))
+        weights: Array = counts / counts.sum()
+        return weights
+
     def _fused(self) -> FusedFamily[P, S] | None:
         return self.family if hasattr(self.family, "mixture_sweep") else None  # type: ignore[return-value]
 
+    def _conjugate(self, prior: MixturePrior[H]) -> Conjugate[H, S, P]:
+        if not hasattr(self.family, "mode"):
+            raise TypeError(f"prior: expected a family with conjugate priors, got {self.family!r}")
+        return cast(Conjugate[H, S, P], self.family)
+
     def _expected_statistics_by_blocks(
-        self, params: MixtureParams[P], log_weights: Array, data: Rows
+        self, params: MixtureParams[P], data: Rows
     ) -> tuple[MixtureStatistics[S], float]:
         """The same E-step for a family written in NumPy: blocks of log-densities, then shared arithmetic."""
-        log_likelihood = 0.0
+        objective = 0.0
 
         def parts() -> Iterator[MixtureStatistics[S]]:
-            nonlocal log_likelihood
-            for block in data.shards(max(1, _BLOCK_ELEMENTS // len(log_weights))):
-                x, weight = block.x, block.sample_weight
-                if weight is not None and not weight.all():  # rows of weight 0 may be impossible
-                    x, weight = x[weight > 0], weight[weight > 0]
-                r, log_density = self.responsibilities(params, x)
+            nonlocal objective
+            for block in data.shards(max(1, _BLOCK_ELEMENTS // len(params.weights))):
+                present, places = block, np.arange(len(block))
+                if block.sample_weight is not None and not block.sample_weight.all():
+                    places = np.flatnonzero(
+                        block.sample_weight
+                    )  # rows of weight 0 may be impossible
+                    present = block.take(places)
+                weight = present.sample_weight
+                r, log_density = self._assigned(params, present)
                 impossible = np.flatnonzero(~np.isfinite(log_density))
                 if impossible.size:
-                    present = np.arange(len(block))
-                    if block.sample_weight is not None:
-                        present = present[block.sample_weight > 0]
-                    raise ImpossibleRowError(block.start - data.start + int(present[impossible[0]]))
+                    raise ImpossibleRowError(block.start - data.start + int(places[impossible[0]]))
                 if weight is None:
-                    log_likelihood += float(log_density.sum(dtype=np.float64))
+                    objective += float(log_density.sum(dtype=np.float64))
                 else:
-                    log_likelihood += float(log_density @ weight)
+                    objective += float(log_density @ weight)
                     r = np.ascontiguousarray(r * weight[:, None], dtype=r.dtype)
-                stats = self.family.expected_statistics(params.components, x, r)
+                stats = self.family.expected_statistics(params.components, present.x, r)
                 yield MixtureStatistics(r.sum(axis=0, dtype=np.float64), stats)
 
-        return total(parts()), log_likelihood
+        return total(parts()), objective
+
+    def _assigned(self, params: MixtureParams[P], data: Rows) -> tuple[RealArray, RealArray]:
+        """(N, K) shares of the components in each row, and (N,) log-densities of rows so assigned."""
+        if not self.hard and data.labels is None:
+            return self.responsibilities(params, data.x)
+        log_joint = self.log_joint(params, data.x)
+        if self.hard:
+            labels = log_joint.argmax(axis=1).astype(np.int32)
+            r, log_density = one_hot(labels, log_joint), _picked(log_joint, labels)
+        else:
+            r, log_density = kernels.responsibilities(log_joint)
+        if data.labels is not None:
+            known = np.flatnonzero(data.labels >= 0)
+            r[known] = one_hot(data.labels[known], log_joint)
+            log_density[known] = _picked(log_joint[known], data.labels[known])
+        return r, log_density
+
+
+def one_hot(labels: Labels, like: npt.NDArray[Any]) -> RealArray:
+    """(N, K) with a one at each row's label, of the dtype and K of ``like``."""
+    out = np.zeros((len(labels), like.shape[1]), like.dtype)
+    out[np.arange(len(labels)), labels] = 1.0
+    return out
+
+
+def _picked(values: RealArray, labels: Labels) -> RealArray:
+    picked: RealArray = values[np.arange(len(labels)), labels]
+    return picked
 
 
 def _log(weights: Array) -> Array:
     """Without a warning for weight 0, which switches its component off."""
     return kernels.log(weights)
+
+
+def _log_dirichlet(alpha: Array, weights: Array) -> float:
+    """The log-density of a Dirichlet; ``0 log 0`` is 0."""
+    constant = math.lgamma(alpha.sum()) - sum(math.lgamma(a) for a in alpha)
+    counts = alpha - 1.0
+    return constant + float(counts[counts != 0] @ _log(weights)[counts != 0])
