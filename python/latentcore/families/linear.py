@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from latentcore import kernels
 from latentcore.arrays import CSR, Rows
+from latentcore.errors import ImpossibleRowError
 from latentcore.protocols import Array, RealArray
 from latentcore.statistics import Statistics
 
@@ -106,15 +107,24 @@ class Linear(Generic[P]):
     # -- fused sweeps; see protocols.FusedFamily
 
     def prepare(self, data: Rows) -> object:
-        """Whether entries are missing, and the sum of log h(x)."""
+        """Whether entries are missing, and the sum of log h(x).
+
+        Raises
+        ------
+        ImpossibleRowError
+            h(x) is 0 or overflows.
+        """
+        missing = _has_missing(data.x)
         base = self.log_base(data.x)
         if base is None:
-            total = 0.0
-        elif data.sample_weight is None:
-            total = float(base.sum())
-        else:
-            total = float(base @ data.sample_weight)
-        return _Prepared(_has_missing(data.x), total)
+            return _Prepared(missing, 0.0)
+        if data.sample_weight is not None:
+            absent = data.sample_weight == 0
+            base = np.where(absent, 0.0, base) * np.where(absent, 1.0, data.sample_weight)
+        impossible = np.flatnonzero(~np.isfinite(base))
+        if impossible.size:
+            raise ImpossibleRowError(int(impossible[0]))
+        return _Prepared(missing, float(base.sum()))
 
     def mixture_sweep(
         self, params: P, log_weights: Array, data: Rows, hard: bool
