@@ -266,6 +266,10 @@ class Gaussian:
         """
         return gaussian_prior.log_density(prior, params, self.covariance_type)
 
+    def check_prior(self, prior: GaussianPrior, n_components: int, n_features: int) -> None:
+        """``ValueError`` for a prior that is not proper, or does not fit these components."""
+        gaussian_prior.check(prior, self.covariance_type, n_components, n_features)
+
     def weak_prior(self, pooled: GaussianStatistics, n_components: int) -> GaussianPrior:
         """The prior of Fraley & Raftery (2007) on the scale of the data; see ``gaussian_prior.weak``."""
         return gaussian_prior.weak(pooled, n_components)
