@@ -337,20 +337,20 @@ class Gaussian:
         self, data: Rows, arguments: SweepArguments, hard: bool, index: Indices | None
     ) -> tuple[Moments, float]:
         """Counts, means, scatters and objective of rows without missing entries; ``index`` tells which they are."""
-        weight = data.sample_weight
+        weight, labels = data.sample_weight, data.labels
         try:
-            counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments
+            counts, means, scatters, objective, cancelled = kernels.gaussian_em_sweep(
+                data.x, weight, *arguments, None, labels, hard
             )
         except ImpossibleRowError as error:
             if index is None:
                 raise
             raise ImpossibleRowError(int(index[error.row])) from None
         if cancelled:  # a mean went many standard deviations away: take moments about its new place
-            counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments, means
+            counts, means, scatters, objective, _ = kernels.gaussian_em_sweep(
+                data.x, weight, *arguments, means, labels, hard
             )
-        return (counts, means, scatters), log_likelihood
+        return (counts, means, scatters), objective
 
     def _log_joint_by_pattern(
         self, params: GaussianParams, log_weights: Array, x: RealArray

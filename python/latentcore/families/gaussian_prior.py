@@ -26,7 +26,7 @@ from latentcore.families.gaussian_types import (
     GaussianStatistics,
     layout,
 )
-from latentcore.protocols import Array
+from latentcore.protocols import Array, RealArray
 
 __all__ = ["GaussianPrior", "check", "log_density", "mode", "update", "weak"]
 
@@ -238,7 +238,7 @@ def _check_shape(name: str, array: Array, shape: tuple[int, ...], *, for_all: bo
         raise ValueError(f"prior: expected {name} of shape {expected}, got {array.shape}")
 
 
-def _check_above(name: str, array: Array, bound: int) -> None:
+def _check_above(name: str, array: RealArray, bound: int) -> None:
     if not (array > bound).all():
         raise ValueError(f"prior: expected {name} > {bound} to be proper, got {array.min():g}")
 
