@@ -192,11 +192,11 @@ class Gaussian:
         arguments = self._sweep_arguments(params, log_weights)
         weight = data.sample_weight
         counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
-            data.x, weight, *arguments
+            data.x, weight, *arguments, None, data.labels, hard
         )
         if cancelled:  # a mean went many standard deviations away: take moments about its new place
             counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments, means
+                data.x, weight, *arguments, means, data.labels, hard
             )
         stats = GaussianStatistics(counts, means, scatters, self.covariance_type)
         return counts, stats, log_likelihood

@@ -100,7 +100,7 @@ class Mixture(Generic[P, S]):
         fused = self._fused()
         log_weights = _log(params.weights)
         try:
-            if fused is None or self.hard or data.labels is not None:
+            if fused is None:
                 return self._expected_statistics_by_blocks(params, data)
             counts, stats, objective = fused.mixture_sweep(
                 params.components, log_weights, data, self.hard
