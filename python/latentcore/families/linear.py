@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from latentcore import kernels
 from latentcore.arrays import CSR, Rows
+from latentcore.errors import ImpossibleRowError
 from latentcore.protocols import Array, RealArray
 from latentcore.statistics import Statistics
 
@@ -106,15 +107,25 @@ class Linear(Generic[P]):
     # -- fused sweeps; see protocols.FusedFamily
 
     def prepare(self, data: Rows) -> object:
-        """Whether entries are missing, and the sum of log h(x)."""
+        """Whether entries are missing, and the sum of log h(x).
+
+        Raises
+        ------
+        ImpossibleRowError
+            h(x) is 0 or overflows.
+        """
+        missing = _has_missing(data.x)
         base = self.log_base(data.x)
         if base is None:
-            total = 0.0
-        elif data.sample_weight is None:
-            total = float(base.sum())
-        else:
-            total = float(base @ data.sample_weight)
-        return _Prepared(_has_missing(data.x), total)
+            return _Prepared(missing, 0.0)
+        if data.sample_weight is not None:
+            absent = data.sample_weight == 0
+            base = np.where(absent, 0.0, base) * np.where(absent, 1.0, data.sample_weight)
+        with np.errstate(over="ignore"):  # what no log-density of this precision can be
+            impossible = np.flatnonzero(~np.isfinite(base.astype(data.x.dtype)))
+        if impossible.size:
+            raise ImpossibleRowError(int(impossible[0]))
+        return _Prepared(missing, float(base.sum()))
 
     def mixture_sweep(
         self, params: P, log_weights: Array, data: Rows, hard: bool
@@ -174,13 +185,15 @@ class Linear(Generic[P]):
         log_joint: RealArray = kernels.linear_log_joint(*self._arguments(form, log_weights, x))
         base = self.log_base(x)
         if base is not None:
-            log_joint += base[:, None].astype(log_joint.dtype)
+            with np.errstate(over="ignore"):
+                log_joint += base[:, None].astype(log_joint.dtype)
         return log_joint
 
     def _with_base(self, log_density: RealArray, x: RealArray) -> RealArray:
         base = self.log_base(x)
         if base is not None:
-            log_density += base.astype(log_density.dtype)
+            with np.errstate(over="ignore"):
+                log_density += base.astype(log_density.dtype)
         return log_density
 
 

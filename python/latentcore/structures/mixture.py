@@ -82,7 +82,10 @@ class Mixture(Generic[P, S]):
         """The rows with what the family wants to find out of them before many sweeps."""
         if not hasattr(self.family, "prepare"):
             return data
-        return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
+        try:
+            return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
+        except ImpossibleRowError as error:
+            raise ImpossibleRowError(data.start + error.row) from None
 
     def expected_statistics(
         self, params: MixtureParams[P], data: Rows
