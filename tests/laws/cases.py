@@ -16,10 +16,15 @@ import pytest
 from scipy import stats
 
 from latentcore.arrays import Rows
+from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.linear import LinearStatistics
+from latentcore.families.poisson import Poisson, PoissonParams
+from latentcore.families.priors import GammaPrior
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
-from laws.numpy_poisson import NumpyPoisson, PoissonParams, PoissonStatistics
+from laws.numpy_poisson import NumpyPoisson
+from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
 from reference import gaussian
 
 Array = npt.NDArray[np.float64]
@@ -38,10 +43,23 @@ class FamilyCase:
     parameters : rng -> P
     rows : rng -> (N, D)
     log_density : (P, x) -> (N, K)
+        NaN is a missing entry if ``missing``.
     sums : S -> (K, D)
         Weighted sums of rows.
     tilt : (P, k, d, h) -> P
-        Component k with its density multiplied by exp(h x_d), and normalised.
+        Component k with its density multiplied by exp(h x_d), and normalised. None if the model takes something of the
+        rows as given, so that sums beyond expectation are not the score.
+    counts : S -> (K,)
+        Sums of weights, of rows without missing entries.
+    impossible : bool
+        An entry near the largest number of the precision makes a row impossible.
+    missing : bool
+        NaN is a missing entry.
+    apart : rng -> (P, (N, D))
+        Components that hardly overlap, and rows of them.
+    prior : n -> H
+        A proper conjugate prior worth about n rows; flat in the limit n = 0.
+    log_prior : (H, P) -> float
     """
 
     name: str
@@ -50,7 +68,13 @@ class FamilyCase:
     rows: Callable[[np.random.Generator], Array]
     log_density: Callable[[Any, RealArray], Array]
     sums: Callable[[Any], Array]
-    tilt: Callable[[Any, int, int, float], Any]
+    tilt: Callable[[Any, int, int, float], Any] | None
+    counts: Callable[[Any], Array] = lambda statistics: statistics.counts
+    impossible: bool = True
+    missing: bool = False
+    apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
+    prior: Callable[[float], Any] | None = None
+    log_prior: Callable[[Any, Any], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,15 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
         parameters, gaussian_rows, log_density, gaussian_sums, tilt,
+        apart=lambda rng: gaussian_apart(family, rng),
     )  # fmt: skip
+
+
+def gaussian_apart(family: Gaussian, rng: np.random.Generator) -> tuple[GaussianParams, Array]:
+    means = np.array([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])
+    shape = (family.covariance_type, N_COMPONENTS, N_FEATURES)
+    rows = means[rng.integers(N_COMPONENTS, size=N_ROWS)] + rng.normal(size=(N_ROWS, N_FEATURES))
+    return family.params(means, gaussian.random_covariances(rng, *shape)), rows
 
 
 def gaussian_rows(rng: np.random.Generator) -> Array:
@@ -111,31 +143,85 @@ def gaussian_sums(statistics: GaussianStatistics) -> Array:
     return statistics.counts[:, None] * statistics.means
 
 
-# -- Poissons
+# -- families linear in their statistics
 
 
-def poisson_parameters(rng: np.random.Generator) -> PoissonParams:
-    return PoissonParams(rng.uniform(1.0, 9.0, size=(N_COMPONENTS, N_FEATURES)))
+def linear_counts(statistics: LinearStatistics) -> Array:
+    """The one count of each component: no entry is missing."""
+    assert (statistics.counts == statistics.counts[:, :1]).all()
+    return statistics.counts[:, 0]
 
 
-def poisson_rows(rng: np.random.Generator) -> Array:
-    rates = rng.uniform(1.0, 12.0, size=(N_COMPONENTS, N_FEATURES))
-    return rng.poisson(rates[rng.integers(N_COMPONENTS, size=N_ROWS)]).astype(np.float64)
-
-
-def poisson_log_density(params: PoissonParams, x: RealArray) -> Array:
-    density: Array = stats.poisson.logpmf(x[:, None, :], params.rates).sum(axis=2)
+def by_columns(log_density: Callable[..., Array], x: RealArray, *parameters: Array) -> Array:
+    """Sums of log-densities of columns, (N, K), over what was observed; parameters are (K, D)."""
+    wide = x.astype(np.float64)[:, None, :]
+    columns = log_density(np.where(np.isnan(wide), 0.0, wide), *parameters)
+    density: Array = np.where(np.isnan(wide), 0.0, columns).sum(axis=2)
     return density
 
 
-def poisson_sums(statistics: PoissonStatistics) -> Array:
-    return statistics.sums
+def mixed(rng: np.random.Generator, draw: Callable[..., Any], *parameters: Array) -> Array:
+    """N rows, each of a random component of ``parameters`` (K, D)."""
+    components = rng.integers(N_COMPONENTS, size=N_ROWS)
+    return np.asarray(draw(*(parameter[components] for parameter in parameters)), np.float64)
 
 
-def poisson_tilt(params: PoissonParams, k: int, d: int, h: float) -> PoissonParams:
-    rates = params.rates.copy()
-    rates[k, d] *= np.exp(h)
-    return PoissonParams(rates)
+SHAPE = (N_COMPONENTS, N_FEATURES)
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+
+
+def poisson_rows(rng: np.random.Generator) -> Array:
+    return mixed(rng, rng.poisson, rng.uniform(1.0, 12.0, SHAPE))
+
+
+def poisson_case(name: str, family: Any, make: Callable[[Array], Any], **more: Any) -> FamilyCase:
+    def tilt(params: Any, k: int, d: int, h: float) -> Any:
+        rates = params.rates.copy()
+        rates[k, d] *= np.exp(h)
+        return make(rates)
+
+    def apart(rng: np.random.Generator) -> tuple[Any, Array]:
+        rates = 1.0 + 200.0 * CORNERS
+        return make(rates), mixed(rng, rng.poisson, rates)
+
+    return FamilyCase(
+        name, family, lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows,
+        lambda params, x: by_columns(stats.poisson.logpmf, x, params.rates),
+        lambda statistics: statistics.sums, tilt, apart=apart, **more,
+    )  # fmt: skip
+
+
+def gamma_prior(n: float) -> GammaPrior:
+    return GammaPrior(1.0 + n * np.array([[2.0, 3.0]]), np.full((1, 2), n))
+
+
+def gamma_log_prior(prior: GammaPrior, params: Any) -> float:
+    return float(stats.gamma.logpdf(params.rates, prior.shape, scale=1 / prior.rate).sum())
+
+
+def bernoulli_case() -> FamilyCase:
+    def parameters(rng: np.random.Generator) -> BernoulliParams:
+        return BernoulliParams(rng.uniform(0.1, 0.9, SHAPE))
+
+    def tilt(params: BernoulliParams, k: int, d: int, h: float) -> BernoulliParams:
+        p = params.probabilities.copy()
+        p[k, d] = 1 / (1 + np.exp(-h) * (1 - p[k, d]) / p[k, d])
+        return BernoulliParams(p)
+
+    def apart(rng: np.random.Generator) -> tuple[BernoulliParams, Array]:
+        return BernoulliParams(np.abs(CORNERS - 1e-9)), mixed(rng, np.array, CORNERS)
+
+    def log_prior(prior: BetaPrior, params: BernoulliParams) -> float:
+        return float(stats.beta.logpdf(params.probabilities, prior.a, prior.b).sum())
+
+    return FamilyCase(
+        "bernoulli", Bernoulli(), parameters,
+        lambda rng: mixed(rng, lambda p: rng.binomial(1, p), rng.uniform(0.1, 0.9, SHAPE)),
+        lambda params, x: by_columns(stats.bernoulli.logpmf, x, params.probabilities),
+        lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
+        apart=apart, log_prior=log_prior,
+        prior=lambda n: BetaPrior(1 + n * np.array([[0.3, 0.6]]), 1 + n * np.array([[0.7, 0.4]])),
+    )  # fmt: skip
 
 
 FAMILIES = [
@@ -145,10 +231,12 @@ FAMILIES = [
     gaussian_case("spherical"),
     gaussian_case("full", by_blocks=True),
     gaussian_case("tied", by_blocks=True),
-    FamilyCase(
-        "numpy-poisson", NumpyPoisson(), poisson_parameters, poisson_rows, poisson_log_density,
-        poisson_sums, poisson_tilt,
+    poisson_case("numpy-poisson", NumpyPoisson(), NumpyPoissonParams),
+    poisson_case(
+        "poisson", Poisson(), PoissonParams, counts=linear_counts, missing=True,
+        prior=gamma_prior, log_prior=gamma_log_prior,
     ),
+    bernoulli_case(),
 ]  # fmt: skip
 
 
@@ -200,11 +288,18 @@ class Case:
         return float(weight @ gaussian.logsumexp(joint))
 
 
-CASES = [Case(family, dtype) for family in FAMILIES for dtype in (np.float64, np.float32)]
-every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-every_double_case = pytest.mark.parametrize(
-    "case", [Case(family, np.float64) for family in FAMILIES], ids=[f.name for f in FAMILIES]
-)
+def cases(
+    has: Callable[[FamilyCase], Any] = lambda of: True, dtypes: tuple[type, ...] = (np.float64,)
+) -> pytest.MarkDecorator:
+    """A test over all families that have something."""
+    chosen = [Case(of, dtype) for of in FAMILIES if has(of) for dtype in dtypes]
+    assert chosen
+    return pytest.mark.parametrize("case", chosen, ids=[case.name for case in chosen])
+
+
+PRECISIONS = (np.float64, np.float32)
+every_case = cases(dtypes=PRECISIONS)
+every_double_case = cases()
 
 
 # -- parameters and statistics as trees of arrays

@@ -85,7 +85,8 @@ class Linear(Generic[P]):
         base = self.log_base(x)
         if base is not None:
             out += base[:, None]
-        return np.ascontiguousarray(out, x.dtype)
+        with np.errstate(over="ignore"):  # -inf where a float32 cannot be as small
+            return np.ascontiguousarray(out, x.dtype)
 
     def expected_statistics(
         self, params: P | None, x: RealArray, weights: RealArray
