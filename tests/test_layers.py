@@ -22,6 +22,7 @@ LAYERS = {
     "latentcore._gaussian": 1,
     "latentcore._kmeans": 1,
     "latentcore._linalg": 1,
+    "latentcore._linear": 1,
     "latentcore._logspace": 1,
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,

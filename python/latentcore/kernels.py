@@ -21,6 +21,14 @@ from latentcore._gaussian import (
 )
 from latentcore._kmeans import kmeans_potentials, kmeans_sweep
 from latentcore._linalg import cholesky, inverse_transpose
+from latentcore._linear import (
+    linear_em_sweep,
+    linear_labels,
+    linear_log_density,
+    linear_log_joint,
+    linear_moments,
+    linear_responsibilities,
+)
 from latentcore._logspace import exp, log, logsumexp, responsibilities
 
 __all__ = [
@@ -41,6 +49,12 @@ __all__ = [
     "isa_force",
     "kmeans_potentials",
     "kmeans_sweep",
+    "linear_em_sweep",
+    "linear_labels",
+    "linear_log_density",
+    "linear_log_joint",
+    "linear_moments",
+    "linear_responsibilities",
     "log",
     "logsumexp",
     "responsibilities",

@@ -15,6 +15,7 @@ const lc_table_f64 TABLE(f64, LC_ISA) = {
     .logsumexp = LC_KERNEL(logsumexp),
     .responsibilities = LC_KERNEL(responsibilities),
     .mixture_work = LC_KERNEL(mixture_work),
+    .mixture_csr_work = LC_KERNEL(mixture_csr_work),
     .mixture_em_sweep = LC_KERNEL(mixture_em_sweep),
     .mixture_rows = LC_KERNEL(mixture_rows),
     .mixture_moments = LC_KERNEL(mixture_moments),

@@ -336,7 +336,7 @@ class Gaussian:
         weight = data.sample_weight
         try:
             counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments
+                data.x, weight, *arguments, None, data.labels, hard
             )
         except ImpossibleRowError as error:
             if index is None:
@@ -344,7 +344,7 @@ class Gaussian:
             raise ImpossibleRowError(int(index[error.row])) from None
         if cancelled:  # a mean went many standard deviations away: take moments about its new place
             counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments, means
+                data.x, weight, *arguments, means, data.labels, hard
             )
         return (counts, means, scatters), log_likelihood
 

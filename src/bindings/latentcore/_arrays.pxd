@@ -66,6 +66,20 @@ cdef inline int check_shape3(object a, str name, Py_ssize_t n, Py_ssize_t m, Py_
 cdef inline void *data(object a) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>a)
 
+# Known components of n rows: int32, below k.
+cdef inline int check_labels(object labels, Py_ssize_t n, Py_ssize_t k) except -1:
+    cdef Py_ssize_t i
+    cdef int most = -1
+    check_dtype(labels, "labels", 1, cnp.NPY_INT32, "int32")
+    check_shape1(labels, "labels", n)
+    cdef const int *label = <const int *>data(labels)
+    with nogil:
+        for i in range(n):
+            most = max(most, label[i])
+    if most >= k:
+        raise ValueError(f"labels: expected labels below the number of components, {k}, got {most}")
+    return 0
+
 cdef inline object new(int n_dimensions, Py_ssize_t n, Py_ssize_t m, Py_ssize_t l, int dtype):
     cdef cnp.npy_intp[3] shape
     shape[0], shape[1], shape[2] = n, m, l
