@@ -106,7 +106,7 @@ def test_entry_outside_the_support_is_named(
             family.check(data)
         with pytest.raises(ValueError, match=f"in row {row}, column 'b'$"):
             family.check(data, ["a", "b", "c"])
-    with pytest.raises(ValueError, match="in row 0, column 0$"):
+    with pytest.raises(ValueError, match=r"in row 0, column 0$"):
         family.check(csr(x)[row + 1 :])
 
 

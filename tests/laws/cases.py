@@ -17,10 +17,19 @@ from scipy import stats
 
 from latentcore.arrays import Rows
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
+from latentcore.families.categorical import Categorical, CategoricalParams
+from latentcore.families.columns import (
+    ColumnsParams,
+    ColumnsPrior,
+    ColumnsStatistics,
+    IndependentColumns,
+)
+from latentcore.families.exponential import Exponential, ExponentialParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
 from latentcore.families.linear import LinearStatistics
+from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
-from latentcore.families.priors import GammaPrior
+from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
 from laws.numpy_poisson import NumpyPoisson
@@ -224,6 +233,227 @@ def bernoulli_case() -> FamilyCase:
     )  # fmt: skip
 
 
+def exponential_case() -> FamilyCase:
+    def tilt(params: ExponentialParams, k: int, d: int, h: float) -> ExponentialParams:
+        rates = params.rates.copy()
+        rates[k, d] -= h
+        return ExponentialParams(rates)
+
+    def apart(rng: np.random.Generator) -> tuple[ExponentialParams, Array]:
+        means = 1e-12 ** (1 - CORNERS)
+        rows = mixed(rng, lambda m: m * rng.uniform(0.5, 1.5, m.shape), means)
+        return ExponentialParams(1 / means), rows
+
+    return FamilyCase(
+        "exponential", Exponential(),
+        lambda rng: ExponentialParams(rng.uniform(0.3, 2.0, SHAPE)),
+        lambda rng: mixed(rng, rng.exponential, rng.uniform(0.2, 5.0, SHAPE)),
+        lambda params, x: by_columns(
+            lambda x, rates: stats.expon.logpdf(x, scale=1 / rates), x, params.rates
+        ),
+        lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
+        apart=apart, prior=gamma_prior, log_prior=gamma_log_prior,
+    )  # fmt: skip
+
+
+LEVELS = (2, 4)
+
+
+def random_categories(rng: np.random.Generator) -> Array:
+    """Probabilities of codes, (K, sum of levels)."""
+    return np.hstack([rng.dirichlet(np.full(n, 3.0), N_COMPONENTS) for n in LEVELS])
+
+
+def categorical_case() -> FamilyCase:
+    family = Categorical(LEVELS)
+
+    def rows_of(rng: np.random.Generator, probabilities: Array) -> Array:
+        columns = np.split(probabilities, np.cumsum(LEVELS)[:-1], axis=1)
+        return mixed(rng, lambda *p: np.stack([codes(rng, q) for q in p], axis=1), *columns)
+
+    def codes(rng: np.random.Generator, p: Array) -> Array:
+        return (rng.uniform(size=(len(p), 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+
+    def log_density(params: CategoricalParams, x: RealArray) -> Array:
+        out = np.zeros((len(x), N_COMPONENTS))
+        for d, p in enumerate(np.split(params.probabilities, np.cumsum(LEVELS)[:-1], axis=1)):
+            seen = ~np.isnan(x[:, d])
+            out[seen] += np.log(p)[:, x[seen, d].astype(int)].T
+        return out
+
+    def sums(statistics: LinearStatistics) -> Array:
+        columns = np.split(statistics.sums, np.cumsum(LEVELS)[:-1], axis=1)
+        return np.stack([part @ np.arange(part.shape[1]) for part in columns], axis=1)
+
+    def tilt(params: CategoricalParams, k: int, d: int, h: float) -> CategoricalParams:
+        p = params.probabilities.copy()
+        part = np.split(p, np.cumsum(LEVELS)[:-1], axis=1)[d]  # a view
+        part[k] *= np.exp(h * np.arange(part.shape[1]))
+        part[k] /= part[k].sum()
+        return CategoricalParams(p)
+
+    def apart(rng: np.random.Generator) -> tuple[CategoricalParams, Array]:
+        p = np.full((N_COMPONENTS, sum(LEVELS)), 1e-9)
+        for k, corner in enumerate(CORNERS):
+            p[k, int(corner[0])] = 1 - 1e-9
+            p[k, 2 + int(corner[1])] = 1 - 3e-9
+        return CategoricalParams(p), mixed(rng, np.array, CORNERS)
+
+    def log_prior(prior: DirichletPrior, params: CategoricalParams) -> float:
+        cuts = np.cumsum(LEVELS)[:-1]
+        concentration = np.broadcast_to(prior.concentration, params.probabilities.shape)
+        pairs = zip(
+            np.split(params.probabilities, cuts, axis=1), np.split(concentration, cuts, axis=1),
+            strict=True,
+        )  # fmt: skip
+        return sum(
+            float(stats.dirichlet.logpdf(p[k] / p[k].sum(), alpha[k]))
+            for p, alpha in pairs
+            for k in range(N_COMPONENTS)
+        )
+
+    shares = np.array([[0.4, 0.6, 0.1, 0.4, 0.3, 0.2]])
+    return FamilyCase(
+        "categorical", family, lambda rng: CategoricalParams(random_categories(rng)),
+        lambda rng: rows_of(rng, random_categories(rng)), log_density, sums, tilt, linear_counts,
+        impossible=False, missing=True, apart=apart,
+        prior=lambda n: DirichletPrior(1 + n * shares), log_prior=log_prior,
+    )  # fmt: skip
+
+
+def multinomial_case(name: str, totals: Callable[[np.random.Generator], Array]) -> FamilyCase:
+    """With equal totals their mean is that of every row, so that sums beyond expectation are the score."""
+    equal = np.ptp(totals(np.random.default_rng(0))) == 0
+
+    def probabilities(rng: np.random.Generator) -> Array:
+        return rng.dirichlet([2.0, 3.0], N_COMPONENTS)
+
+    def rows(rng: np.random.Generator, p: Array) -> Array:
+        return mixed(rng, lambda q: rng.multinomial(totals(rng), q), p)
+
+    def log_density(params: MultinomialParams, x: RealArray) -> Array:
+        wide = x.astype(np.float64)
+        pmfs = [
+            stats.multinomial.logpmf(wide, wide.sum(1), p / p.sum()) for p in params.probabilities
+        ]
+        return np.stack(pmfs, axis=1)
+
+    def tilt(params: MultinomialParams, k: int, d: int, h: float) -> MultinomialParams:
+        p = params.probabilities.copy()
+        p[k, d] *= np.exp(h)
+        p[k] /= p[k].sum()
+        return MultinomialParams(p, params.mean_total)
+
+    def apart(rng: np.random.Generator) -> tuple[MultinomialParams, Array]:
+        p = np.array([[1e-9, 1 - 1e-9], [0.5, 0.5], [1 - 1e-9, 1e-9]])
+        x = mixed(rng, np.array, 40.0 * np.round(p, 1))
+        return MultinomialParams(p, 40.0), x
+
+    def log_prior(prior: MultinomialPrior, params: MultinomialParams) -> float:
+        alpha = np.broadcast_to(prior.concentration, SHAPE)
+        pairs = zip(params.probabilities, alpha, strict=True)
+        return sum(float(stats.dirichlet.logpdf(p / p.sum(), a)) for p, a in pairs)
+
+    return FamilyCase(
+        name, Multinomial(), lambda rng: MultinomialParams(probabilities(rng), 12.0),
+        lambda rng: rows(rng, probabilities(rng)), log_density,
+        lambda statistics: statistics.sums, tilt if equal else None, linear_counts,
+        impossible=False, apart=apart, log_prior=log_prior,
+        prior=lambda n: MultinomialPrior(1 + n * np.array([[5.0, 7.0]])),
+    )  # fmt: skip
+
+
+def columns_case() -> FamilyCase:
+    """A Gaussian column after a Poisson one; the parts are in the other order."""
+    gaussians = Gaussian("diag")
+
+    def make(rates: Array, means: Array, variances: Array) -> ColumnsParams:
+        return ColumnsParams((gaussians.params(means, variances), PoissonParams(rates)))
+
+    def parameters(rng: np.random.Generator) -> ColumnsParams:
+        shape = (N_COMPONENTS, 1)
+        return make(rng.uniform(1, 9, shape), rng.normal(size=shape), rng.uniform(0.5, 2, shape))
+
+    def rows(rng: np.random.Generator, rates: Array, means: Array) -> Array:
+        def draw(rates: Array, means: Array) -> Array:
+            return np.stack([rng.poisson(rates), rng.normal(means)], axis=1)
+
+        return mixed(rng, draw, rates, means)
+
+    def log_density(params: ColumnsParams, x: RealArray) -> Array:
+        normal, poisson = params.parts
+        scale = np.sqrt(normal.covariances)
+        return by_columns(stats.poisson.logpmf, x[:, :1], poisson.rates) + by_columns(
+            stats.norm.logpdf, x[:, 1:], normal.means, scale
+        )
+
+    def sums(statistics: ColumnsStatistics) -> Array:
+        normal, poisson = statistics.parts
+        return np.hstack([poisson.sums, gaussian_sums(normal)])
+
+    def tilt(params: ColumnsParams, k: int, d: int, h: float) -> ColumnsParams:
+        normal, poisson = params.parts
+        rates, means = poisson.rates.copy(), normal.means.copy()
+        if d == 0:
+            rates[k] *= np.exp(h)
+        else:
+            means[k] += h * normal.covariances[k]
+        return make(rates, means, normal.covariances)
+
+    def apart(rng: np.random.Generator) -> tuple[ColumnsParams, Array]:
+        rates, means = 1 + 200 * CORNERS[:, :1], 40 * CORNERS[:, 1:]
+        return make(rates, means, np.ones_like(means)), rows(rng, rates[:, 0], means[:, 0])
+
+    return FamilyCase(
+        "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
+        parameters,
+        lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
+        log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
+    )  # fmt: skip
+
+
+def split_case(of: FamilyCase, column: Callable[[Any, int], Any]) -> FamilyCase:
+    """A family of independent columns, each a part of its own. ``column(tree, d)`` keeps column d of arrays."""
+
+    def split(tree: Any) -> Any:
+        return tuple(column(tree, d) for d in range(N_FEATURES))
+
+    def joined(parts: tuple[Any, ...]) -> Any:
+        columns = zip(*(leaves(part) for part in parts), strict=True)
+        return type(parts[0])(*(np.hstack(arrays) for arrays in columns))
+
+    assert of.apart is not None
+    assert of.prior is not None
+    assert of.log_prior is not None
+    apart, prior, log_prior, tilt = of.apart, of.prior, of.log_prior, of.tilt
+    assert tilt is not None
+
+    def split_apart(rng: np.random.Generator) -> tuple[ColumnsParams, Array]:
+        params, rows = apart(rng)
+        return ColumnsParams(split(params)), rows
+
+    return replace(
+        of,
+        name=f"columns-{of.name}",
+        family=IndependentColumns((column(of.family, d), [d]) for d in range(N_FEATURES)),
+        parameters=lambda rng: ColumnsParams(split(of.parameters(rng))),
+        log_density=lambda params, x: of.log_density(joined(params.parts), x),
+        sums=lambda statistics: of.sums(joined(statistics.parts)),
+        counts=lambda statistics: of.counts(joined(statistics.parts)),
+        tilt=lambda params, k, d, h: ColumnsParams(split(tilt(joined(params.parts), k, d, h))),
+        apart=split_apart,
+        prior=lambda n: ColumnsPrior(split(prior(n))),
+        log_prior=lambda prior, params: log_prior(joined(prior.parts), joined(params.parts)),
+    )
+
+
+def category_column(tree: Any, d: int) -> Any:
+    if isinstance(tree, Categorical):
+        return Categorical((tree.levels[d],))
+    cuts = np.cumsum(LEVELS)[:-1]
+    return type(tree)(*(np.split(array, cuts, axis=1)[d] for array in leaves(tree)))
+
+
 FAMILIES = [
     gaussian_case("full"),
     gaussian_case("tied"),
@@ -238,6 +468,12 @@ FAMILIES = [
         prior=gamma_prior, log_prior=gamma_log_prior,
     ),
     bernoulli_case(),
+    exponential_case(),
+    categorical_case(),
+    multinomial_case("multinomial", lambda rng: np.full(N_ROWS, 12)),
+    multinomial_case("multinomial-varying", lambda rng: rng.integers(1, 25, N_ROWS)),
+    columns_case(),
+    split_case(categorical_case(), category_column),
 ]  # fmt: skip
 
 
@@ -307,10 +543,12 @@ every_double_case = cases()
 
 
 def leaves(tree: Any) -> list[Array]:
-    """All arrays of nested dataclasses, in order."""
+    """All arrays and numbers of nested dataclasses and tuples, in order."""
     if is_dataclass(tree):
         return [leaf for f in fields(tree) for leaf in leaves(getattr(tree, f.name))]
-    return [tree] if isinstance(tree, np.ndarray) else []
+    if isinstance(tree, tuple):
+        return [leaf for part in tree for leaf in leaves(part)]
+    return [np.asarray(tree)] if isinstance(tree, np.ndarray | float) else []
 
 
 def permuted(tree: T, order: list[int]) -> T:
@@ -318,6 +556,8 @@ def permuted(tree: T, order: list[int]) -> T:
     if is_dataclass(tree):
         values = {f.name: permuted(getattr(tree, f.name), order) for f in fields(tree)}
         return replace(tree, **values)  # type: ignore[type-var, return-value]
+    if isinstance(tree, tuple):
+        return tuple(permuted(part, order) for part in tree)  # type: ignore[return-value]
     if isinstance(tree, np.ndarray) and len(tree) == N_COMPONENTS:
         return tree[order]  # type: ignore[return-value]
     return tree

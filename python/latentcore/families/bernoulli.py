@@ -106,7 +106,7 @@ class Bernoulli(Linear[BernoulliParams]):
 
     # -- rows
 
-    def check(self, x: RealArray | CSR, columns: Sequence[str] | None = None) -> None:
+    def check(self, x: RealArray | CSR, columns: Sequence[object] | None = None) -> None:
         """Exactly 0 or 1.
 
         Raises

@@ -121,7 +121,8 @@ class Linear(Generic[P]):
         if data.sample_weight is not None:
             absent = data.sample_weight == 0
             base = np.where(absent, 0.0, base) * np.where(absent, 1.0, data.sample_weight)
-        impossible = np.flatnonzero(~np.isfinite(base))
+        with np.errstate(over="ignore"):  # what no log-density of this precision can be
+            impossible = np.flatnonzero(~np.isfinite(base.astype(data.x.dtype)))
         if impossible.size:
             raise ImpossibleRowError(int(impossible[0]))
         return _Prepared(missing, float(base.sum()))
@@ -184,13 +185,15 @@ class Linear(Generic[P]):
         log_joint: RealArray = kernels.linear_log_joint(*self._arguments(form, log_weights, x))
         base = self.log_base(x)
         if base is not None:
-            log_joint += base[:, None].astype(log_joint.dtype)
+            with np.errstate(over="ignore"):
+                log_joint += base[:, None].astype(log_joint.dtype)
         return log_joint
 
     def _with_base(self, log_density: RealArray, x: RealArray) -> RealArray:
         base = self.log_base(x)
         if base is not None:
-            log_density += base.astype(log_density.dtype)
+            with np.errstate(over="ignore"):
+                log_density += base.astype(log_density.dtype)
         return log_density
 
 

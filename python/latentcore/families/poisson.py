@@ -83,7 +83,7 @@ class Poisson(Linear[PoissonParams]):
 
     # -- rows
 
-    def check(self, x: RealArray | CSR, columns: Sequence[str] | None = None) -> None:
+    def check(self, x: RealArray | CSR, columns: Sequence[object] | None = None) -> None:
         """Whole numbers >= 0; a count that is none is refused, not rounded.
 
         Raises

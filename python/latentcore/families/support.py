@@ -32,7 +32,7 @@ _BLOCK_ELEMENTS = 1 << 16
 
 def check_entries(
     x: RealArray | CSR,
-    columns: Sequence[str] | None,
+    columns: Sequence[object] | None,
     allowed: Callable[[RealArray], npt.NDArray[np.bool_]],
     expected: Callable[[int], str],
 ) -> None:
@@ -41,7 +41,7 @@ def check_entries(
     Parameters
     ----------
     x : (N, D)
-    columns : names of the columns, for the message
+    columns : names or indices of the columns, for the message
     allowed : block of rows (n, D), or of a CSR's entries (n,) -> mask of that shape
     expected : column -> what its entries have to be
 
@@ -72,7 +72,7 @@ def _refuse(
     value: Any,
     row: int,
     column: int,
-    columns: Sequence[str] | None,
+    columns: Sequence[object] | None,
     expected: Callable[[int], str],
 ) -> None:
     name = str(column) if columns is None else repr(columns[column])
@@ -88,7 +88,7 @@ def whole(x: RealArray) -> npt.NDArray[np.bool_]:
 # -- parameters
 
 
-def quotients(above: Array, below: Array, previous: Array | None, neutral: float) -> Array:
+def quotients(above: Array, below: Array, previous: Array | None, neutral: Array | float) -> Array:
     """``above / below``, (K, F), where ``below`` is positive.
 
     Elsewhere ``previous``; if there is none, the quotient of the sums over components; if these are zero too,
@@ -99,7 +99,9 @@ def quotients(above: Array, below: Array, previous: Array | None, neutral: float
         return above / below
     if previous is None:
         pooled = [part.sum(axis=0, keepdims=True) for part in (above, below)]
-        previous = quotients(pooled[0], pooled[1], np.full_like(pooled[0], neutral), neutral)
+        previous = quotients(
+            pooled[0], pooled[1], np.broadcast_to(neutral, pooled[0].shape), neutral
+        )
     out = np.broadcast_to(previous, above.shape).copy()
     return np.divide(above, below, out=out, where=seen)
 
