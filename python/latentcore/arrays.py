@@ -241,7 +241,7 @@ def check_observed(x: RealArray, columns: Sequence[str] | None, *, name: str = "
         return
     for column in np.flatnonzero(np.isnan(x[0])):
         if np.isnan(x[:, column]).all():
-            which = f"column {column}" if columns is None else f"column {columns[column]!r}"
+            which = f"column {column}" if columns is None else f"column {columns[int(column)]!r}"
             raise ValueError(
                 f"{name}: expected at least one number in each column, got only NaN in {which}"
             )
@@ -365,7 +365,7 @@ def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         if not missing or value.dtype.kind not in "biuf":
             raise ValueError(f"{name}: expected an array without masked entries, got some")
-        value = value.astype(_real(value.dtype)).filled(np.nan)
+        value = np.ma.filled(value.astype(_real(value.dtype)), np.nan)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -450,4 +450,5 @@ def _first_not_finite(x: RealArray, missing: bool = False) -> int | None:
 
 
 def _not_finite(x: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    return ~np.isfinite(x)
+    mask: npt.NDArray[np.bool_] = ~np.isfinite(x)
+    return mask
