@@ -35,10 +35,8 @@ from latentcore.statistics import total
 
 __all__ = ["CovarianceType", "Gaussian", "GaussianParams", "GaussianPrior", "GaussianStatistics"]
 
-_SINGULAR = 1e-8
-"""Least eigenvalue of a correlation matrix below which a component lies on a flat."""
-_POINT = 1e-8
-"""Ratio of a component's standard deviation to that of all below which it sits on one point."""
+_SINGULAR, _SINGULAR_ON_FLOOR, _POINT = 1e-8, 1e-6, 1e-8
+"""When a component has collapsed; see ``Gaussian.degenerate``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +203,17 @@ class Gaussian:
     def degenerate(self, params: GaussianParams) -> list[int]:
         """Components that have collapsed: on one point, or on a flat of fewer dimensions than the data.
 
-        With S a component's covariance less ``reg_covar``, as far as that was added, it has collapsed if the least
-        eigenvalue of S, its columns scaled to the variances with ``reg_covar``, is below 1e-8: on a flat it is
-        rounding, and data of whatever units that vary by themselves are far above. Or if a standard deviation of S is
-        below 1e-8 of the column's over all components, counted alike. A covariance in common collapses for all.
+        S is a component's covariance without ``reg_covar``, R its matrix of correlations, taken with the variances
+        that include it: so units do not matter, and what varies by itself has eigenvalues near 1 even where
+        ``reg_covar`` outweighs it by far. The component has collapsed if
+
+        - the least eigenvalue of R is at most 1e-8; on a flat it is rounding;
+        - or at most 1e-6, the rounding of float32 data, while more than half of the least variance in any direction
+          is ``reg_covar``;
+        - or, in some column, the standard deviation is at most 1e-8 of that over all components, counted alike.
+
+        A covariance in common collapses for all. A variance below ``reg_covar`` is that of a prior's mode, to which
+        nothing was added.
         """
         n_components, n_features = params.means.shape
         if layout(self.covariance_type) in ("full", "tied"):
@@ -226,14 +231,15 @@ class Gaussian:
         return [k for k in range(n_components) if collapsed[k]]
 
     def _collapsed(self, covariance: Array, spread: Array) -> bool:
-        eigenvalues = np.linalg.eigvalsh(covariance)
-        rounding = 1e-6 * self.reg_covar + 1e-14 * eigenvalues[-1]
-        floored = eigenvalues[0] >= self.reg_covar - rounding  # a prior's mode has no such floor
-        own = covariance - (self.reg_covar if floored else 0.0) * np.eye(len(covariance))
-        deviations = np.sqrt(covariance.diagonal())
-        correlations = own / deviations / deviations[:, None]
+        variances = covariance.diagonal()
+        floor = self.reg_covar * (1.0 - 1e-6)  # parameters may have been rounded to float32
+        added = self.reg_covar if (variances >= floor).all() else 0.0
+        own = covariance - added * np.eye(len(covariance))
+        deviations = np.sqrt(variances)
+        least = np.linalg.eigvalsh(own / deviations / deviations[:, None])[0]
+        on_floor = np.linalg.eigvalsh(covariance)[0] < 2.0 * added
         return bool(
-            np.linalg.eigvalsh(correlations)[0] <= _SINGULAR
+            least <= (_SINGULAR_ON_FLOOR if on_floor else _SINGULAR)
             or (own.diagonal() <= _POINT**2 * spread).any()
         )
 
@@ -265,6 +271,10 @@ class Gaussian:
             The prior is not proper, or of other shapes.
         """
         return gaussian_prior.log_density(prior, params, self.covariance_type)
+
+    def check_prior(self, prior: GaussianPrior, n_components: int, n_features: int) -> None:
+        """``ValueError`` for a prior that is not proper, or does not fit these components."""
+        gaussian_prior.check(prior, self.covariance_type, n_components, n_features)
 
     def weak_prior(self, pooled: GaussianStatistics, n_components: int) -> GaussianPrior:
         """The prior of Fraley & Raftery (2007) on the scale of the data; see ``gaussian_prior.weak``."""
@@ -333,20 +343,20 @@ class Gaussian:
         self, data: Rows, arguments: SweepArguments, hard: bool, index: Indices | None
     ) -> tuple[Moments, float]:
         """Counts, means, scatters and objective of rows without missing entries; ``index`` tells which they are."""
-        weight = data.sample_weight
+        weight, labels = data.sample_weight, data.labels
         try:
-            counts, means, scatters, log_likelihood, cancelled = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments, None, data.labels, hard
+            counts, means, scatters, objective, cancelled = kernels.gaussian_em_sweep(
+                data.x, weight, *arguments, None, labels, hard
             )
         except ImpossibleRowError as error:
             if index is None:
                 raise
             raise ImpossibleRowError(int(index[error.row])) from None
         if cancelled:  # a mean went many standard deviations away: take moments about its new place
-            counts, means, scatters, log_likelihood, _ = kernels.gaussian_em_sweep(
-                data.x, weight, *arguments, means, data.labels, hard
+            counts, means, scatters, objective, _ = kernels.gaussian_em_sweep(
+                data.x, weight, *arguments, means, labels, hard
             )
-        return (counts, means, scatters), log_likelihood
+        return (counts, means, scatters), objective
 
     def _log_joint_by_pattern(
         self, params: GaussianParams, log_weights: Array, x: RealArray

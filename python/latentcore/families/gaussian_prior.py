@@ -26,9 +26,9 @@ from latentcore.families.gaussian_types import (
     GaussianStatistics,
     layout,
 )
-from latentcore.protocols import Array
+from latentcore.protocols import Array, RealArray
 
-__all__ = ["GaussianPrior", "log_density", "mode", "update", "weak"]
+__all__ = ["GaussianPrior", "check", "log_density", "mode", "update", "weak"]
 
 _SHRINKAGE = 0.01
 """mclust's: the prior mean weighs as much as a hundredth of a row."""
@@ -52,12 +52,21 @@ class GaussianPrior:
         nu, proper above D - 1 for full and tied covariances, above 0 for the others.
     scale : full (K, D, D), tied (D, D), diag (K, D), spherical (K,), tied_spherical (1,)
         Psi: the sum of squares that the degrees of freedom are worth.
+
+    Numbers and nested lists become arrays of float64.
     """
 
     means: Array
     mean_precision: Array
     degrees_of_freedom: Array
     scale: Array
+
+    def __post_init__(self) -> None:
+        for name in ("means", "mean_precision", "degrees_of_freedom", "scale"):
+            array = np.atleast_1d(np.asarray(getattr(self, name), np.float64))
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}: expected finite numbers, got {array}")
+            object.__setattr__(self, name, array)
 
 
 def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
@@ -126,7 +135,7 @@ def log_density(
         The prior is not proper, or its arrays do not have the shapes of the type of covariance.
     """
     n_components, n_features = params.means.shape
-    _check_proper(prior, covariance_type, n_components, n_features)
+    check(prior, covariance_type, n_components, n_features)
     covariances = params.covariances
     means = _log_normal(prior, params, covariance_type)
     if covariance_type in ("full", "tied"):
@@ -189,57 +198,49 @@ def _log_multivariate_gamma(a: Array, dimension: int) -> Array:
     return log_gamma
 
 
-def _check_proper(
+def check(
     prior: GaussianPrior, covariance_type: CovarianceType, n_components: int, n_features: int
 ) -> None:
-    matrices = {
-        "full": (n_features, n_features),
-        "tied": (n_features, n_features),
-        "diag": (n_features,),
-        "spherical": (),
-        "tied_spherical": (),
-    }[covariance_type]
+    """Whether a prior fits components of this type and is proper.
+
+    Raises
+    ------
+    ValueError
+        It is not proper, or an array does not have the shape of the type of covariance.
+    """
     shared = covariance_type in ("tied", "tied_spherical")
-    _check_shape(prior.means, "means", n_components, (n_features,))
-    _check_shape(prior.mean_precision, "mean_precision", n_components, ())
-    _check_shape(prior.degrees_of_freedom, "degrees_of_freedom", 1 if shared else n_components, ())
-    if covariance_type == "tied":
-        _check_shape(prior.scale[None], "scale", 1, matrices, prior.scale.shape)
+    n_scales = 1 if shared else n_components
+    scale_shape = {
+        "full": (n_scales, n_features, n_features),
+        "tied": (n_features, n_features),
+        "diag": (n_scales, n_features),
+        "spherical": (n_scales,),
+        "tied_spherical": (n_scales,),
+    }[covariance_type]
+    _check_shape("means", prior.means, (n_components, n_features))
+    _check_shape("mean_precision", prior.mean_precision, (n_components,))
+    _check_shape("degrees_of_freedom", prior.degrees_of_freedom, (n_scales,))
+    _check_shape("scale", prior.scale, scale_shape, for_all=covariance_type != "tied")
+
+    matrices = covariance_type in ("full", "tied")
+    _check_above("mean_precision", prior.mean_precision, 0)
+    _check_above("degrees_of_freedom", prior.degrees_of_freedom, n_features - 1 if matrices else 0)
+    if matrices:
+        _check_above("eigenvalues of scale", np.linalg.eigvalsh(prior.scale), 0)
     else:
-        _check_shape(prior.scale, "scale", 1 if shared else n_components, matrices)
-    if not (prior.mean_precision > 0).all():
-        raise ValueError(
-            f"prior: expected mean_precision > 0, got {prior.mean_precision.min()}: it is not proper"
-        )
-    least = n_features - 1 if len(matrices) == 2 else 0
-    if not (prior.degrees_of_freedom > least).all():
-        raise ValueError(
-            f"prior: expected degrees_of_freedom > {least}, got {prior.degrees_of_freedom.min()}: "
-            "it is not proper"
-        )
-    lowest = np.linalg.eigvalsh(prior.scale) if len(matrices) == 2 else prior.scale
-    if not (lowest > 0).all():
-        raise ValueError(
-            f"prior: expected a positive {'definite ' if len(matrices) == 2 else ''}scale, got "
-            f"{'the eigenvalue ' if len(matrices) == 2 else ''}{lowest.min()}: it is not proper"
-        )
+        _check_above("scale", prior.scale, 0)
 
 
-def _check_shape(
-    array: Array,
-    name: str,
-    n_components: int,
-    rest: tuple[int, ...],
-    got: tuple[int, ...] | None = None,
-) -> None:
-    if (
-        array.ndim != 1 + len(rest)
-        or array.shape[1:] != rest
-        or len(array) not in {1, n_components}
-    ):
-        leading = "1" if n_components == 1 else f"{n_components} or 1"
-        expected = ", ".join([leading, *map(str, rest)])
-        raise ValueError(f"prior: expected {name} of shape ({expected}), got {got or array.shape}")
+def _check_shape(name: str, array: Array, shape: tuple[int, ...], *, for_all: bool = True) -> None:
+    shapes = [shape, (1, *shape[1:])] if for_all and shape[0] > 1 else [shape]
+    if array.shape not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise ValueError(f"prior: expected {name} of shape {expected}, got {array.shape}")
+
+
+def _check_above(name: str, array: RealArray, bound: int) -> None:
+    if not (array > bound).all():
+        raise ValueError(f"prior: expected {name} > {bound} to be proper, got {array.min():g}")
 
 
 # -- a default
