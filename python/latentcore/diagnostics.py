@@ -248,5 +248,6 @@ def free_parameters(covariance_type: CovarianceType, n_components: int, n_featur
         "tied": triangle,
         "diag": n_components * n_features,
         "spherical": n_components,
+        "tied_spherical": 1,
     }
     return covariances[covariance_type] + n_components * n_features + n_components - 1

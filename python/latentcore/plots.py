@@ -286,6 +286,7 @@ def _covariances(model: GaussianMixture) -> Array:
         "tied": lambda: np.broadcast_to(covariances, (n_components, n_features, n_features)),
         "diag": lambda: covariances[:, :, None] * eye,
         "spherical": lambda: covariances[:, None, None] * eye,
+        "tied_spherical": lambda: covariances[:, None, None] * eye,
     }[model.covariance_type]()
     return full
 

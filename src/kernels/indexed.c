@@ -15,6 +15,20 @@ size_t LC_KERNEL(indexed_work)(const lc_components *c) {
          piece((size_t)(LC_KERNEL(indexed_rows)(c) * kv) * sizeof(real));
 }
 
+/* What each code of a column adds for component k. A coefficient of +inf forbids the other codes. */
+static void fill_codes(const indexed *s, const lc_components *c, ptrdiff_t k, ptrdiff_t column) {
+  const double *coefficients = c->factors + k * s->n_statistics + s->starts[column];
+  const double constant = c->means ? c->means[k * s->d + column] : 0.0;
+  ptrdiff_t only = -1;
+  for (ptrdiff_t l = 0; l < s->levels[column]; l++)
+    if (coefficients[l] == INFINITY) only = only < 0 ? l : s->levels[column]; /* two of them forbid all */
+  for (ptrdiff_t l = 0; l < s->levels[column]; l++) {
+    double added = coefficients[l];
+    if (only >= 0) added = l == only ? 0.0 : -INFINITY;
+    s->table[(s->starts[column] + l) * s->kv + k] = (real)(constant + added);
+  }
+}
+
 indexed LC_KERNEL(indexed_begin)(const lc_components *c, ptrdiff_t T, void *memory) {
   const ptrdiff_t k = c->n_components, d = c->n_features, n = linear_statistics(c), kv = round_up(k, KV_UNIT);
   indexed s = {.k = k, .d = d, .n_statistics = n, .kv = kv, .has_missing = c->has_missing, .levels = c->levels};
@@ -31,13 +45,19 @@ indexed LC_KERNEL(indexed_begin)(const lc_components *c, ptrdiff_t T, void *memo
     for (ptrdiff_t j = 0, start = 0; j < d; start += c->levels[j++]) s.starts[j] = start;
   if (!c->offsets) return s;
 
+  const int has_codes = c->family == LC_LINEAR_CODE;
   for (ptrdiff_t i = 0; i < kv; i++) {
     double offset = i < k ? c->offsets[i] : -INFINITY;
-    for (ptrdiff_t j = 0; i < k && c->means && j < d; j++) offset += c->means[i * d + j];
+    for (ptrdiff_t j = 0; i < k && !has_codes && c->means && j < d; j++) offset += c->means[i * d + j];
     s.offsets[i] = (real)offset;
   }
-  for (ptrdiff_t f = 0; f < n; f++)
-    for (ptrdiff_t i = 0; i < kv; i++) s.table[f * kv + i] = i < k ? (real)c->factors[i * n + f] : 0;
+  memset(s.table, 0, (size_t)(n * kv) * sizeof(real));
+  for (ptrdiff_t i = 0; i < k; i++) {
+    if (has_codes)
+      for (ptrdiff_t j = 0; j < d; j++) fill_codes(&s, c, i, j);
+    else
+      for (ptrdiff_t f = 0; f < n; f++) s.table[f * kv + i] = (real)c->factors[i * n + f];
+  }
   return s;
 }
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latentcore.arrays import CSR, Rows
+from families.tools import csr
+from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.linear import LinearStatistics
@@ -15,12 +16,6 @@ from latentcore.families.priors import GammaPrior
 from latentcore.structures.mixture import Mixture, MixtureParams
 
 NAN = np.nan
-
-
-def csr(dense: np.ndarray) -> CSR:
-    rows, columns = np.nonzero(dense)
-    begins = np.searchsorted(rows, np.arange(len(dense) + 1))
-    return CSR(dense[rows, columns], columns.astype(np.int32), begins, dense.shape[1])
 
 
 def test_log_densities_on_the_boundary_are_those_of_scipy() -> None:

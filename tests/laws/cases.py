@@ -459,6 +459,7 @@ FAMILIES = [
     gaussian_case("tied"),
     gaussian_case("diag"),
     gaussian_case("spherical"),
+    gaussian_case("tied_spherical"),
     gaussian_case("full", by_blocks=True),
     gaussian_case("tied", by_blocks=True),
     poisson_case("numpy-poisson", NumpyPoisson(), NumpyPoissonParams),

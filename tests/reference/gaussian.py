@@ -1,6 +1,6 @@
 """Gaussian log-densities and moments by their definitions, in extended precision.
 
-Covariances have the shapes of the package: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+Covariances have the shapes of the package: full (K, D, D), tied (D, D), diag (K, D), spherical and tied_spherical (K,).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Extended = npt.NDArray[np.longdouble]
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")  # as kernels know them
 
 
 def random_covariances(
@@ -31,6 +31,8 @@ def random_covariances(
         return positive_definite()
     if covariance_type == "diag":
         return rng.uniform(0.3, 2.0, size=(n_components, n_features))
+    if covariance_type == "tied_spherical":
+        return np.full(n_components, rng.uniform(0.3, 2.0))
     return rng.uniform(0.3, 2.0, size=n_components)
 
 
@@ -109,7 +111,7 @@ def statistics(
         scatters = scatters.sum(axis=0)
     elif covariance_type == "diag":
         scatters = np.array([np.diag(scatter) for scatter in scatters])
-    elif covariance_type == "spherical":
+    elif covariance_type in ("spherical", "tied_spherical"):
         scatters = np.array([np.trace(scatter) for scatter in scatters])
     return counts.astype(float), means.astype(float), scatters.astype(float)
 

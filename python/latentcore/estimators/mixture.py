@@ -68,9 +68,9 @@ class GaussianMixture(Estimator):
     ----------
     n_components : int
         K, the number of components.
-    covariance_type : {"full", "tied", "diag", "spherical"}
+    covariance_type : {"full", "tied", "diag", "spherical", "tied_spherical"}
         A matrix for each component, one matrix for all, a variance for each component and feature,
-        or a variance for each component.
+        a variance for each component, or one variance for all.
     tol : float
         The fit has converged when the mean log-likelihood changes by less, nats.
     reg_covar : float
@@ -611,4 +611,5 @@ def _work_per_row(covariance_type: CovarianceType, n_components: int, n_features
         "tied": 2 * d * d + n_components * (3 * d + 16),
         "diag": n_components * (4 * d + 16),
         "spherical": n_components * (3 * d + 16),
+        "tied_spherical": n_components * (3 * d + 16),
     }[covariance_type]

@@ -85,7 +85,7 @@ def _standard_deviations(
     covariances: npt.NDArray[Any], type_: CovarianceType, shape: tuple[int, ...]
 ) -> npt.NDArray[Any]:
     """(K, D) standard deviations by component and feature."""
-    if type_ == "spherical":
+    if type_ in ("spherical", "tied_spherical"):
         variances = covariances[:, None]
     elif type_ == "diag":
         variances = covariances

@@ -88,15 +88,13 @@ class IndependentColumns:
         owners = [c for part in checked for c in part.columns]
         if not owners or not all(part.columns for part in checked):
             raise ValueError("parts: expected at least one part, with at least one column each")
-        for column in range(min(owners), max(owners) + 1):
+        for column in range(min(0, *owners), max(owners) + 1):
             n = owners.count(column)
             if column < 0 or n != 1:
                 raise ValueError(
                     f"parts: expected columns 0 to D - 1, each in exactly one part, "
                     f"got column {column} in {n} parts"
                 )
-        if min(owners) != 0:
-            raise ValueError("parts: expected every column in one part, got column 0 in none")
         object.__setattr__(self, "parts", checked)
 
     @property

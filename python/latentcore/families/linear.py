@@ -216,7 +216,7 @@ def _for_kernels(form: LinearForm, x: RealArray | CSR) -> LinearForm:
     A row without the entry has density exp(-745) in place of 0.
     """
     if not isinstance(x, CSR) or not np.isposinf(form.coefficients).any():
-        return form
+        return LinearForm(*map(np.ascontiguousarray, form))
     sure = np.isposinf(form.coefficients)
     return LinearForm(
         np.where(sure, form.constants - _SURE, form.constants),
