@@ -66,29 +66,6 @@ def log_likelihood(params: GaussianParams, covariance_type: str, x: Array, r: Ar
     return float((r * np.stack(logs, axis=1)).sum())
 
 
-def log_prior(prior: GaussianPrior, params: GaussianParams, covariance_type: str) -> float:
-    """By SciPy, one density after the other."""
-    n_features = params.means.shape[1]
-    means = np.broadcast_to(prior.means, (K, n_features))
-    kappa = np.broadcast_to(prior.mean_precision, K)
-    covariances = dense(params, covariance_type)
-    out = sum(
-        stats.multivariate_normal(means[k], covariances[k] / kappa[k]).logpdf(params.means[k])
-        for k in range(K)
-    )
-    nu, psi, values = prior.degrees_of_freedom, prior.scale, params.covariances
-    if covariance_type == "tied":
-        return float(out + stats.invwishart(nu[0], psi).logpdf(values))
-    if covariance_type == "tied_spherical":
-        return float(out + stats.invgamma(nu[0] / 2, scale=psi[0] / 2).logpdf(values[0]))
-    nu = np.broadcast_to(nu, K)
-    psi = np.broadcast_to(psi, (K, *psi.shape[1:]))
-    if covariance_type == "full":
-        return float(out + sum(stats.invwishart(nu[k], psi[k]).logpdf(values[k]) for k in range(K)))
-    columns = nu[:, None] if covariance_type == "diag" else nu
-    return float(out + stats.invgamma(columns / 2, scale=psi / 2).logpdf(values).sum())
-
-
 @every_type
 @pytest.mark.parametrize("n_components", [K, 1])
 @pytest.mark.parametrize("n_features", [1, 2, 5])
@@ -98,7 +75,7 @@ def test_log_prior_keeps_all_constants(
     family = Gaussian(covariance_type, reg_covar=0.1)
     params = some_params(family, n_features=n_features)
     prior = a_prior(covariance_type, n_components, n_features)
-    expected = log_prior(prior, params, covariance_type)
+    expected = gaussian.log_prior(prior, params, covariance_type)
     assert family.log_prior(prior, params) == pytest.approx(expected, rel=1e-12)
 
 
@@ -114,9 +91,9 @@ def test_prior_times_likelihood_is_the_posterior_but_for_a_constant(
 
     def log_evidence(seed: int) -> float:
         params = some_params(family, seed)
-        joint = log_prior(prior, params, covariance_type)
+        joint = gaussian.log_prior(prior, params, covariance_type)
         joint += log_likelihood(params, covariance_type, x, r)
-        return joint - log_prior(posterior, params, covariance_type)
+        return joint - gaussian.log_prior(posterior, params, covariance_type)
 
     values = [log_evidence(seed) for seed in range(5)]
     assert np.ptp(values) < 1e-9 * abs(values[0])
@@ -171,7 +148,7 @@ def test_mode_is_where_the_gradient_vanishes(covariance_type: Any) -> None:
 
     def objective(params: GaussianParams) -> float:
         value = log_likelihood(params, covariance_type, x, r)
-        return value + log_prior(prior, params, covariance_type)
+        return value + gaussian.log_prior(prior, params, covariance_type)
 
     top = objective(best)
     directions = perturbed(family, best)

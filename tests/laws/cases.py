@@ -26,6 +26,7 @@ from latentcore.families.columns import (
 )
 from latentcore.families.exponential import Exponential, ExponentialParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.gaussian_prior import GaussianPrior
 from latentcore.families.linear import LinearStatistics
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
@@ -67,7 +68,7 @@ class FamilyCase:
     apart : rng -> (P, (N, D))
         Components that hardly overlap, and rows of them.
     prior : n -> H
-        A proper conjugate prior worth about n rows; flat in the limit n = 0.
+        A proper conjugate prior worth about n rows; in the limit n = 0 flat, if ``flat``.
     log_prior : (H, P) -> float
     """
 
@@ -83,6 +84,7 @@ class FamilyCase:
     missing: bool = False
     apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
     prior: Callable[[float], Any] | None = None
+    flat: bool = True
     log_prior: Callable[[Any, Any], float] | None = None
 
 
@@ -120,8 +122,16 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
         return gaussian.full_covariances(params.covariances, covariance_type, params.means)
 
     def log_density(params: GaussianParams, x: RealArray) -> Array:
-        components = zip(params.means, dense(params), strict=True)
-        return np.stack([stats.multivariate_normal(m, c).logpdf(x) for m, c in components], axis=1)
+        out = np.zeros((len(x), N_COMPONENTS))
+        for pattern in np.unique(~np.isnan(x), axis=0):
+            rows, o = (~np.isnan(x) == pattern).all(axis=1), np.flatnonzero(pattern)
+            if o.size:
+                for k, covariance in enumerate(dense(params)):
+                    marginal = stats.multivariate_normal(
+                        params.means[k, o], covariance[np.ix_(o, o)]
+                    )
+                    out[rows, k] = marginal.logpdf(x[np.ix_(rows, o)])
+        return out
 
     def tilt(params: GaussianParams, k: int, d: int, h: float) -> GaussianParams:
         means = params.means.copy()
@@ -131,8 +141,10 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
     return FamilyCase(
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
-        parameters, gaussian_rows, log_density, gaussian_sums, tilt,
+        parameters, gaussian_rows, log_density, gaussian_sums, tilt, missing=True,
         apart=lambda rng: gaussian_apart(family, rng),
+        prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n), flat=False,
+        log_prior=lambda prior, params: gaussian.log_prior(prior, params, covariance_type),
     )  # fmt: skip
 
 
@@ -141,6 +153,17 @@ def gaussian_apart(family: Gaussian, rng: np.random.Generator) -> tuple[Gaussian
     shape = (family.covariance_type, N_COMPONENTS, N_FEATURES)
     rows = means[rng.integers(N_COMPONENTS, size=N_ROWS)] + rng.normal(size=(N_ROWS, N_FEATURES))
     return family.params(means, gaussian.random_covariances(rng, *shape)), rows
+
+
+def gaussian_prior(covariance_type: Any, n: float, n_features: int = N_FEATURES) -> GaussianPrior:
+    """Proper, hence not flat for any n."""
+    variances = np.linspace(0.5, 1.0, n_features)
+    scale = {"full": np.diag(variances)[None], "tied": np.diag(variances), "diag": variances[None]}
+    means = np.linspace(1.0, -1.0, n_features)[None]
+    degrees_of_freedom = np.array([n_features + n])
+    return GaussianPrior(
+        means, np.array([n]), degrees_of_freedom, n * scale.get(covariance_type, variances[:1])
+    )
 
 
 def gaussian_rows(rng: np.random.Generator) -> Array:
@@ -404,11 +427,21 @@ def columns_case() -> FamilyCase:
         rates, means = 1 + 200 * CORNERS[:, :1], 40 * CORNERS[:, 1:]
         return make(rates, means, np.ones_like(means)), rows(rng, rates[:, 0], means[:, 0])
 
+    def prior(n: float) -> ColumnsPrior:
+        rates = GammaPrior(1 + 4 * n, n)
+        return ColumnsPrior((gaussian_prior("diag", n, 1), rates))
+
+    def log_prior(prior: ColumnsPrior, params: ColumnsParams) -> float:
+        return gaussian.log_prior(prior.parts[0], params.parts[0], "diag") + gamma_log_prior(
+            prior.parts[1], params.parts[1]
+        )
+
     return FamilyCase(
         "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
         parameters,
         lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
         log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
+        missing=True, prior=prior, flat=False, log_prior=log_prior,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Array = npt.NDArray[np.float64]
 Extended = npt.NDArray[np.longdouble]
@@ -126,3 +127,33 @@ def expected_statistics(
     r = responsibilities(joint) * row_weights[:, None]
     log_likelihood = float((logsumexp(joint) * row_weights).sum())
     return *statistics(x, r, covariance_type), log_likelihood
+
+
+def log_prior(prior: Any, params: Any, covariance_type: str) -> float:
+    """The log-density of Gaussian components under their prior by SciPy, one density after the other."""
+    n_components, n_features = params.means.shape
+    means = np.broadcast_to(prior.means, (n_components, n_features))
+    kappa = np.broadcast_to(prior.mean_precision, n_components)
+    covariances = full_covariances(
+        params.covariances,
+        "spherical" if covariance_type == "tied_spherical" else covariance_type,
+        params.means,
+    )
+    out = sum(
+        stats.multivariate_normal(means[k], covariances[k] / kappa[k]).logpdf(params.means[k])
+        for k in range(n_components)
+    )
+    nu, psi, values = prior.degrees_of_freedom, prior.scale, params.covariances
+    if covariance_type == "tied":
+        return float(out + stats.invwishart(nu[0], psi).logpdf(values))
+    if covariance_type == "tied_spherical":
+        return float(out + stats.invgamma(nu[0] / 2, scale=psi[0] / 2).logpdf(values[0]))
+    nu = np.broadcast_to(nu, n_components)
+    psi = np.broadcast_to(psi, (n_components, *psi.shape[1:]))
+    if covariance_type == "full":
+        return float(
+            out
+            + sum(stats.invwishart(nu[k], psi[k]).logpdf(values[k]) for k in range(n_components))
+        )
+    columns = nu[:, None] if covariance_type == "diag" else nu
+    return float(out + stats.invgamma(columns / 2, scale=psi / 2).logpdf(values).sum())
