@@ -53,11 +53,12 @@ class NegativeBinomial:
         if np.isnan(x).any():
             raise ValueError("X: expected no missing entries")
         counts = x.astype(np.float64)
-        base = log_gamma(counts + self.size) - log_gamma(counts + 1) - math.lgamma(self.size)
+        base: Array = log_gamma(counts + self.size) - log_gamma(counts + 1) - math.lgamma(self.size)
         log_q = np.log(params.means / (params.means + self.size))
         constants = self.size * np.log1p(params.means / self.size)
-        log_density: Array = counts @ log_q.T - constants.sum(axis=1)
-        return log_density + base.sum(axis=1, keepdims=True)
+        out: Array = counts @ log_q.T - constants.sum(axis=1)
+        out += base.sum(axis=1, keepdims=True)
+        return out
 
     def expected_statistics(
         self, params: NegativeBinomialParams | None, x: RealArray, weights: RealArray

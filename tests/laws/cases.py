@@ -35,6 +35,7 @@ from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
 from laws.numpy_poisson import NumpyPoisson
 from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
+from laws.user_family import example
 from reference import gaussian
 
 Array = npt.NDArray[np.float64]
@@ -220,6 +221,30 @@ def poisson_case(name: str, family: Any, make: Callable[[Array], Any], **more: A
         name, family, lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows,
         lambda params, x: by_columns(stats.poisson.logpmf, x, params.rates),
         lambda statistics: statistics.sums, tilt, apart=apart, **more,
+    )  # fmt: skip
+
+
+def user_case() -> FamilyCase:
+    """Negative binomials of given size."""
+    size, make = 3.0, example.NegativeBinomialParams
+
+    def log_density(params: Any, x: RealArray) -> Array:
+        p = size / (size + params.means)
+        return by_columns(lambda x, p: stats.nbinom.logpmf(x, size, p), x, p)
+
+    def tilt(params: Any, k: int, d: int, h: float) -> Any:
+        means = params.means.copy()
+        q = np.exp(h) * means[k, d] / (means[k, d] + size)
+        means[k, d] = size * q / (1 - q)
+        return make(means)
+
+    def apart(rng: np.random.Generator) -> tuple[Any, Array]:
+        return make(1e-10 * 1e14**CORNERS), 1e4 * mixed(rng, np.array, CORNERS)
+
+    return FamilyCase(
+        "negative-binomial-of-a-user", example.NegativeBinomial(size),
+        lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows, log_density,
+        lambda statistics: statistics.sums, tilt, impossible=False, apart=apart,
     )  # fmt: skip
 
 
@@ -500,6 +525,7 @@ FAMILIES = [
         "poisson", Poisson(), PoissonParams, counts=linear_counts, missing=True,
         prior=gamma_prior, log_prior=gamma_log_prior,
     ),
+    user_case(),
     bernoulli_case(),
     exponential_case(),
     categorical_case(),
