@@ -25,8 +25,12 @@ from latentcore.families.columns import (
     IndependentColumns,
 )
 from latentcore.families.exponential import Exponential, ExponentialParams
-from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
-from latentcore.families.gaussian_prior import GaussianPrior
+from latentcore.families.gaussian import (
+    Gaussian,
+    GaussianParams,
+    GaussianPrior,
+    GaussianStatistics,
+)
 from latentcore.families.linear import LinearStatistics
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
@@ -69,7 +73,7 @@ class FamilyCase:
     apart : rng -> (P, (N, D))
         Components that hardly overlap, and rows of them.
     prior : n -> H
-        A proper conjugate prior worth about n rows; in the limit n = 0 flat, if ``flat``.
+        A proper conjugate prior worth about n rows; flat in the limit n = 0.
     log_prior : (H, P) -> float
     """
 
@@ -85,7 +89,6 @@ class FamilyCase:
     missing: bool = False
     apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
     prior: Callable[[float], Any] | None = None
-    flat: bool = True
     log_prior: Callable[[Any, Any], float] | None = None
 
 
@@ -123,29 +126,37 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
         return gaussian.full_covariances(params.covariances, covariance_type, params.means)
 
     def log_density(params: GaussianParams, x: RealArray) -> Array:
-        out = np.zeros((len(x), N_COMPONENTS))
-        for pattern in np.unique(~np.isnan(x), axis=0):
-            rows, o = (~np.isnan(x) == pattern).all(axis=1), np.flatnonzero(pattern)
-            if o.size:
-                for k, covariance in enumerate(dense(params)):
-                    marginal = stats.multivariate_normal(
-                        params.means[k, o], covariance[np.ix_(o, o)]
-                    )
-                    out[rows, k] = marginal.logpdf(x[np.ix_(rows, o)])
-        return out
+        components = zip(params.means, dense(params), strict=True)
+        wide = x.astype(np.float64)
+        return np.stack([gaussian.observed_log_density(wide, m, c) for m, c in components], axis=1)
 
     def tilt(params: GaussianParams, k: int, d: int, h: float) -> GaussianParams:
         means = params.means.copy()
         means[k] += h * dense(params)[k, :, d]
         return replace(params, means=means)
 
+    def log_prior(prior: GaussianPrior, params: GaussianParams) -> float:
+        return gaussian.log_prior(prior, params.means, params.covariances, covariance_type)
+
     return FamilyCase(
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
-        parameters, gaussian_rows, log_density, gaussian_sums, tilt, missing=True,
-        apart=lambda rng: gaussian_apart(family, rng),
-        prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n), flat=False,
-        log_prior=lambda prior, params: gaussian.log_prior(prior, params, covariance_type),
+        parameters, gaussian_rows, log_density, gaussian_sums, tilt,
+        missing=True, apart=lambda rng: gaussian_apart(family, rng), log_prior=log_prior,
+        prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n),
+    )  # fmt: skip
+
+
+def gaussian_prior(covariance_type: str, n: float) -> GaussianPrior:
+    """Proper, but for n < 0.1, where it is flat in the covariances as proper priors are not."""
+    flat = {"full": N_FEATURES + 2, "tied": N_FEATURES + 1 + N_COMPONENTS, "diag": 3}
+    flat |= {"spherical": N_FEATURES + 2, "tied_spherical": 2 + N_COMPONENTS * N_FEATURES}
+    scale = n * np.array([[2.0, 0.5], [0.5, 1.0]])
+    scales = {"full": scale[None], "tied": scale, "diag": scale.diagonal()[None]}
+    return GaussianPrior(
+        np.array([[0.5, -1.0]]), np.array([0.5 * n]),
+        np.array([n + (N_FEATURES if n >= 0.1 else -flat[covariance_type])]),
+        scales.get(covariance_type, scale[0, :1]),
     )  # fmt: skip
 
 
@@ -154,17 +165,6 @@ def gaussian_apart(family: Gaussian, rng: np.random.Generator) -> tuple[Gaussian
     shape = (family.covariance_type, N_COMPONENTS, N_FEATURES)
     rows = means[rng.integers(N_COMPONENTS, size=N_ROWS)] + rng.normal(size=(N_ROWS, N_FEATURES))
     return family.params(means, gaussian.random_covariances(rng, *shape)), rows
-
-
-def gaussian_prior(covariance_type: Any, n: float, n_features: int = N_FEATURES) -> GaussianPrior:
-    """Proper, hence not flat for any n."""
-    variances = np.linspace(0.5, 1.0, n_features)
-    scale = {"full": np.diag(variances)[None], "tied": np.diag(variances), "diag": variances[None]}
-    means = np.linspace(1.0, -1.0, n_features)[None]
-    degrees_of_freedom = np.array([n_features + n])
-    return GaussianPrior(
-        means, np.array([n]), degrees_of_freedom, n * scale.get(covariance_type, variances[:1])
-    )
 
 
 def gaussian_rows(rng: np.random.Generator) -> Array:
@@ -453,20 +453,21 @@ def columns_case() -> FamilyCase:
         return make(rates, means, np.ones_like(means)), rows(rng, rates[:, 0], means[:, 0])
 
     def prior(n: float) -> ColumnsPrior:
-        rates = GammaPrior(1 + 4 * n, n)
-        return ColumnsPrior((gaussian_prior("diag", n, 1), rates))
+        degrees_of_freedom = n + (1 if n >= 0.1 else -3)  # flat, as proper ones are not
+        normal = GaussianPrior([[0.5]], [n], [degrees_of_freedom], [[n]])
+        return ColumnsPrior((normal, GammaPrior(1 + 4 * n, n)))
 
     def log_prior(prior: ColumnsPrior, params: ColumnsParams) -> float:
-        return gaussian.log_prior(prior.parts[0], params.parts[0], "diag") + gamma_log_prior(
-            prior.parts[1], params.parts[1]
-        )
+        normal, poisson = params.parts
+        log_density = gaussian.log_prior(prior.parts[0], normal.means, normal.covariances, "diag")
+        return log_density + gamma_log_prior(prior.parts[1], poisson)
 
     return FamilyCase(
         "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
         parameters,
         lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
         log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
-        missing=True, prior=prior, flat=False, log_prior=log_prior,
+        missing=True, prior=prior, log_prior=log_prior,
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def test_mode_beats_its_neighbours(case: Case) -> None:
             assert objective(model.mode(model.update(prior, moved), best)) < top
 
 
-@cases(lambda of: of.prior and of.flat)
+@cases(lambda of: of.prior)
 def test_a_prior_worth_nothing_is_maximum_likelihood(case: Case) -> None:
     model = case.model
     stats, _ = model.expected_statistics(case.params, case.rows)
