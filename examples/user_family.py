@@ -1,6 +1,7 @@
 """A family of one's own, in NumPy: negative binomials, for counts that vary more than a Poisson's.
 
-Three functions of a block of rows and one of statistics are all that the mixture, the engine and EM ask for.
+Four functions are all that the mixture, the engine and EM ask for. Three more let the estimator refuse bad rows, count
+parameters for its criteria, and draw.
 
     python examples/user_family.py
 """
@@ -8,10 +9,13 @@ Three functions of a block of rows and one of statistics are all that the mixtur
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+import latentcore
 from latentcore import engine
 from latentcore.arrays import Rows
 from latentcore.datasets import load_earthquakes
@@ -82,22 +86,52 @@ class NegativeBinomial:
         """What ``counts`` rows of each component are expected to give."""
         return NegativeBinomialStatistics(counts, counts[:, None] * params.means)
 
+    # -- what the estimator asks for besides
+
+    def check(self, x: RealArray, columns: Sequence[str] | None = None) -> None:
+        """Raise ``ValueError`` for rows outside the support."""
+        bad = np.argwhere(~((x >= 0) & (x == np.floor(x))))
+        if len(bad):
+            row, column = bad[0]
+            name = column if columns is None else repr(columns[column])
+            raise ValueError(
+                f"X: expected counts, got {x[row, column]} in row {row}, column {name}"
+            )
+
+    def n_parameters(self, params: NegativeBinomialParams) -> int:
+        """Free parameters of all components."""
+        return params.means.size
+
+    def sample(self, params: NegativeBinomialParams, k: int, n: int, rng: Any) -> Array:
+        """n draws of component k, (n, D)."""
+        means = params.means[k]
+        p = self.size / (self.size + means)
+        drawn: Array = rng.negative_binomial(self.size, p, size=(n, len(means)))
+        return drawn.astype(np.float64)
+
 
 def main() -> None:
-    rows = Rows(load_earthquakes().data[:, -1:])
-    for size in (50.0, 1000.0):
-        model = Mixture(NegativeBinomial(size))
-        start = MixtureParams(
-            np.array([0.5, 0.5]), NegativeBinomialParams(np.array([[10.0], [30.0]]))
-        )
-        fit = engine.run(
-            EM(model), start, engine.expectation(model, rows, len(rows), 1),
-            total_weight=len(rows), tol=1e-10, max_iter=10_000,
-        )  # fmt: skip
-        means, weights = fit.params.components.means[:, 0], fit.params.weights
+    x = load_earthquakes().data
+    family = NegativeBinomial(50.0)
+
+    # step by step: parameters to begin with, the model, the rule, the rows
+    start = MixtureParams(np.array([0.5, 0.5]), NegativeBinomialParams(np.array([[10.0], [30.0]])))
+    model = Mixture(family)
+    rows = Rows(x)
+    fit = engine.run(
+        EM(model), start, engine.expectation(model, rows, len(rows), 1),
+        total_weight=len(rows), tol=1e-10, max_iter=10_000,
+    )  # fmt: skip
+    means, weights = fit.params.components.means[:, 0], fit.params.weights
+    print(f"EM: log-likelihood {len(x) * fit.history[-1]:.3f}, weights {weights}, means {means}")
+
+    # all at once, from k-means, for sizes up to what is a Poisson
+    for size in (50.0, 1000.0, 1e7):
+        estimator = latentcore.Mixture(
+            NegativeBinomial(size), n_components=2, tol=1e-10, max_iter=10_000, random_state=0
+        ).fit(x)
         print(
-            f"size {size:6.0f}: log-likelihood {len(rows) * fit.history[-1]:.3f}, "
-            f"weights {weights.round(3)}, means {means.round(2)}"
+            f"size {size:.0f}: log-likelihood {estimator.loglik(x):.3f}, BIC {estimator.bic(x):.3f}"
         )
 
 
