@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from latentcore.errors import ConvergenceWarning, DegenerateComponentWarning, as_sklearn
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.checks import integer
-from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.families.gaussian import CovarianceType
 
 __all__ = ["Candidate", "Criterion", "Selection", "SelectionProgress", "select"]
