@@ -8,7 +8,6 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy import stats
 
 from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError
@@ -53,19 +52,12 @@ def some_rows(dtype: Any = np.float64) -> Array:
 
 
 def dense(params: GaussianParams, covariance_type: str) -> Array:
-    shape = "spherical" if covariance_type == "tied_spherical" else covariance_type
-    return gaussian.full_covariances(params.covariances, shape, params.means)
+    return gaussian.full_covariances(params.covariances, covariance_type, params.means)
 
 
 def log_densities(params: GaussianParams, covariance_type: str, x: Array) -> Array:
-    out = np.zeros((len(x), K))
-    for k, covariance in enumerate(dense(params, covariance_type)):
-        for n, row in enumerate(x):
-            o = np.flatnonzero(~np.isnan(row))
-            if o.size:
-                marginal = stats.multivariate_normal(params.means[k, o], covariance[np.ix_(o, o)])
-                out[n, k] = marginal.logpdf(row[o])
-    return out
+    components = zip(params.means, dense(params, covariance_type), strict=True)
+    return np.stack([gaussian.observed_log_density(x, m, c) for m, c in components], axis=1)
 
 
 def conditional(row: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:

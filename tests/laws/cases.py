@@ -25,7 +25,12 @@ from latentcore.families.columns import (
     IndependentColumns,
 )
 from latentcore.families.exponential import Exponential, ExponentialParams
-from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.gaussian import (
+    Gaussian,
+    GaussianParams,
+    GaussianPrior,
+    GaussianStatistics,
+)
 from latentcore.families.linear import LinearStatistics
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
@@ -121,18 +126,36 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
 
     def log_density(params: GaussianParams, x: RealArray) -> Array:
         components = zip(params.means, dense(params), strict=True)
-        return np.stack([stats.multivariate_normal(m, c).logpdf(x) for m, c in components], axis=1)
+        wide = x.astype(np.float64)
+        return np.stack([gaussian.observed_log_density(wide, m, c) for m, c in components], axis=1)
 
     def tilt(params: GaussianParams, k: int, d: int, h: float) -> GaussianParams:
         means = params.means.copy()
         means[k] += h * dense(params)[k, :, d]
         return replace(params, means=means)
 
+    def log_prior(prior: GaussianPrior, params: GaussianParams) -> float:
+        return gaussian.log_prior(prior, params.means, params.covariances, covariance_type)
+
     return FamilyCase(
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
         parameters, gaussian_rows, log_density, gaussian_sums, tilt,
-        apart=lambda rng: gaussian_apart(family, rng),
+        missing=True, apart=lambda rng: gaussian_apart(family, rng), log_prior=log_prior,
+        prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n),
+    )  # fmt: skip
+
+
+def gaussian_prior(covariance_type: str, n: float) -> GaussianPrior:
+    """Proper, but for n < 0.1, where it is flat in the covariances as proper priors are not."""
+    flat = {"full": N_FEATURES + 2, "tied": N_FEATURES + 1 + N_COMPONENTS, "diag": 3}
+    flat |= {"spherical": N_FEATURES + 2, "tied_spherical": 2 + N_COMPONENTS * N_FEATURES}
+    scale = n * np.array([[2.0, 0.5], [0.5, 1.0]])
+    scales = {"full": scale[None], "tied": scale, "diag": scale.diagonal()[None]}
+    return GaussianPrior(
+        np.array([[0.5, -1.0]]), np.array([0.5 * n]),
+        np.array([n + (N_FEATURES if n >= 0.1 else -flat[covariance_type])]),
+        scales.get(covariance_type, scale[0, :1]),
     )  # fmt: skip
 
 
