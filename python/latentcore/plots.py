@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.protocols import Array
 
 if TYPE_CHECKING:

@@ -187,8 +187,7 @@ def test_draws_have_the_moments_of_their_component(covariance_type: Any, source:
     rng = np.random.default_rng(9)
     covariances = gaussian.random_covariances(rng, covariance_type, 3, 2)
     params = family.params(5 * rng.normal(size=(3, 2)), covariances)
-    shape = "spherical" if covariance_type == "tied_spherical" else covariance_type
-    covariance = gaussian.full_covariances(covariances, shape, params.means)[1]
+    covariance = gaussian.full_covariances(covariances, covariance_type, params.means)[1]
     draws = family.sample(params, 1, 20000, source(10))
     error = np.sqrt(covariance.diagonal() / 20000)
     assert (np.abs(draws.mean(axis=0) - params.means[1]) < 5 * error).all()

@@ -8,9 +8,9 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy import stats
 
 from latentcore.arrays import Rows
+from latentcore.engine import expectation
 from latentcore.errors import ImpossibleRowError
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.rules.em import EM
@@ -53,19 +53,12 @@ def some_rows(dtype: Any = np.float64) -> Array:
 
 
 def dense(params: GaussianParams, covariance_type: str) -> Array:
-    shape = "spherical" if covariance_type == "tied_spherical" else covariance_type
-    return gaussian.full_covariances(params.covariances, shape, params.means)
+    return gaussian.full_covariances(params.covariances, covariance_type, params.means)
 
 
 def log_densities(params: GaussianParams, covariance_type: str, x: Array) -> Array:
-    out = np.zeros((len(x), K))
-    for k, covariance in enumerate(dense(params, covariance_type)):
-        for n, row in enumerate(x):
-            o = np.flatnonzero(~np.isnan(row))
-            if o.size:
-                marginal = stats.multivariate_normal(params.means[k, o], covariance[np.ix_(o, o)])
-                out[n, k] = marginal.logpdf(row[o])
-    return out
+    components = zip(params.means, dense(params, covariance_type), strict=True)
+    return np.stack([gaussian.observed_log_density(x, m, c) for m, c in components], axis=1)
 
 
 def conditional(row: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
@@ -166,6 +159,17 @@ def test_the_sweep_weighs_conditional_moments_by_the_posterior(
     parts = [model.expected_statistics(mixture, part) for part in rows.shards(60)]
     assert sum(value for _, value in parts) == pytest.approx(objective, rel=rtol)
     assert_moments(total(s for s, _ in parts).components, expected, rtol)
+
+
+@every_type
+def test_threads_change_nothing(covariance_type: Any) -> None:
+    family, params = a_model(covariance_type)
+    model, mixture, rows = Mixture(family), MixtureParams(WEIGHTS, params), Rows(some_rows())
+    (one, first), (three, second) = (expectation(model, rows, 40, n)(mixture) for n in (1, 3))
+    assert first == second
+    for name in ("counts", "means", "scatters"):
+        values = (getattr(each.components, name) for each in (one, three))
+        np.testing.assert_array_equal(*values)
 
 
 @every_type

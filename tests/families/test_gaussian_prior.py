@@ -32,8 +32,7 @@ every_type = pytest.mark.parametrize("covariance_type", TYPES)
 
 
 def dense(params: GaussianParams, covariance_type: str) -> Array:
-    shape = "spherical" if covariance_type == "tied_spherical" else covariance_type
-    return gaussian.full_covariances(params.covariances, shape, params.means)
+    return gaussian.full_covariances(params.covariances, covariance_type, params.means)
 
 
 def a_prior(covariance_type: str, n_components: int = K, n_features: int = D) -> GaussianPrior:
@@ -67,26 +66,7 @@ def log_likelihood(params: GaussianParams, covariance_type: str, x: Array, r: Ar
 
 
 def log_prior(prior: GaussianPrior, params: GaussianParams, covariance_type: str) -> float:
-    """By SciPy, one density after the other."""
-    n_features = params.means.shape[1]
-    means = np.broadcast_to(prior.means, (K, n_features))
-    kappa = np.broadcast_to(prior.mean_precision, K)
-    covariances = dense(params, covariance_type)
-    out = sum(
-        stats.multivariate_normal(means[k], covariances[k] / kappa[k]).logpdf(params.means[k])
-        for k in range(K)
-    )
-    nu, psi, values = prior.degrees_of_freedom, prior.scale, params.covariances
-    if covariance_type == "tied":
-        return float(out + stats.invwishart(nu[0], psi).logpdf(values))
-    if covariance_type == "tied_spherical":
-        return float(out + stats.invgamma(nu[0] / 2, scale=psi[0] / 2).logpdf(values[0]))
-    nu = np.broadcast_to(nu, K)
-    psi = np.broadcast_to(psi, (K, *psi.shape[1:]))
-    if covariance_type == "full":
-        return float(out + sum(stats.invwishart(nu[k], psi[k]).logpdf(values[k]) for k in range(K)))
-    columns = nu[:, None] if covariance_type == "diag" else nu
-    return float(out + stats.invgamma(columns / 2, scale=psi / 2).logpdf(values).sum())
+    return gaussian.log_prior(prior, params.means, params.covariances, covariance_type)
 
 
 @every_type

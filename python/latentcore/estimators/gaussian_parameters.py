@@ -23,7 +23,7 @@ __all__ = [
     "covariance_shape",
     "from_attributes",
     "from_covariances",
-    "from_precisions",
+    "with_precisions",
 ]
 
 Params = MixtureParams[GaussianParams]
@@ -94,13 +94,10 @@ def from_covariances(
     return MixtureParams(weights, Gaussian(type_).params(means, covariances))
 
 
-def from_precisions(
-    weights: Array, means: Array, precisions: Array, type_: CovarianceType
-) -> Params:
+def with_precisions(means: Array, precisions: Array, type_: CovarianceType) -> GaussianParams:
     factors = _factors(precisions, type_)
     log_determinants = _log_determinants(factors, type_, *means.shape)
-    components = GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
-    return MixtureParams(weights, components)
+    return GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
 
 
 def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
