@@ -124,6 +124,13 @@ def test_sparse_rows_have_the_base_and_the_embedding_of_dense_ones() -> None:
     np.testing.assert_array_equal(Bernoulli().embedding(sparse), x)
 
 
+def test_base_of_large_counts_is_that_of_scipy() -> None:
+    x = np.array([[0.0], [1.0], [254.0], [255.0], [256.0], [1e6], [1e15], [np.inf], [2.5], [-1.0]])
+    with np.errstate(invalid="ignore"):
+        expected = -gammaln(x[:, 0] + 1)
+    np.testing.assert_allclose(Poisson().log_base(x), expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize("family", [Poisson(), Bernoulli()])
 def test_embedding_puts_missing_entries_at_the_mean_of_their_column(
     family: Poisson | Bernoulli,

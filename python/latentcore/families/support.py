@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "column_means",
     "filled",
     "imputed",
+    "log_factorial",
     "log_gamma",
     "log_of",
     "quotients",
@@ -116,6 +118,19 @@ def log_gamma(x: Any) -> Array:
     from scipy.special import gammaln
 
     return np.asarray(gammaln(np.asarray(x, np.float64)))
+
+
+_LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
+
+
+def log_factorial(counts: Array) -> Array:
+    """log Gamma(counts + 1), by a table for small whole counts."""
+    index = np.clip(counts, 0, len(_LOG_FACTORIALS) - 1).astype(np.intp)
+    out: Array = _LOG_FACTORIALS[index]
+    others = index != counts
+    if others.any():
+        out[others] = log_gamma(counts[others] + 1.0)
+    return out
 
 
 # -- rows
