@@ -113,11 +113,9 @@ def log_of(x: Array) -> Array:
     return kernels.log(np.ascontiguousarray(x))
 
 
-def log_gamma(x: Any) -> Array:
+def log_gamma(x: Array) -> Array:
     """log Gamma(x) of positive numbers, entry by entry."""
-    from scipy.special import gammaln
-
-    return np.asarray(gammaln(np.asarray(x, np.float64)))
+    return kernels.lgamma(np.ascontiguousarray(x))
 
 
 _LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
