@@ -34,9 +34,12 @@ __all__ = [
     "PreparingFamily",
     "RealArray",
     "Rule",
+    "Variational",
+    "VariationalModel",
 ]
 
 P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
 P_contra = TypeVar("P_contra", contravariant=True)
 S = TypeVar("S", bound=Statistics)
 S_co = TypeVar("S_co", bound=Statistics, covariant=True)
@@ -139,6 +142,30 @@ class Conjugate(Protocol[H, S_contra, P]):
         """A proper prior on the scale of the data, worth about one row; ``pooled`` are all rows' statistics, K = 1."""
 
 
+class Variational(Protocol[H, S_contra, P_co]):
+    """A conjugate family as variational inference needs it, besides ``update``.
+
+    ``expected`` returns what stands in the place of parameters in ``log_likelihood`` and the fused sweeps, so that the
+    same kernels fill the same tiles with E_q log p instead of log p. It is in general not the parameters of any
+    distribution.
+    """
+
+    def update(self, prior: H, stats: S_contra) -> H:
+        """The posterior after observations with these expected statistics."""
+
+    def expected(self, posterior: H, n_components: int) -> P_co:
+        """Under these "parameters" the log-density is E_q log p(x | component)."""
+
+    def divergence(self, posterior: H, prior: H) -> Array:
+        """KL(posterior || prior) by component, (K,), nats; what they share is divided equally among them."""
+
+    def blend(self, posterior: H, other: H, rate: float) -> H:
+        """The step ``(1 - rate) posterior + rate other`` in natural coordinates (Hoffman et al. 2013)."""
+
+    def mean(self, posterior: H) -> P_co:
+        """Parameters in the middle of the posterior, to plug in."""
+
+
 class ConjugateModel(Protocol[H, S_contra, P]):
     """A model with conjugate priors, as MAP-EM needs it."""
 
@@ -150,6 +177,22 @@ class ConjugateModel(Protocol[H, S_contra, P]):
 
     def log_prior(self, prior: H, params: P) -> float:
         """The log-density of the parameters, nats."""
+
+
+class VariationalModel(Protocol[H, S_contra, P_co]):
+    """A model with conjugate priors, as CAVI and stochastic variational inference need it."""
+
+    def update(self, prior: H, stats: S_contra) -> H:
+        """The posterior after observations with these expected statistics."""
+
+    def expected(self, posterior: H) -> P_co:
+        """What takes the place of parameters in the E-step, for expected log-densities."""
+
+    def divergence(self, posterior: H, prior: H) -> tuple[float, Array]:
+        """KL(posterior || prior) of the structure's own parameters, and of each component, nats."""
+
+    def blend(self, posterior: H, other: H, rate: float) -> H:
+        """The step ``(1 - rate) posterior + rate other`` in natural coordinates."""
 
 
 Expectation = Callable[[P], tuple[S, float]]

@@ -23,10 +23,12 @@ from latentcore.protocols import (
     FusedFamily,
     PreparingFamily,
     RealArray,
+    Variational,
 )
 from latentcore.statistics import Statistics, total
+from latentcore.structures.weights import Dirichlet
 
-__all__ = ["Mixture", "MixtureParams", "MixturePrior", "MixtureStatistics"]
+__all__ = ["ExpectedMixture", "Mixture", "MixtureParams", "MixturePrior", "MixtureStatistics"]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
@@ -54,10 +56,33 @@ class MixtureStatistics(Statistics, Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class MixturePrior(Generic[H]):
-    """A Dirichlet on the weights, alpha (K,), and the conjugate prior of the components; posteriors alike."""
+    """The prior of the weights, and the conjugate prior of the components; posteriors alike.
 
-    weights: Array
+    Attributes
+    ----------
+    weights : (K,) or WeightDistribution
+        An array is the alpha of a Dirichlet.
+    components : H
+    """
+
+    weights: Any
     components: H
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedMixture(Generic[P]):
+    """What takes the place of ``MixtureParams`` in an E-step at expected log-densities.
+
+    Attributes
+    ----------
+    log_weights : (K,)
+        E log weight.
+    components : P
+        As the family's ``expected`` makes them.
+    """
+
+    log_weights: Array
+    components: P
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +113,7 @@ class Mixture(Generic[P, S]):
             raise ImpossibleRowError(data.start + error.row) from None
 
     def expected_statistics(
-        self, params: MixtureParams[P], data: Rows
+        self, params: MixtureParams[P] | ExpectedMixture[P], data: Rows
     ) -> tuple[MixtureStatistics[S], float]:
         """The E-step: expected counts and statistics, and the objective (nats, total).
 
@@ -101,7 +126,7 @@ class Mixture(Generic[P, S]):
             A row has density 0 under every component that it may belong to.
         """
         fused = self._fused()
-        log_weights = _log(params.weights)
+        log_weights = _log_weights(params)
         try:
             if fused is None:
                 return self._expected_statistics_by_blocks(params, data)
@@ -130,9 +155,11 @@ class Mixture(Generic[P, S]):
     # -- with a prior
 
     def update(self, prior: MixturePrior[H], stats: MixtureStatistics[S]) -> MixturePrior[H]:
-        """The posterior: counts added to the Dirichlet, components by their family."""
+        """The posterior: of the weights after the counts, of the components by their family."""
         components = self._conjugate(prior).update(prior.components, stats.components)
-        return MixturePrior(prior.weights + stats.counts, components)
+        if isinstance(prior.weights, np.ndarray):
+            return MixturePrior(prior.weights + stats.counts, components)
+        return MixturePrior(prior.weights.update(stats.counts), components)
 
     def mode(
         self, posterior: MixturePrior[H], previous: MixtureParams[P] | None = None
@@ -152,12 +179,40 @@ class Mixture(Generic[P, S]):
             else log_density + _log_dirichlet(prior.weights, params.weights)
         )
 
+    # -- with a posterior
+
+    def expected(self, posterior: MixturePrior[H]) -> ExpectedMixture[P]:
+        """What takes the place of parameters in the E-step of CAVI."""
+        weights = _distribution(posterior.weights)
+        log_weights = weights.expected_log()
+        components = self._variational(posterior).expected(posterior.components, len(log_weights))
+        return ExpectedMixture(log_weights, components)
+
+    def divergence(self, posterior: MixturePrior[H], prior: MixturePrior[H]) -> tuple[float, Array]:
+        """KL(posterior || prior) of the weights, and of each component, (K,), nats."""
+        of_weights = _distribution(posterior.weights).divergence(_distribution(prior.weights))
+        family = self._variational(posterior)
+        return of_weights, family.divergence(posterior.components, prior.components)
+
+    def blend(
+        self, posterior: MixturePrior[H], other: MixturePrior[H], rate: float
+    ) -> MixturePrior[H]:
+        """The step ``(1 - rate) posterior + rate other`` in natural coordinates."""
+        weights = _distribution(posterior.weights).blend(_distribution(other.weights), rate)
+        family = self._variational(posterior)
+        return MixturePrior(weights, family.blend(posterior.components, other.components, rate))
+
+    def mean(self, posterior: MixturePrior[H]) -> MixtureParams[P]:
+        """Parameters in the middle of the posterior, to plug in."""
+        components = self._variational(posterior).mean(posterior.components)
+        return MixtureParams(_distribution(posterior.weights).mean(), components)
+
     # -- what the model says of rows
 
-    def log_joint(self, params: MixtureParams[P], x: RealArray) -> RealArray:
+    def log_joint(self, params: MixtureParams[P] | ExpectedMixture[P], x: RealArray) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
         fused = self._fused()
-        log_weights = _log(params.weights)
+        log_weights = _log_weights(params)
         if fused is not None:
             return fused.mixture_log_joint(params.components, log_weights, x)
         log_joint = self.family.log_likelihood(params.components, x) + log_weights
@@ -165,7 +220,7 @@ class Mixture(Generic[P, S]):
             return np.ascontiguousarray(log_joint, dtype=x.dtype)
 
     def responsibilities(
-        self, params: MixtureParams[P], x: RealArray
+        self, params: MixtureParams[P] | ExpectedMixture[P], x: RealArray
     ) -> tuple[RealArray, RealArray]:
         """(N, K) posterior probabilities of the components, and (N,) log-densities (nats).
 
@@ -173,21 +228,23 @@ class Mixture(Generic[P, S]):
         """
         fused = self._fused()
         if fused is not None:
-            return fused.mixture_responsibilities(params.components, _log(params.weights), x)
+            return fused.mixture_responsibilities(params.components, _log_weights(params), x)
         return kernels.responsibilities(self.log_joint(params, x))
 
-    def log_density(self, params: MixtureParams[P], x: RealArray) -> RealArray:
+    def log_density(self, params: MixtureParams[P] | ExpectedMixture[P], x: RealArray) -> RealArray:
         """(N,) log-densities, nats; -inf for an impossible row."""
         fused = self._fused()
         if fused is not None:
-            return fused.mixture_log_density(params.components, _log(params.weights), x)
+            return fused.mixture_log_density(params.components, _log_weights(params), x)
         return kernels.logsumexp(self.log_joint(params, x))
 
-    def labels(self, params: MixtureParams[P], x: RealArray) -> npt.NDArray[np.intp]:
+    def labels(
+        self, params: MixtureParams[P] | ExpectedMixture[P], x: RealArray
+    ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row, the first of equals."""
         fused = self._fused()
         if fused is not None:
-            return fused.mixture_labels(params.components, _log(params.weights), x)
+            return fused.mixture_labels(params.components, _log_weights(params), x)
         labels: npt.NDArray[np.intp] = self.log_joint(params, x).argmax(axis=1)
         return labels
 
@@ -207,15 +264,22 @@ class Mixture(Generic[P, S]):
             raise TypeError(f"prior: expected a family with conjugate priors, got {self.family!r}")
         return cast(Conjugate[H, S, P], self.family)
 
+    def _variational(self, prior: MixturePrior[H]) -> Variational[H, S, P]:
+        if not hasattr(self.family, "expected"):
+            raise TypeError(
+                f"prior: expected a family with variational posteriors, got {self.family!r}"
+            )
+        return cast(Variational[H, S, P], self.family)
+
     def _expected_statistics_by_blocks(
-        self, params: MixtureParams[P], data: Rows
+        self, params: MixtureParams[P] | ExpectedMixture[P], data: Rows
     ) -> tuple[MixtureStatistics[S], float]:
         """The same E-step for a family written in NumPy: blocks of log-densities, then shared arithmetic."""
         objective = 0.0
 
         def parts() -> Iterator[MixtureStatistics[S]]:
             nonlocal objective
-            for block in data.shards(max(1, _BLOCK_ELEMENTS // len(params.weights))):
+            for block in data.shards(max(1, _BLOCK_ELEMENTS // len(_log_weights(params)))):
                 present, places = block, np.arange(len(block))
                 if block.sample_weight is not None and not block.sample_weight.all():
                     places = np.flatnonzero(
@@ -237,7 +301,9 @@ class Mixture(Generic[P, S]):
 
         return total(parts()), objective
 
-    def _assigned(self, params: MixtureParams[P], data: Rows) -> tuple[RealArray, RealArray]:
+    def _assigned(
+        self, params: MixtureParams[P] | ExpectedMixture[P], data: Rows
+    ) -> tuple[RealArray, RealArray]:
         """(N, K) shares of the components in each row, and (N,) log-densities of rows so assigned."""
         if not self.hard and data.labels is None:
             return self.responsibilities(params, data.x)
@@ -264,6 +330,14 @@ def one_hot(labels: Labels, like: npt.NDArray[Any]) -> RealArray:
 def _picked(values: RealArray, labels: Labels) -> RealArray:
     picked: RealArray = values[np.arange(len(labels)), labels]
     return picked
+
+
+def _log_weights(params: MixtureParams[Any] | ExpectedMixture[Any]) -> Array:
+    return params.log_weights if isinstance(params, ExpectedMixture) else _log(params.weights)
+
+
+def _distribution(weights: Any) -> Any:
+    return Dirichlet(weights) if isinstance(weights, np.ndarray) else weights
 
 
 def _log(weights: Array) -> Array:
