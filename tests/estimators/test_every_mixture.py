@@ -419,6 +419,11 @@ def test_prior_of_the_components_alone_leaves_the_weights_flat() -> None:
             ValueError,
             "prior.shape: expected 1 components or 1 on the first axis, got shape",
         ),
+        (
+            PoissonMixture(prior=BetaPrior(2.0, 2.0)),  # type: ignore[arg-type]
+            TypeError,
+            "prior: expected a GammaPrior for Poisson, got BetaPrior",
+        ),
         (Mixture(NumpyPoisson(), prior="weak"), TypeError, "NumpyPoisson has no conjugate prior"),
     ],
 )
