@@ -200,7 +200,9 @@ class Estimator:
                 f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, "
                 f"got {found!r}; it was made by another version of latentcore"
             )
-        self.__dict__.update(state)
+        defaults = _defaults(type(self))
+        since = {name: defaults[name] for name in self._since_the_first_files}
+        self.__dict__.update({**since, **state})
 
     # -- scikit-learn, when it asks ---------------------------------------------------------------
 

@@ -208,7 +208,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         data = without_absent(rows)
         self._check_size(data)
         check_observed(data.x, names)
-        present = _absent_replaced(rows)
+        present = _absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
         family = self._family_to_fit(present, names)
         check_support(family, present, names)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
