@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentcore._core import version as _version
+from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.mixture import Mixture
 from latentcore.estimators.named_mixtures import (
@@ -20,6 +21,7 @@ from latentcore.threads import get_num_threads, set_num_threads, threads
 __version__ = _version()
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",

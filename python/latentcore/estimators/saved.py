@@ -7,9 +7,10 @@ from typing import Any
 
 from latentcore import storage
 from latentcore.errors import StorageError
+from latentcore.estimators.base import Estimator
+from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.mixture import Mixture
-from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
@@ -20,9 +21,10 @@ from latentcore.estimators.named_mixtures import (
 
 __all__ = ["load"]
 
-_CLASSES: dict[str, type[MixtureEstimator[Any]]] = {
+_CLASSES: dict[str, type[Estimator]] = {
     cls.__name__: cls
     for cls in (
+        BayesianGaussianMixture,
         BernoulliMixture,
         CategoricalMixture,
         ExponentialMixture,

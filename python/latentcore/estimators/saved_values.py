@@ -22,6 +22,7 @@ from latentcore.families.multinomial import Multinomial, MultinomialParams, Mult
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.structures.mixture import MixturePrior
+from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 
 __all__ = ["pack", "unpack"]
 
@@ -35,9 +36,11 @@ _CLASSES: dict[str, type[Any]] = {
         CategoricalParams,
         ColumnsParams,
         ColumnsPrior,
+        Dirichlet,
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FixedWeights,
         GammaPrior,
         Gaussian,
         GaussianParams,
@@ -49,6 +52,7 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         Poisson,
         PoissonParams,
+        StickBreaking,
     )
 }
 _DEEPEST = 8
