@@ -129,6 +129,11 @@ static void turn_tile(const lloyd *s, const real *rows, ptrdiff_t stride) {
       for (ptrdiff_t t = 0; t < TILE; t++) tile[j * TILE + t] -= s->origin[j];
 }
 
+/* Into the second cache. */
+LC_INLINE void fetch(const char *from, const char *end) {
+  for (; from < end; from += CACHE_LINE) __builtin_prefetch(from, 0, 2);
+}
+
 /* Squared distances of a slab to the first n_k centers of a group. */
 LC_INLINE void squared_distances(const int n_k, ptrdiff_t d, const real *slab, const real *group, vec q[4][WIDE]) {
   FOUR for (int a = 0; a < n_k; a++)
@@ -174,10 +179,6 @@ LC_INLINE void compare(const int n_k, const lloyd *s, ptrdiff_t c, const real *s
       nearest[b] = select_vec(nearer, q[a][b], nearest[b]);
       labels[b] = (labels[b] & ~nearer) | (nearer & ((bits)(c + a) - (ivec){0}));
     }
-}
-
-LC_INLINE void fetch(const char *from, const char *end) {
-  for (; from < end; from += CACHE_LINE) __builtin_prefetch(from, 0, 2);
 }
 
 /* Labels and distances of a slab. Meanwhile as many bytes from `next` on come into the second cache, some with each group. */
@@ -274,6 +275,7 @@ void LC_KERNEL(kmeans_potentials)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const r
     const double *w = row_weights ? row_weights + start : NULL;
     const real *rows = tile_at(&s, start, n, x, &stride);
     turn_tile(&s, rows, stride);
+    if (start + 2 * TILE <= n) fetch((const char *)(rows + TILE * stride), (const char *)(rows + 2 * TILE * stride));
     for (; c + 4 <= k; c += 4) tile_potentials(4, &s, c, n_rows, w, nearest + start, potentials);
     switch (k - c) {
       case 3: tile_potentials(3, &s, c, n_rows, w, nearest + start, potentials); break;
