@@ -1,8 +1,12 @@
-"""Starts of a fit: the draws and the choices of scikit-learn, and the statistics of its responsibilities."""
+"""Starts of a fit: the draws and the choices of scikit-learn, and the statistics of its responsibilities.
+
+Then what scikit-learn has not: other families, sparse rows, missing entries, known labels, too few rows.
+"""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -13,8 +17,9 @@ from sklearn.cluster import kmeans_plusplus as sklearn_kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
 from latentcore import initialization
-from latentcore.arrays import Rows
+from latentcore.arrays import CSR, Rows
 from latentcore.families.gaussian import Gaussian
+from latentcore.families.poisson import Poisson
 from latentcore.initialization import (
     Clusters,
     InitMethod,
@@ -23,7 +28,8 @@ from latentcore.initialization import (
     kmeans,
     kmeans_plusplus,
 )
-from latentcore.structures.mixture import MixtureStatistics
+from latentcore.structures.mixture import Mixture, MixtureStatistics
+from laws.cases import PRECISIONS, ByBlocks, Case, assert_identical, assert_near, cases, every_case
 
 METHODS = get_args(InitMethod)
 CHOOSING = ("k-means++", "random_from_data")
@@ -387,3 +393,360 @@ def test_fewer_rows_than_components_is_an_error(method: InitMethod) -> None:
         initial_statistics(
             Gaussian(), Rows(x, np.array([1.0, 0, 1, 0])), 3, method, np.random.RandomState(0)
         )
+
+
+# -- every family
+
+
+def started(case: Case, data: Rows, method: InitMethod, n_components: int = 3) -> Any:
+    """The start's model, parameters and statistics; Gaussians have the floor that estimators give them."""
+    family = case.of.family
+    if isinstance(family, Gaussian):
+        family = replace(family, reg_covar=1e-6)
+    elif isinstance(getattr(family, "family", None), Gaussian):
+        family = ByBlocks(replace(family.family, reg_covar=1e-6))
+    stats = initial_statistics(
+        family, data, n_components, method, np.random.RandomState(1), allow_repeats=True
+    )
+    return Mixture(family), Mixture(family).maximize(stats), stats
+
+
+def with_gaps(x: Any) -> Any:
+    """A third of the entries missing, and one row entirely."""
+    x = x.copy()
+    x[np.random.default_rng(7).uniform(size=x.shape) < 0.3] = np.nan
+    x[5] = np.nan
+    return x
+
+
+@every_case
+@pytest.mark.parametrize("method", METHODS)
+def test_every_row_is_possible_at_the_start(case: Case, method: InitMethod) -> None:
+    data = case.weighted_rows
+    model, params, stats = started(case, data, method)
+    assert np.isfinite(model.log_density(params, data.x)).all()
+    assert (stats.counts > 0).all()
+
+
+@cases(lambda of: of.missing, dtypes=PRECISIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_row_with_missing_entries_is_possible_at_the_start(
+    case: Case, method: InitMethod
+) -> None:
+    rows = case.weighted_rows
+    data = replace(rows, x=with_gaps(rows.x))
+    model, params, stats = started(case, data, method)
+    assert np.isfinite(model.log_density(params, data.x)).all()
+    assert (stats.counts > 0).all()
+
+
+@every_case
+@pytest.mark.parametrize("method", METHODS)
+def test_more_components_than_rows_all_begin_somewhere(case: Case, method: InitMethod) -> None:
+    data = case.rows.take(np.arange(2))
+    model, params, stats = started(case, data, method)
+    assert np.isfinite(model.log_density(params, data.x)).all()
+    assert (stats.counts > 0).all()
+    with pytest.raises(ValueError, match=r"^n_components: expected between 1 and .* 2, got 3$"):
+        initial_statistics(case.of.family, data, 3, method, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("method", ["kmeans", "k-means++", "random_from_data"])
+def test_components_beyond_the_rows_are_shared_out_among_them(method: InitMethod) -> None:
+    """Rows 0 and 100, seven components: four on the one and three on the other, a tenth of each in common."""
+    data = Rows(np.array([[0.0], [100.0]]))
+    stats = initial_statistics(
+        Gaussian(), data, 7, method, np.random.RandomState(0), allow_repeats=True
+    )
+    np.testing.assert_allclose(stats.counts, 1.0)
+    means = sorted(stats.components.means[:, 0])
+    assert means in (pytest.approx([5] * 4 + [95] * 3), pytest.approx([5] * 3 + [95] * 4))
+
+
+def test_start_of_a_family_is_nine_tenths_its_clusters_and_one_tenth_all_rows() -> None:
+    x = np.repeat([[0.0, 3.0], [100.0, 0.0]], [30, 10], axis=0)
+    for weight in (None, np.full(40, 2.0)):
+        stats = initial_statistics(
+            Poisson(), Rows(x, weight), 2, "kmeans", np.random.RandomState(0)
+        )
+        scale = 1 if weight is None else 2
+        order = np.argsort(stats.counts)
+        np.testing.assert_allclose(stats.counts[order], scale * np.array([9 + 2, 27 + 2]))
+        pooled = 0.1 * np.array([1000 / 2, 90 / 2])
+        sums = np.array([[900 + pooled[0], pooled[1]], [pooled[0], 81 + pooled[1]]])
+        np.testing.assert_allclose(stats.components.sums[order], scale * sums)
+
+
+@every_case
+@pytest.mark.parametrize("method", METHODS)
+def test_absent_rows_of_any_family_change_nothing(case: Case, method: InitMethod) -> None:
+    rows = case.weighted_rows
+    weight = rows.sample_weight
+    assert weight is not None
+    weight[::3] = 0
+    labels = np.where(np.arange(len(rows)) % 20 < 2, np.arange(len(rows)) % 3, -1).astype(np.int32)
+    for data in (rows, replace(rows, labels=labels)):
+        all_rows, present = (
+            initial_statistics(case.of.family, d, 3, method, np.random.RandomState(4))
+            for d in (data, data.take(weight > 0))
+        )
+        assert_near(all_rows, present, 1e-3 if case.dtype is np.float32 else 1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("labelled", [False, True], ids=["unlabelled", "labelled"])
+def test_number_of_threads_changes_no_bit_of_a_family(method: InitMethod, labelled: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.poisson(rng.uniform(1, 20, size=(5, 4))[rng.integers(5, size=70_000)]).astype(float)
+    labels = rng.integers(-9, 5, len(x)).clip(-1).astype(np.int32) if labelled else None
+    one, three = (
+        initial_statistics(
+            Poisson(), Rows(x, labels=labels), 6, method, np.random.RandomState(3), n_threads=n
+        )
+        for n in (1, 3)
+    )
+    assert_identical(one, three)
+
+
+# -- samples of the rows
+
+
+class Watched:
+    """A Poisson family that tells how many rows it embeds."""
+
+    def __init__(self) -> None:
+        self.embedded: list[int] = []
+        self.expected_statistics = Poisson().expected_statistics
+
+    def embedding(self, x: Any) -> Any:
+        self.embedded.append(len(x))
+        return x.toarray() if isinstance(x, CSR) else x
+
+
+def own_words(n: int) -> CSR:
+    """Documents of two words in common, by kind, and one that no other has."""
+    columns = np.column_stack([np.arange(n) % 2, 2 + np.arange(n)]).ravel().astype(np.int32)
+    return CSR(np.ones(2 * n), columns, np.arange(0, 2 * n + 1, 2), n + 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("limit", [1, 1 << 22], ids=["sample", "all rows"])
+def test_words_of_one_document_leave_every_document_possible(
+    method: InitMethod, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initialization, "_EMBEDDED_ELEMENTS", limit)
+    words = own_words(300)
+    stats = initial_statistics(Poisson(), Rows(words), 2, method, np.random.RandomState(0))  # type: ignore[arg-type]
+    params = Poisson().maximize(stats.components, None)
+    assert np.isfinite(Poisson().log_likelihood(params, words)).all()  # type: ignore[arg-type]
+    dense = initial_statistics(
+        Poisson(), Rows(words.toarray()), 2, method, np.random.RandomState(0)
+    )
+    assert_near(stats, dense, 1e-13)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "k-means++"])
+@pytest.mark.parametrize(
+    ("limit", "n_embedded"), [(1, 20), (2 * 123, 123), (2 * 500, 500), (2 * 501, 500)]
+)
+def test_kmeans_sees_as_many_rows_as_fit(
+    method: InitMethod, limit: int, n_embedded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initialization, "_EMBEDDED_ELEMENTS", limit)
+    x = np.random.default_rng(0).poisson(4.0, size=(500, 2)).astype(float)
+    family: Any = Watched()
+    stats = initial_statistics(family, Rows(x), 2, method, np.random.RandomState(0))
+    assert family.embedded == [20, n_embedded]
+    assert stats.counts.sum() == pytest.approx(n_embedded if method == "kmeans" else 2)
+
+
+def test_sample_has_rows_of_every_label_and_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels 0 and 1 are rare, and so are the rows of component 3, which has no labels."""
+    monkeypatch.setattr(initialization, "_EMBEDDED_ELEMENTS", 1)
+    rng = np.random.default_rng(0)
+    kinds = np.full(4000, 2)
+    kinds[:36] = np.repeat([0, 1, 3], 12)
+    x = rng.poisson(np.array([5.0, 100.0, 400.0, 1000.0])[kinds])[:, None].astype(float)
+    labels = np.where(kinds == 3, -1, kinds).astype(np.int32)
+    stats = initial_statistics(
+        Poisson(), Rows(x, labels=labels), 4, "kmeans", np.random.RandomState(0)
+    )
+    rates = (stats.components.sums / stats.components.counts)[:, 0]
+    assert (np.diff(rates) > 0).all()
+    assert rates[3] > 600
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (np.zeros((3, 2)), "got an array of shape (3, 2)"), (np.zeros(10), "got an array of shape (10,)"),
+        (np.full((10, 1), np.nan), "got an array of shape (10, 1)"),
+    ],
+)  # fmt: skip
+def test_unusable_embedding_is_refused(made: Any, message: str) -> None:
+    class Odd:
+        def embedding(self, x: Any) -> Any:
+            return made
+
+        def __repr__(self) -> str:
+            return "Odd()"
+
+    with pytest.raises(ValueError, match=r"^family: expected an embedding of 10 rows") as info:
+        initial_statistics(Odd(), Rows(np.ones((10, 2))), 1, "kmeans", np.random.RandomState(0))  # type: ignore[arg-type]
+    assert message in str(info.value)
+    assert "Odd()" in str(info.value)
+
+
+# -- known labels
+
+
+def three_blobs(n: int = 300) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Rows about (0, 0), (50, 0) and (0, 50), and whose they are."""
+    rng = np.random.default_rng(2)
+    truth = rng.integers(3, size=n).astype(np.int32)
+    centers = np.array([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
+    return centers[truth] + rng.normal(size=(n, 2)), truth
+
+
+@every_case
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_of_nothing_change_no_bit(case: Case, method: InitMethod) -> None:
+    rows = case.weighted_rows
+    unknown = np.full(len(rows), -1, np.int32)
+    without, with_labels = (
+        initial_statistics(case.of.family, data, 3, method, np.random.RandomState(2))
+        for data in (rows, replace(rows, labels=unknown))
+    )
+    assert_identical(with_labels, without)
+
+
+@every_case
+@pytest.mark.parametrize("method", METHODS)
+def test_start_from_all_labels_is_the_supervised_fit(case: Case, method: InitMethod) -> None:
+    rows = case.weighted_rows
+    assert rows.sample_weight is not None
+    labels = (np.arange(len(rows)) % 3).astype(np.int32)
+    stats = initial_statistics(
+        case.of.family, replace(rows, labels=labels), 3, method, np.random.RandomState(2)
+    )
+    r = (np.eye(3)[labels] * rows.sample_weight[:, None]).astype(case.dtype)
+    expected = case.of.family.expected_statistics(None, rows.x, r)
+    assert_near(stats.components, expected, 10 * case.tolerance)
+    np.testing.assert_allclose(stats.counts, r.sum(axis=0, dtype=float), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "k-means++", "random_from_data"])
+@pytest.mark.parametrize("family", [Gaussian(), Poisson()], ids=["gaussian", "poisson"])
+@pytest.mark.parametrize("known", [(0, 1, 2), (2,), (1, 2)], ids=str)
+def test_components_begin_where_their_labels_are(
+    method: InitMethod, family: Any, known: tuple[int, ...]
+) -> None:
+    x, truth = three_blobs()
+    x = abs(x)
+    labels = np.where(np.isin(truth, known) & (np.arange(300) % 3 == 0), truth, -1).astype(np.int32)
+    for seed in range(5):
+        stats = initial_statistics(
+            family, Rows(x, labels=labels), 3, method, np.random.RandomState(seed)
+        )
+        components = stats.components
+        means = components.means if family == Gaussian() else components.sums / components.counts
+        nearest = np.linalg.norm(
+            means[:, None] - [[0.8, 0.8], [50, 0.8], [0.8, 50]], axis=2
+        ).argmin(axis=1)
+        assert nearest[list(known)].tolist() == list(known)
+        if method != "random_from_data":
+            assert set(nearest) == {0, 1, 2}
+
+
+def test_random_responsibilities_of_labelled_rows_are_certain() -> None:
+    x, truth = three_blobs()
+    labels = np.where(np.arange(300) % 3 == 0, truth, -1).astype(np.int32)
+    stats = initial_statistics(
+        Gaussian(), Rows(x, labels=labels), 3, "random", np.random.RandomState(6)
+    )
+    r = expected_responsibilities(x, 3, "random", 6)
+    r[::3] = np.eye(3)[truth[::3]]
+    assert_statistics(stats, x, r, 1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labelled_rows_stay_in_their_clusters(weighted: bool, dtype: Any) -> None:
+    """Lloyd's algorithm with labels, by its definition; labels are wrong on purpose, so that they pull."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(size=(200, 2)), 3 + rng.normal(size=(100, 2))]).astype(dtype)
+    labels = np.where(rng.uniform(size=300) < 0.2, rng.integers(0, 2, 300), -1).astype(np.int32)
+    weight = rng.uniform(0.5, 2, 300) if weighted else np.ones(300)
+    centers = rng.normal(size=(4, 2))
+    found = kmeans(
+        Rows(x, weight if weighted else None, labels=labels), centers, tol=0.0, max_iter=1000
+    )
+    for _ in range(1000):
+        nearest = ((x[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
+        assigned = np.where(labels >= 0, labels, nearest)
+        centers = np.stack(
+            [np.average(x[assigned == k], axis=0, weights=weight[assigned == k]) for k in range(4)]
+        )
+    np.testing.assert_array_equal(found.labels, assigned)
+    np.testing.assert_allclose(found.centers, centers, rtol=1e-12 if dtype == np.float64 else 1e-5)
+    np.testing.assert_array_equal(found.labels[labels >= 0], labels[labels >= 0])
+    assert (nearest != assigned).any()
+
+
+def test_kmeans_plusplus_goes_where_no_center_is() -> None:
+    x, truth = three_blobs()
+    for seed in range(20):
+        rows = kmeans_plusplus(
+            Rows(x), 2, np.random.RandomState(seed), centers=np.array([[50.0, 0.0]])
+        )
+        assert sorted(truth[rows]) == [0, 2]
+
+
+def test_no_center_given_is_as_none() -> None:
+    x = blobs(200, 3, 0)
+    rows = [
+        kmeans_plusplus(Rows(x), 5, np.random.RandomState(1), centers=centers)
+        for centers in (None, np.empty((0, 3)))
+    ]
+    np.testing.assert_array_equal(*rows)
+
+
+def test_row_drawn_for_a_labelled_component_is_labelled() -> None:
+    x = np.arange(50.0)[:, None]
+    labels = np.full(50, -1, np.int32)
+    labels[[3, 30, 31]] = [0, 2, 2]
+    drawn = set()
+    for seed in range(30):
+        stats = initial_statistics(
+            Poisson(), Rows(x, labels=labels), 3, "random_from_data", np.random.RandomState(seed)
+        )
+        pooled = 0.1 * x.mean()
+        rows = (stats.components.sums[:, 0] - pooled) / 0.9
+        assert rows[0] == pytest.approx(3)
+        drawn.add(round(rows[2], 9))
+        assert round(rows[1], 9) not in (3, 30, 31)
+    assert drawn == {30, 31}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_gaussian_with_few_labelled_rows_begins_proper(
+    method: InitMethod, covariance_type: Any
+) -> None:
+    """All rows but one are labelled, one of component 2 among them: nothing else keeps it from a point."""
+    x, truth = three_blobs()
+    labels = np.where(truth == 2, 1, truth).astype(np.int32)
+    labels[:2] = [2, -1]
+    family = Gaussian(covariance_type)  # without a floor
+    stats = initial_statistics(family, Rows(x, labels=labels), 3, method, np.random.RandomState(0))
+    params = family.maximize(stats.components)
+    assert np.isfinite(Mixture(family).family.log_likelihood(params, x)).all()
+
+
+def test_gaussian_with_many_labelled_rows_is_not_blended() -> None:
+    x, truth = three_blobs()
+    labels = np.where(np.arange(300) < 60, truth, -1).astype(np.int32)
+    stats = initial_statistics(
+        Gaussian(), Rows(x, labels=labels), 3, "kmeans", np.random.RandomState(0)
+    )
+    assert_statistics(stats, x, np.eye(3)[truth], 1e-12)

@@ -22,7 +22,9 @@ LAYERS = {
     "latentcore._gaussian": 1,
     "latentcore._kmeans": 1,
     "latentcore._linalg": 1,
+    "latentcore._linear": 1,
     "latentcore._logspace": 1,
+    "latentcore._special": 1,
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,
     "latentcore.protocols": 2,
@@ -36,6 +38,7 @@ LAYERS = {
     "latentcore.initialization": 5,
     "latentcore.datasets": 6,
     "latentcore.estimators": 6,
+    "latentcore.selection": 6,
     "latentcore.storage": 6,
     "latentcore": 7,  # the package itself: its public names
     "latentcore.__main__": 7,

@@ -261,7 +261,7 @@ NAN = np.full((2, 2), np.nan)
     [
         (header(format_version=2, library_version="9.1"), "version 1, got 2; .*'9.1'"),
         (header(format_version=None), "version 1, got None"),
-        (header(**{"class": "os.system"}), "of class GaussianMixture, got 'os.system'"),
+        (header(**{"class": "os.system"}), "of class .*GaussianMixture.*, got 'os.system'"),
         (header(params={"n_components": 2}), "params: expected"),
         (header(params=[]), "params: expected"),
         (header(params=5), NO_MODEL),

@@ -13,6 +13,7 @@
 #include "latentcore/linalg.h"
 #include "latentcore/logspace.h"
 #include "latentcore/mixture.h"
+#include "latentcore/special.h"
 #include "latentcore/status.h"
 
 #ifdef __cplusplus
@@ -41,10 +42,10 @@ typedef struct lc_api {
   lc_status (*responsibilities_f32)(ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, float *, ptrdiff_t, float *, void *);
   size_t (*mixture_work_f64)(const lc_components *);
   size_t (*mixture_work_f32)(const lc_components *);
-  lc_status (*mixture_em_sweep_f64)(ptrdiff_t, const double *, ptrdiff_t, const double *, const lc_components *,
-                                    const lc_moments *, double *, ptrdiff_t *, void *);
-  lc_status (*mixture_em_sweep_f32)(ptrdiff_t, const float *, ptrdiff_t, const double *, const lc_components *,
-                                    const lc_moments *, double *, ptrdiff_t *, void *);
+  lc_status (*mixture_em_sweep_f64)(ptrdiff_t, const double *, ptrdiff_t, const double *, const int *, int,
+                                    const lc_components *, const lc_moments *, double *, ptrdiff_t *, void *);
+  lc_status (*mixture_em_sweep_f32)(ptrdiff_t, const float *, ptrdiff_t, const double *, const int *, int,
+                                    const lc_components *, const lc_moments *, double *, ptrdiff_t *, void *);
   lc_status (*mixture_rows_f64)(ptrdiff_t, const double *, ptrdiff_t, const lc_components *, double *, double *, double *,
                                 ptrdiff_t *, void *);
   lc_status (*mixture_rows_f32)(ptrdiff_t, const float *, ptrdiff_t, const lc_components *, float *, float *, float *,
@@ -70,6 +71,28 @@ typedef struct lc_api {
                             const double *);
   lc_status (*gaussian_covariances)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, double, double *);
   lc_status (*gaussian_factors)(lc_family, ptrdiff_t, ptrdiff_t, const double *, double *, double *, ptrdiff_t *, double *);
+  size_t (*mixture_csr_work_f64)(const lc_components *);
+  lc_status (*mixture_csr_em_sweep_f64)(ptrdiff_t, const int64_t *, const int32_t *, const double *, const double *, const int *,
+                                        int, const lc_components *, const lc_moments *, double *, ptrdiff_t *, void *);
+  lc_status (*mixture_csr_rows_f64)(ptrdiff_t, const int64_t *, const int32_t *, const double *, const lc_components *,
+                                    double *, double *, double *, ptrdiff_t *, void *);
+  lc_status (*mixture_csr_moments_f64)(ptrdiff_t, const int64_t *, const int32_t *, const double *, const double *, ptrdiff_t,
+                                       const lc_components *, const lc_moments *, void *);
+  size_t (*mixture_csr_work_f32)(const lc_components *);
+  lc_status (*mixture_csr_em_sweep_f32)(ptrdiff_t, const int64_t *, const int32_t *, const float *, const double *, const int *,
+                                        int, const lc_components *, const lc_moments *, double *, ptrdiff_t *, void *);
+  lc_status (*mixture_csr_rows_f32)(ptrdiff_t, const int64_t *, const int32_t *, const float *, const lc_components *,
+                                    float *, float *, float *, ptrdiff_t *, void *);
+  lc_status (*mixture_csr_moments_f32)(ptrdiff_t, const int64_t *, const int32_t *, const float *, const float *, ptrdiff_t,
+                                       const lc_components *, const lc_moments *, void *);
+  lc_status (*lgamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*lgamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*digamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*digamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*trigamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*trigamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*sin_cos_f64)(ptrdiff_t, const double *, double *, double *);
+  lc_status (*sin_cos_f32)(ptrdiff_t, const float *, float *, float *);
 } lc_api;
 
 /* The table of this library; it lives as long as the process. */

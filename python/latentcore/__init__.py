@@ -5,14 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentcore._core import version as _version
-from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.mixture import Mixture
+from latentcore.estimators.named_mixtures import (
+    BernoulliMixture,
+    CategoricalMixture,
+    ExponentialMixture,
+    MultinomialMixture,
+    PoissonMixture,
+)
 from latentcore.estimators.saved import load
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
 
 __all__ = [
+    "BernoulliMixture",
+    "CategoricalMixture",
+    "ExponentialMixture",
     "GaussianMixture",
+    "Mixture",
+    "MultinomialMixture",
+    "PoissonMixture",
     "__version__",
     "get_include",
     "get_num_threads",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ __all__ = [
     "Labels",
     "RealArray",
     "Rows",
+    "as_labels",
     "as_matrix",
     "as_parameter",
     "as_rows",
     "as_weights",
+    "check_observed",
     "column_names",
     "without_absent",
 ]
@@ -137,14 +139,28 @@ class Rows:
 # -- matrices ------------------------------------------------------------------------------------
 
 
-def as_rows(X: Any, sample_weight: Any = None, *, owner: str = "the model") -> Rows:
+def as_rows(
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    owner: str = "the model",
+    missing: bool = False,
+    sparse: bool = False,
+) -> Rows:
     """Checked rows with their weights; see ``as_matrix`` and ``as_weights``."""
-    x = as_matrix(X, owner=owner)
-    return Rows(x, as_weights(sample_weight, len(x)))
+    x = as_matrix(X, owner=owner, missing=missing, sparse=sparse)
+    return Rows(x, as_weights(sample_weight, x.shape[0]))
 
 
-def as_matrix(X: Any, *, name: str = "X", owner: str = "the model") -> RealArray:
-    """A finite C-contiguous matrix of float32 or float64.
+def as_matrix(
+    X: Any,
+    *,
+    name: str = "X",
+    owner: str = "the model",
+    missing: bool = False,
+    sparse: bool = False,
+) -> RealArray:
+    """A C-contiguous matrix of float32 or float64, finite but for entries that may be missing.
 
     Parameters
     ----------
@@ -153,6 +169,11 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model") -> RealArray
         too. float32 stays float32; all other numbers become float64.
     name, owner : str
         For messages: the argument, and who needs it.
+    missing : bool
+        Whether entries may be missing: NaN, None, what a data frame has for it, or masked. They
+        become NaN.
+    sparse : bool
+        Whether a SciPy sparse array or matrix may come; it becomes a ``CSR``.
 
     Raises
     ------
@@ -162,30 +183,96 @@ def as_matrix(X: Any, *, name: str = "X", owner: str = "the model") -> RealArray
         Not a matrix, no rows, no columns, strings, complex or masked numbers; NaN or infinity
         (the message names row and column).
     """
-    x = _numbers(X, name)
+    if sparse and hasattr(X, "tocsr"):
+        return cast(RealArray, _as_csr(X, name, owner))
+    x = _numbers(X, name, missing)
     if x.ndim != 2:
         raise ValueError(_not_a_matrix(x, name))
-    n_rows, n_features = x.shape
-    if n_rows == 0:
-        raise ValueError(
-            f"{name}: expected at least one row, got 0 sample(s) (shape={x.shape}) "
-            f"while a minimum of 1 is required by {owner}"
-        )
-    if n_features == 0:
-        raise ValueError(
-            f"{name}: expected at least one column, got 0 feature(s) (shape={x.shape}) "
-            f"while a minimum of 1 is required by {owner}"
-        )
+    _check_not_empty(x.shape, name, owner)
     matrix: RealArray = np.require(x, _real(x.dtype), ["C", "A"])
-    bad = _first_not_finite(matrix)
+    bad = _first_not_finite(matrix, missing)
     if bad is not None:
-        row, column = divmod(bad, n_features)
-        what = "NaN" if np.isnan(matrix[row, column]) else "infinity"
-        raise ValueError(
-            f"Input {name} contains {what}: expected finite numbers, got {matrix[row, column]} in "
-            f"row {row}, {_column(X, column)}"
-        )
+        row, column = divmod(bad, matrix.shape[1])
+        _refuse(matrix[row, column], name, f"row {row}, {_column(X, column)}", missing)
     return matrix
+
+
+def _as_csr(X: Any, name: str, owner: str) -> CSR:
+    """Sparse rows in canonical form: of each row, columns in order and once."""
+    if len(X.shape) != 2:
+        raise ValueError(f"{name}: expected a 2-D array, got {len(X.shape)}-D, shape {X.shape}")
+    _check_not_empty(X.shape, name, owner)
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {X.dtype}")
+    if X.shape[1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{name}: expected fewer than 2**31 columns, got {X.shape[1]}")
+    rows = X.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    values: RealArray = np.require(rows.data, _real(rows.data.dtype), ["C", "A"])
+    bad = _first_not_finite(values)
+    if bad is not None:
+        row = int(np.searchsorted(rows.indptr, bad, side="right")) - 1
+        _refuse(values[bad], name, f"row {row}, column {rows.indices[bad]}", missing=False)
+    columns = np.require(rows.indices, np.int32, ["C", "A"])
+    begins = np.require(rows.indptr, np.int64, ["C", "A"])
+    return CSR(values, columns, begins, int(rows.shape[1]))
+
+
+def _check_not_empty(shape: tuple[int, ...], name: str, owner: str) -> None:
+    for what, unit, found in zip(("row", "column"), ("sample", "feature"), shape, strict=True):
+        if found == 0:
+            raise ValueError(
+                f"{name}: expected at least one {what}, got 0 {unit}(s) (shape={shape}) "
+                f"while a minimum of 1 is required by {owner}"
+            )
+
+
+def _refuse(value: Any, name: str, where: str, missing: bool) -> None:
+    what = "NaN" if np.isnan(value) else "infinity"
+    expected = "finite numbers, or NaN where one is missing" if missing else "finite numbers"
+    raise ValueError(f"Input {name} contains {what}: expected {expected}, got {value} in {where}")
+
+
+def check_observed(x: RealArray, columns: Sequence[str] | None, *, name: str = "X") -> None:
+    """Raise ``ValueError`` for a column in which every entry is missing."""
+    if isinstance(x, CSR):
+        return
+    for column in np.flatnonzero(np.isnan(x[0])):
+        if np.isnan(x[:, column]).all():
+            which = f"column {column}" if columns is None else f"column {columns[int(column)]!r}"
+            raise ValueError(
+                f"{name}: expected at least one number in each column, got only NaN in {which}"
+            )
+
+
+def as_labels(
+    labels: Any, n_rows: int, n_components: int, *, name: str = "labels"
+) -> Labels | None:
+    """Known components of rows, (N,) int32 in [-1, K), -1 where unknown; None if none is known.
+
+    Raises
+    ------
+    ValueError
+        A wrong length, a number that is no integer, or one out of range; the message names the row.
+    """
+    if labels is None:
+        return None
+    values = _numbers(labels, name)
+    if values.shape != (n_rows,):
+        raise ValueError(
+            f"{name}: expected shape ({n_rows},), a label for each row, got {values.shape}"
+        )
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~((values >= -1) & (values < n_components)) | (values % 1 != 0))
+    if len(wrong):
+        raise ValueError(
+            f"{name}: expected integers from 0 to n_components - 1 = {n_components - 1}, "
+            f"or -1 where unknown, got {values[wrong[0]]} in row {wrong[0]}"
+        )
+    known: Labels = values.astype(np.int32)
+    return known if (known >= 0).any() else None
 
 
 def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") -> Array | None:
@@ -268,15 +355,17 @@ def _column(X: Any, index: int) -> str:
 # -- conversion ----------------------------------------------------------------------------------
 
 
-def _numbers(value: Any, name: str) -> npt.NDArray[Any]:
-    """An array of real numbers of whatever dtype and shape."""
+def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
+    """An array of real numbers of whatever dtype and shape; NaN where entries may be missing and are."""
     if hasattr(value, "tocsr") or hasattr(value, "tocoo"):
         raise TypeError(
             f"{name}: expected a dense array, got a sparse {type(value).__name__}; "
             f"sparse data are not supported: use {name}.toarray()"
         )
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(f"{name}: expected an array without masked entries, got some")
+        if not missing or value.dtype.kind not in "biuf":
+            raise ValueError(f"{name}: expected an array without masked entries, got some")
+        value = np.ma.filled(value.astype(_real(value.dtype)), np.nan)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -346,14 +435,20 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
     )
 
 
-def _first_not_finite(x: RealArray) -> int | None:
-    """Index in the flattened ``x`` of the first NaN or infinity, without a mask of its size."""
+def _first_not_finite(x: RealArray, missing: bool = False) -> int | None:
+    """Index in the flattened ``x`` of the first NaN (unless ``missing``) or infinity, without a mask of its size."""
     flat: npt.NDArray[Any] = x.reshape(-1)
+    wrong: Callable[..., Any] = np.isinf if missing else _not_finite
     with np.errstate(all="ignore"):
         for start in range(0, flat.size, _BLOCK_ELEMENTS):
             block = flat[start : start + _BLOCK_ELEMENTS]
             if not math.isfinite(block.sum()):  # or finite numbers whose sum is not
-                bad = np.flatnonzero(~np.isfinite(block))
+                bad = np.flatnonzero(wrong(block))
                 if len(bad):
                     return start + int(bad[0])
     return None
+
+
+def _not_finite(x: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    mask: npt.NDArray[np.bool_] = ~np.isfinite(x)
+    return mask

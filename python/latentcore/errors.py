@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 __all__ = [
     "CollapsedComponentError",
     "ConvergenceWarning",
+    "DegenerateComponentWarning",
     "ImpossibleRowError",
     "NotFittedError",
     "NumericalError",
@@ -76,6 +77,10 @@ class NotFittedError(ValueError, AttributeError):
 
 class ConvergenceWarning(UserWarning):
     """A fit used up its iterations before its tolerance was met."""
+
+
+class DegenerateComponentWarning(UserWarning):
+    """A fit ended with a component that has collapsed: its parameters are at a cap or floor."""
 
 
 E = TypeVar("E", bound=Exception)

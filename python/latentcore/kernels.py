@@ -21,10 +21,20 @@ from latentcore._gaussian import (
 )
 from latentcore._kmeans import kmeans_potentials, kmeans_sweep
 from latentcore._linalg import cholesky, inverse_transpose
+from latentcore._linear import (
+    linear_em_sweep,
+    linear_labels,
+    linear_log_density,
+    linear_log_joint,
+    linear_moments,
+    linear_responsibilities,
+)
 from latentcore._logspace import exp, log, logsumexp, responsibilities
+from latentcore._special import digamma, lgamma, sin_cos, trigamma
 
 __all__ = [
     "cholesky",
+    "digamma",
     "exp",
     "gaussian_add",
     "gaussian_em_sweep",
@@ -41,7 +51,16 @@ __all__ = [
     "isa_force",
     "kmeans_potentials",
     "kmeans_sweep",
+    "lgamma",
+    "linear_em_sweep",
+    "linear_labels",
+    "linear_log_density",
+    "linear_log_joint",
+    "linear_moments",
+    "linear_responsibilities",
     "log",
     "logsumexp",
     "responsibilities",
+    "sin_cos",
+    "trigamma",
 ]

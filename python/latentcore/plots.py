@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.protocols import Array
 
 if TYPE_CHECKING:
@@ -286,6 +286,7 @@ def _covariances(model: GaussianMixture) -> Array:
         "tied": lambda: np.broadcast_to(covariances, (n_components, n_features, n_features)),
         "diag": lambda: covariances[:, :, None] * eye,
         "spherical": lambda: covariances[:, None, None] * eye,
+        "tied_spherical": lambda: covariances[:, None, None] * eye,
     }[model.covariance_type]()
     return full
 

@@ -1,5 +1,6 @@
 #include "components.h"
 
+#include "linear.h"
 #include "tile.h"
 
 /* ---- packing ------------------------------------------------------------------------------------------------------- */
@@ -48,7 +49,13 @@ static ptrdiff_t scratch_size(lc_family family, ptrdiff_t kp, ptrdiff_t dp, ptrd
 
 static ptrdiff_t tile_rows_of(ptrdiff_t k, ptrdiff_t d) { return tile_rows(max_size(k, d)); }
 
+tile_shape LC_KERNEL(tile_shape_of)(const lc_components *c) {
+  ptrdiff_t height = is_linear(c->family) ? linear_height(c) : c->n_features;
+  return (tile_shape){tile_rows_of(c->n_components, height), round_up(height, 4)};
+}
+
 size_t LC_KERNEL(pack_work)(const lc_components *components) {
+  if (is_linear(components->family)) return LC_KERNEL(linear_pack_work)(components);
   ptrdiff_t k = components->n_components, d = components->n_features, kp = round_up(k, 4), dp = round_up(d, 4);
   ptrdiff_t factors = components->family == LC_GAUSSIAN_FULL   ? k * panel_size(dp)
                       : components->family == LC_GAUSSIAN_TIED ? panel_size(dp)
@@ -100,8 +107,9 @@ static void pack_tied(const lc_components *components, const double *centers, ar
 }
 
 packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory) {
+  if (is_linear(components->family)) return LC_KERNEL(linear_pack)(components, memory);
   ptrdiff_t k = components->n_components, d = components->n_features, kp = round_up(k, 4), dp = round_up(d, 4);
-  packed p = {.family = components->family, .k = k, .d = d, .kp = kp, .dp = dp, .T = tile_rows_of(k, d)};
+  packed p = {.family = components->family, .k = k, .d = d, .height = d, .kp = kp, .dp = dp, .T = tile_rows_of(k, d)};
   arena a = arena_at(memory);
 
   if (components->offsets) {
@@ -258,7 +266,9 @@ LC_INLINE void log_joint_diag(const int scaled, const packed *p, location means,
 }
 
 void LC_KERNEL(tile_log_joint)(const packed *p, const real *tile, real *joint) {
-  if (p->family == LC_GAUSSIAN_FULL) {
+  if (is_linear(p->family)) {
+    LC_KERNEL(linear_log_joint)(p, tile, joint);
+  } else if (p->family == LC_GAUSSIAN_FULL) {
     switch (p->d) {
       case 1: log_joint_small(1, p, tile, joint); break;
       case 2: log_joint_small(2, p, tile, joint); break;
@@ -339,6 +349,11 @@ LC_INLINE void products(const int centered, const int lower, const packed *p, pt
     if (lower) product_block(centered, 0, p, weighted, b, i0, row + i0, ld);
     if (lower && COLUMNS == 2) product_block(centered, 2, p, weighted, b, i0 + 2, row + i0 + 2, ld);
   }
+}
+
+void LC_KERNEL(tile_products)(const packed *p, ptrdiff_t n_a, ptrdiff_t n_b, const real *a, const real *b, double *out, ptrdiff_t ld) {
+  const deviations rows_a = {a, NULL, 0}, rows_b = {b, NULL, 0};
+  products(0, 0, p, n_a, n_b, &rows_a, &rows_b, NULL, out, ld, NULL);
 }
 
 /* second (d x d, lower triangle) += sums, a dp x dp matrix. */
@@ -517,15 +532,21 @@ void LC_KERNEL(finish_moments)(const packed *p, const lc_moments *moments) {
     }
 }
 
+void LC_KERNEL(tile_counts)(ptrdiff_t k, ptrdiff_t T, ptrdiff_t rows, const real *r, double *counts) {
+  for (ptrdiff_t i = 0; i < k; i++) {
+    vec sums[4] = {{0}};
+    for (ptrdiff_t t = 0; t < rows; t += 4 * LANES)
+      _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + i * T + t + b * LANES);
+    counts[i] += sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+}
+
 void LC_KERNEL(tile_accumulate)(const packed *p, const real *tile, const real *r, const real *row_sums,
                                 const lc_moments *moments) {
-  for (ptrdiff_t k = 0; k < p->k; k++) {
-    vec sums[4] = {{0}};
-    for (ptrdiff_t t = 0; t < p->rows; t += 4 * LANES)
-      _Pragma("GCC unroll 4") for (int b = 0; b < 4; b++) sums[b] += load(r + k * p->T + t + b * LANES);
-    moments->counts[k] += sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
-  }
-  if (p->family == LC_GAUSSIAN_FULL) {
+  LC_KERNEL(tile_counts)(p->k, p->T, p->rows, r, moments->counts);
+  if (is_linear(p->family)) {
+    LC_KERNEL(linear_accumulate)(p, tile, r, moments);
+  } else if (p->family == LC_GAUSSIAN_FULL) {
     switch (p->d) {
       case 1: accumulate_small(1, p, tile, r, moments); break;
       case 2: accumulate_small(2, p, tile, r, moments); break;

@@ -30,17 +30,23 @@ LC_INLINE vec minus_location(vec x, const location *l, ptrdiff_t i) {
 #endif
 }
 
+LC_INLINE int is_linear(lc_family family) { return family >= LC_LINEAR; }
+
 typedef struct packed {
   lc_family family;
   ptrdiff_t k, d;
+  ptrdiff_t height;    /* rows of a tile in use: d; linear: those of T(x), and d of ones where an entry was observed */
   ptrdiff_t T;         /* rows that a tile has room for: the stride of its features */
   ptrdiff_t rows;      /* rows of the current tile, rounded up to TILE_UNIT: what loops run over */
-  ptrdiff_t kp, dp;    /* k and d rounded up to 4; the rows beyond are zeros */
+  ptrdiff_t kp, dp;    /* k and height rounded up to 4; the rows beyond are zeros */
   const real *offsets; /* kp */
   location means;      /* kp x dp */
   location centers;    /* kp x dp: where moments are taken about */
   location origin;     /* dp: tied only, the mean of the means; centers_from_origin is relative to it */
-  const real *factors; /* full: k panels; tied: one panel; diag and spherical: kp x dp */
+  const real *factors; /* full: k panels; tied: one panel; diag, spherical and linear: kp x dp */
+  ptrdiff_t n_statistics;     /* linear: F */
+  int has_missing;            /* linear */
+  const double *coefficients; /* linear: those of lc_components if some are infinite, else NULL */
   const real *whitened;            /* tied: kp x dp, U^T (mean - origin) */
   const real *centers_from_origin; /* tied: kp x dp, center - origin */
   double *overlaps;                /* tied: kp x kp, accumulates sum_n r_nk r_nl / w_n */
@@ -48,11 +54,23 @@ typedef struct packed {
   real *scratch;
 } packed;
 
+/* Rows of a tile, and rows of reals that it is high (p->T and p->dp). */
+typedef struct tile_shape {
+  ptrdiff_t T, dp;
+} tile_shape;
+tile_shape LC_KERNEL(tile_shape_of)(const lc_components *components);
+
 /* Bytes that `packed` needs of a workspace. */
 size_t LC_KERNEL(pack_work)(const lc_components *components);
 
 /* Pack into memory of that size. `centers` (K x D) may be NULL where no moments are wanted. */
 packed LC_KERNEL(pack)(const lc_components *components, const double *centers, void *memory);
+
+/* out (n_a x n_b, row stride ld) += sum_t a[i * T + t] b[j * T + t]; n_a and n_b are multiples of four. */
+void LC_KERNEL(tile_products)(const packed *p, ptrdiff_t n_a, ptrdiff_t n_b, const real *a, const real *b, double *out, ptrdiff_t ld);
+
+/* counts (k) += the responsibilities of each component. */
+void LC_KERNEL(tile_counts)(ptrdiff_t k, ptrdiff_t T, ptrdiff_t rows, const real *r, double *counts);
 
 /* joint[k * T + t] = log f_k(x_t). joint has kp x T reals; rows of padding are left as they are.
  * Tiles have dp rows, the last dp - d of them zeros. */

@@ -125,15 +125,31 @@ const char *lc_status_message(lc_status status) {
   const isa *set = current();   \
   if (!set) return LC_ISA_UNAVAILABLE
 
-static int is_family(lc_family family) { return family >= LC_GAUSSIAN_FULL && family <= LC_GAUSSIAN_SPHERICAL; }
+static int is_gaussian(lc_family family) { return family >= LC_GAUSSIAN_FULL && family <= LC_GAUSSIAN_SPHERICAL; }
+static int is_linear(lc_family family) { return family >= LC_LINEAR && family <= LC_LINEAR_CODE; }
 
 static int has_shape(const lc_components *c) {
-  return c && is_family(c->family) && c->n_components >= 1 && c->n_features >= 1;
+  if (!c || c->n_components < 1 || c->n_features < 1) return 0;
+  if (c->family != LC_LINEAR_CODE) return is_gaussian(c->family) || is_linear(c->family);
+  for (ptrdiff_t j = 0; j < c->n_features; j++)
+    if (!c->levels || c->levels[j] < 1) return 0;
+  return 1;
 }
 
-static int is_complete(const lc_components *c) { return has_shape(c) && c->offsets && c->means && c->factors; }
+/* Only T(x) = x has no entries where x has none. */
+static int can_be_sparse(const lc_components *c) { return has_shape(c) && c->family == LC_LINEAR && !c->has_missing; }
 
-static int can_accumulate(const lc_moments *m) { return m && m->centers && m->counts && m->first && m->second; }
+static int is_complete(const lc_components *c) { return c->offsets && c->factors && (c->means || is_linear(c->family)); }
+
+static int can_accumulate(const lc_components *c, const lc_moments *m) {
+  if (!m || !m->counts || !m->first) return 0;
+  if (is_linear(c->family)) return m->second || !c->has_missing;
+  return m->centers && m->second;
+}
+
+static int has_rows(ptrdiff_t n, const int64_t *begins, const int32_t *columns, const void *values) {
+  return n >= 0 && begins && (n == 0 || begins[n] == begins[0] || (columns && values));
+}
 
 /* ---- one public function for each precision ------------------------------------------------------------------------ */
 
@@ -165,27 +181,60 @@ static int can_accumulate(const lc_moments *m) { return m && m->centers && m->co
     return LC_OK;                                                                                                             \
   }                                                                                                                           \
   size_t lc_mixture_work_##p(const lc_components *c) { return has_shape(c) ? isas[0].p->mixture_work(c) : 0; }                \
+  size_t lc_mixture_csr_work_##p(const lc_components *c) { return can_be_sparse(c) ? isas[0].p->mixture_csr_work(c) : 0; }    \
   lc_status lc_mixture_em_sweep_##p(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,                \
-                                    const lc_components *components, const lc_moments *moments, double *log_likelihood,       \
-                                    ptrdiff_t *where, void *work) {                                                           \
-    REQUIRE(n >= 0 && (n == 0 || x) && is_complete(components) && can_accumulate(moments));                                   \
-    REQUIRE(log_likelihood && where && work);                                                                                 \
+                                    const int *labels, int hard, const lc_components *components,                             \
+                                    const lc_moments *moments, double *objective, ptrdiff_t *where, void *work) {             \
+    REQUIRE(n >= 0 && (n == 0 || x) && has_shape(components) && is_complete(components));                                     \
+    REQUIRE(can_accumulate(components, moments) && objective && where && work);                                               \
     CURRENT(set);                                                                                                             \
-    return set->p->mixture_em_sweep(n, x, x_stride, row_weights, components, moments, log_likelihood, where, work);           \
+    const lc_matrix_##p rows = {x, x_stride, NULL, NULL};                                                                     \
+    return set->p->mixture_em_sweep(n, &rows, row_weights, labels, hard, components, moments, objective, where, work);        \
   }                                                                                                                           \
   lc_status lc_mixture_rows_##p(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components,              \
                                 real *log_joint, real *responsibilities, real *log_density, ptrdiff_t *labels, void *work) {  \
-    REQUIRE(n >= 0 && (n == 0 || x) && is_complete(components) && work);                                                      \
+    REQUIRE(n >= 0 && (n == 0 || x) && has_shape(components) && is_complete(components) && work);                             \
     CURRENT(set);                                                                                                             \
-    set->p->mixture_rows(n, x, x_stride, components, log_joint, responsibilities, log_density, labels, work);                 \
+    const lc_matrix_##p rows = {x, x_stride, NULL, NULL};                                                                     \
+    set->p->mixture_rows(n, &rows, components, log_joint, responsibilities, log_density, labels, work);                       \
     return LC_OK;                                                                                                             \
   }                                                                                                                           \
   lc_status lc_mixture_moments_##p(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights,                       \
                                    ptrdiff_t weights_stride, const lc_components *components, const lc_moments *moments,      \
                                    void *work) {                                                                              \
-    REQUIRE(n >= 0 && (n == 0 || (x && weights)) && has_shape(components) && can_accumulate(moments) && work);                \
+    REQUIRE(n >= 0 && (n == 0 || (x && weights)) && has_shape(components) && can_accumulate(components, moments) && work);    \
     CURRENT(set);                                                                                                             \
-    set->p->mixture_moments(n, x, x_stride, weights, weights_stride, components, moments, work);                              \
+    const lc_matrix_##p rows = {x, x_stride, NULL, NULL};                                                                     \
+    set->p->mixture_moments(n, &rows, weights, weights_stride, components, moments, work);                                    \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_mixture_csr_em_sweep_##p(ptrdiff_t n, const int64_t *begins, const int32_t *columns, const real *values,       \
+                                        const double *row_weights, const int *labels, int hard,                               \
+                                        const lc_components *components, const lc_moments *moments, double *objective,        \
+                                        ptrdiff_t *where, void *work) {                                                       \
+    REQUIRE(has_rows(n, begins, columns, values) && can_be_sparse(components) && is_complete(components));                    \
+    REQUIRE(can_accumulate(components, moments) && objective && where && work);                                               \
+    CURRENT(set);                                                                                                             \
+    const lc_matrix_##p rows = {values, 0, begins, columns};                                                                  \
+    return set->p->mixture_em_sweep(n, &rows, row_weights, labels, hard, components, moments, objective, where, work);        \
+  }                                                                                                                           \
+  lc_status lc_mixture_csr_rows_##p(ptrdiff_t n, const int64_t *begins, const int32_t *columns, const real *values,           \
+                                    const lc_components *components, real *log_joint, real *responsibilities,                 \
+                                    real *log_density, ptrdiff_t *labels, void *work) {                                       \
+    REQUIRE(has_rows(n, begins, columns, values) && can_be_sparse(components) && is_complete(components) && work);            \
+    CURRENT(set);                                                                                                             \
+    const lc_matrix_##p rows = {values, 0, begins, columns};                                                                  \
+    set->p->mixture_rows(n, &rows, components, log_joint, responsibilities, log_density, labels, work);                       \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_mixture_csr_moments_##p(ptrdiff_t n, const int64_t *begins, const int32_t *columns, const real *values,        \
+                                       const real *weights, ptrdiff_t weights_stride, const lc_components *components,        \
+                                       const lc_moments *moments, void *work) {                                               \
+    REQUIRE(has_rows(n, begins, columns, values) && (n == 0 || weights) && can_be_sparse(components));                        \
+    REQUIRE(can_accumulate(components, moments) && work);                                                                     \
+    CURRENT(set);                                                                                                             \
+    const lc_matrix_##p rows = {values, 0, begins, columns};                                                                  \
+    set->p->mixture_moments(n, &rows, weights, weights_stride, components, moments, work);                                    \
     return LC_OK;                                                                                                             \
   }                                                                                                                           \
   size_t lc_kmeans_work_##p(ptrdiff_t k, ptrdiff_t d) { return k < 1 || d < 1 ? 0 : isas[0].p->kmeans_work(k, d); }           \
@@ -203,6 +252,30 @@ static int can_accumulate(const lc_moments *m) { return m && m->centers && m->co
     REQUIRE(n >= 0 && k >= 1 && d >= 1 && (n == 0 || (x && nearest)) && candidates && potentials && work);                    \
     CURRENT(set);                                                                                                             \
     set->p->kmeans_potentials(n, k, d, x, x_stride, row_weights, candidates, nearest, potentials, work);                      \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_lgamma_##p(ptrdiff_t n, const real *x, real *out) {                                                            \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->lgamma(n, x, out);                                                                                                \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_digamma_##p(ptrdiff_t n, const real *x, real *out) {                                                           \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->digamma(n, x, out);                                                                                               \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_trigamma_##p(ptrdiff_t n, const real *x, real *out) {                                                          \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->trigamma(n, x, out);                                                                                              \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_sin_cos_##p(ptrdiff_t n, const real *x, real *sine, real *cosine) {                                            \
+    REQUIRE(n >= 0 && (n == 0 || (x && sine && cosine && sine != cosine)));                                                   \
+    CURRENT(set);                                                                                                             \
+    set->p->sin_cos(n, x, sine, cosine);                                                                                      \
     return LC_OK;                                                                                                             \
   }
 
@@ -224,7 +297,8 @@ lc_status lc_inverse_transpose(ptrdiff_t d, const double *l, double *u) {
 
 lc_status lc_gaussian_statistics(lc_family family, ptrdiff_t k, ptrdiff_t d, const lc_moments *moments, double *means,
                                  double *scatters, int *cancelled) {
-  REQUIRE(is_family(family) && k >= 1 && d >= 1 && can_accumulate(moments) && means && scatters && cancelled);
+  REQUIRE(is_gaussian(family) && k >= 1 && d >= 1 && moments && moments->centers && moments->counts);
+  REQUIRE(moments->first && moments->second && means && scatters && cancelled);
   CURRENT(set);
   set->parameters->gaussian_statistics(family, k, d, moments, means, scatters, cancelled);
   return LC_OK;
@@ -232,7 +306,7 @@ lc_status lc_gaussian_statistics(lc_family family, ptrdiff_t k, ptrdiff_t d, con
 
 lc_status lc_gaussian_add(lc_family family, ptrdiff_t k, ptrdiff_t d, double *counts, double *means, double *scatters,
                           const double *counts_b, const double *means_b, const double *scatters_b) {
-  REQUIRE(is_family(family) && k >= 1 && d >= 1 && counts && means && scatters && counts_b && means_b && scatters_b);
+  REQUIRE(is_gaussian(family) && k >= 1 && d >= 1 && counts && means && scatters && counts_b && means_b && scatters_b);
   CURRENT(set);
   set->parameters->gaussian_add(family, k, d, counts, means, scatters, counts_b, means_b, scatters_b);
   return LC_OK;
@@ -240,7 +314,7 @@ lc_status lc_gaussian_add(lc_family family, ptrdiff_t k, ptrdiff_t d, double *co
 
 lc_status lc_gaussian_covariances(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *counts, const double *scatters,
                                   double ridge, double *covariances) {
-  REQUIRE(is_family(family) && k >= 1 && d >= 1 && counts && scatters && covariances && ridge >= 0);
+  REQUIRE(is_gaussian(family) && k >= 1 && d >= 1 && counts && scatters && covariances && ridge >= 0);
   CURRENT(set);
   set->parameters->gaussian_covariances(family, k, d, counts, scatters, ridge, covariances);
   return LC_OK;
@@ -248,7 +322,7 @@ lc_status lc_gaussian_covariances(lc_family family, ptrdiff_t k, ptrdiff_t d, co
 
 lc_status lc_gaussian_factors(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *covariances, double *factors,
                               double *log_determinants, ptrdiff_t *where, double *work) {
-  REQUIRE(is_family(family) && k >= 1 && d >= 1 && covariances && factors && covariances != factors);
+  REQUIRE(is_gaussian(family) && k >= 1 && d >= 1 && covariances && factors && covariances != factors);
   REQUIRE(log_determinants && where && work);
   CURRENT(set);
   return set->parameters->gaussian_factors(family, k, d, covariances, factors, log_determinants, where, work);
@@ -272,6 +346,14 @@ static const lc_api api = {
     .logsumexp_f32 = lc_logsumexp_f32,
     .responsibilities_f64 = lc_responsibilities_f64,
     .responsibilities_f32 = lc_responsibilities_f32,
+    .lgamma_f64 = lc_lgamma_f64,
+    .lgamma_f32 = lc_lgamma_f32,
+    .digamma_f64 = lc_digamma_f64,
+    .digamma_f32 = lc_digamma_f32,
+    .trigamma_f64 = lc_trigamma_f64,
+    .trigamma_f32 = lc_trigamma_f32,
+    .sin_cos_f64 = lc_sin_cos_f64,
+    .sin_cos_f32 = lc_sin_cos_f32,
     .mixture_work_f64 = lc_mixture_work_f64,
     .mixture_work_f32 = lc_mixture_work_f32,
     .mixture_em_sweep_f64 = lc_mixture_em_sweep_f64,
@@ -280,6 +362,14 @@ static const lc_api api = {
     .mixture_rows_f32 = lc_mixture_rows_f32,
     .mixture_moments_f64 = lc_mixture_moments_f64,
     .mixture_moments_f32 = lc_mixture_moments_f32,
+    .mixture_csr_work_f64 = lc_mixture_csr_work_f64,
+    .mixture_csr_work_f32 = lc_mixture_csr_work_f32,
+    .mixture_csr_em_sweep_f64 = lc_mixture_csr_em_sweep_f64,
+    .mixture_csr_em_sweep_f32 = lc_mixture_csr_em_sweep_f32,
+    .mixture_csr_rows_f64 = lc_mixture_csr_rows_f64,
+    .mixture_csr_rows_f32 = lc_mixture_csr_rows_f32,
+    .mixture_csr_moments_f64 = lc_mixture_csr_moments_f64,
+    .mixture_csr_moments_f32 = lc_mixture_csr_moments_f32,
     .kmeans_work_f64 = lc_kmeans_work_f64,
     .kmeans_work_f32 = lc_kmeans_work_f32,
     .kmeans_sweep_f64 = lc_kmeans_sweep_f64,

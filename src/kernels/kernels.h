@@ -14,13 +14,25 @@ void LC_KERNEL(logsumexp)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_s
 void LC_KERNEL(responsibilities)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *r, ptrdiff_t r_stride,
                                  real *lse, void *work);
 
+void LC_KERNEL(lgamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(digamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(trigamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(sin_cos)(ptrdiff_t n, const real *x, real *sine, real *cosine);
+
+/* The public functions for dense and sparse rows are the same kernels. */
+#if LC_F32
+typedef lc_matrix_f32 matrix;
+#else
+typedef lc_matrix_f64 matrix;
+#endif
 size_t LC_KERNEL(mixture_work)(const lc_components *components);
-lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
-                                      const lc_components *components, const lc_moments *moments, double *log_likelihood,
+size_t LC_KERNEL(mixture_csr_work)(const lc_components *components);
+lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const matrix *data, const double *row_weights, const int *labels, int hard,
+                                      const lc_components *components, const lc_moments *moments, double *objective,
                                       ptrdiff_t *where, void *work);
-void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components, real *log_joint,
+void LC_KERNEL(mixture_rows)(ptrdiff_t n, const matrix *data, const lc_components *components, real *log_joint,
                              real *responsibilities, real *log_density, ptrdiff_t *labels, void *work);
-void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights, ptrdiff_t weights_stride,
+void LC_KERNEL(mixture_moments)(ptrdiff_t n, const matrix *data, const real *weights, ptrdiff_t weights_stride,
                                 const lc_components *components, const lc_moments *moments, void *work);
 
 size_t LC_KERNEL(kmeans_work)(ptrdiff_t k, ptrdiff_t d);

@@ -1,49 +1,102 @@
 #include "components.h"
 #include "elementary.h"
+#include "indexed.h"
 #include "kernels.h"
+#include "linear.h"
 #include "pruned.h"
 #include "tile.h"
 
-/* The pieces of a workspace: the packed components, and a tile of data with what belongs to its rows. */
+/* The pieces of a workspace: the components, packed for tiles of dense rows or as tables for rows of entries; a tile of
+ * data, and what belongs to its rows. */
 typedef struct {
+  matrix data;
+  ptrdiff_t k, T;
+  ptrdiff_t rows;    /* of the current tile, rounded up to TILE_UNIT */
+  int has_tables;
   packed components;
-  real *tile;     /* dp x T, the last dp - d rows zeros */
+  indexed tables;
+  real *tile;     /* dp x T, the rows beyond the height zeros */
   real *joint;    /* kp x T: log joint densities, then responsibilities */
   real *row;      /* T: weights of the rows, 0 for padding */
   real *density;  /* T */
   pruner pruner;  /* EM sweeps only */
 } sweep;
 
+static size_t work_of_rows(ptrdiff_t k, ptrdiff_t T) {
+  return ALIGNMENT + piece((size_t)(round_up(k, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real));
+}
+
+static size_t work_of_tables(const lc_components *c) {
+  return LC_KERNEL(indexed_work)(c) + work_of_rows(c->n_components, LC_KERNEL(indexed_rows)(c));
+}
+
 size_t LC_KERNEL(mixture_work)(const lc_components *c) {
-  ptrdiff_t T = tile_rows(max_size(c->n_components, c->n_features));
-  return LC_KERNEL(pack_work)(c) + ALIGNMENT + piece((size_t)(round_up(c->n_features, 4) * T) * sizeof(real)) +
-         piece((size_t)(round_up(c->n_components, 4) * T) * sizeof(real)) + 2 * piece((size_t)T * sizeof(real)) +
+  if (is_indexed(c->family)) return work_of_tables(c);
+  tile_shape shape = LC_KERNEL(tile_shape_of)(c);
+  return LC_KERNEL(pack_work)(c) + work_of_rows(c->n_components, shape.T) + piece((size_t)(shape.dp * shape.T) * sizeof(real)) +
          LC_KERNEL(pruner_work)(c);
 }
 
-static sweep begin(const lc_components *components, const double *centers, int for_em, void *work) {
-  sweep s;
-  s.components = LC_KERNEL(pack)(components, centers, work);
-  arena a = arena_at((char *)work + LC_KERNEL(pack_work)(components));
-  const packed *p = &s.components;
-  s.tile = take(&a, (size_t)(p->dp * p->T) * sizeof(real));
-  s.joint = take(&a, (size_t)(p->kp * p->T) * sizeof(real));
-  s.row = take(&a, (size_t)p->T * sizeof(real));
-  s.density = take(&a, (size_t)p->T * sizeof(real));
-  memset(s.tile + p->d * p->T, 0, (size_t)((p->dp - p->d) * p->T) * sizeof(real));
-  memset(s.joint + p->k * p->T, 0, (size_t)((p->kp - p->k) * p->T) * sizeof(real));
-  s.pruner.capacity = 0;
-  if (for_em) s.pruner = LC_KERNEL(pruner_begin)(p, components, a.next);
+size_t LC_KERNEL(mixture_csr_work)(const lc_components *c) { return work_of_tables(c); }
+
+static sweep begin(const matrix *data, const lc_components *c, const double *centers, int prunes, void *work) {
+  sweep s = {.data = *data, .k = c->n_components, .has_tables = data->begins || is_indexed(c->family)};
+  arena a;
+  if (s.has_tables) {
+    s.T = LC_KERNEL(indexed_rows)(c);
+    s.tables = LC_KERNEL(indexed_begin)(c, s.T, work);
+    a = arena_at((char *)work + LC_KERNEL(indexed_work)(c));
+  } else {
+    s.components = LC_KERNEL(pack)(c, centers, work);
+    s.T = s.components.T;
+    a = arena_at((char *)work + LC_KERNEL(pack_work)(c));
+    const packed *p = &s.components;
+    s.tile = take(&a, (size_t)(p->dp * p->T) * sizeof(real));
+    memset(s.tile + p->height * p->T, 0, (size_t)((p->dp - p->height) * p->T) * sizeof(real));
+  }
+  const ptrdiff_t kp = round_up(s.k, 4);
+  s.joint = take(&a, (size_t)(kp * s.T) * sizeof(real));
+  s.row = take(&a, (size_t)s.T * sizeof(real));
+  s.density = take(&a, (size_t)s.T * sizeof(real));
+  memset(s.joint + s.k * s.T, 0, (size_t)((kp - s.k) * s.T) * sizeof(real));
+  if (prunes && !s.has_tables) s.pruner = LC_KERNEL(pruner_begin)(&s.components, c, a.next);
   return s;
 }
 
 /* Bring rows start .. start + T - 1 into the tile; returns how many there are. */
-static ptrdiff_t next_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride) {
+static ptrdiff_t next_tile(sweep *s, ptrdiff_t start, ptrdiff_t n) {
+  ptrdiff_t rows = min_size(s->T, n - start);
+  s->rows = round_up(rows, TILE_UNIT);
+  if (s->has_tables) return rows;
   packed *p = &s->components;
-  ptrdiff_t rows = min_size(p->T, n - start);
-  p->rows = round_up(rows, TILE_UNIT);
-  turn_in(rows, p->d, x + start * x_stride, x_stride, p->T, s->tile);
+  p->rows = s->rows;
+  turn_in(rows, p->d, s->data.x + start * s->data.stride, s->data.stride, p->T, s->tile);
+  if (is_linear(p->family)) LC_KERNEL(linear_features)(p, rows, s->tile);
   return rows;
+}
+
+static void fill_joint(sweep *s, ptrdiff_t start, ptrdiff_t rows) {
+  if (s->has_tables)
+    LC_KERNEL(indexed_log_joint)(&s->tables, &s->data, start, rows, s->T, s->joint);
+  else
+    LC_KERNEL(tile_log_joint)(&s->components, s->tile, s->joint);
+}
+
+/* Add the tile's rows under the responsibilities in s->joint, whose sums are s->row. */
+static void accumulate(sweep *s, ptrdiff_t start, ptrdiff_t rows, const lc_moments *moments) {
+  if (s->has_tables) {
+    LC_KERNEL(tile_counts)(s->k, s->T, s->rows, s->joint, moments->counts);
+    LC_KERNEL(indexed_accumulate)(&s->tables, &s->data, start, rows, s->T, s->joint);
+  } else {
+    LC_KERNEL(tile_accumulate)(&s->components, s->tile, s->joint, s->row, moments);
+  }
+}
+
+static void finish(const sweep *s, const lc_moments *moments) {
+  if (s->has_tables)
+    LC_KERNEL(indexed_finish)(&s->tables, moments);
+  else
+    LC_KERNEL(finish_moments)(&s->components, moments);
 }
 
 /* The weights of rows, 0 for the padding up to a multiple of TILE_UNIT. Returns whether all are 1. */
@@ -133,30 +186,60 @@ static lc_status expect(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, int all_ones, 
   return LC_OK;
 }
 
+/* Leave each row of known component that one only. */
+static void keep_known(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, const int *labels, real *joint) {
+  for (ptrdiff_t t = 0; t < rows; t++)
+    for (ptrdiff_t j = 0; labels[t] >= 0 && j < k; j++)
+      if (j != labels[t]) joint[j * T + t] = -(real)INFINITY;
+}
+
+/* Leave each row its best component only, the first of equals. */
+static void keep_best(ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, real *joint) {
+  for (ptrdiff_t t = 0; t < rows; t += LANES) {
+    vec best = load(joint + t);
+    for (ptrdiff_t j = 1; j < k; j++) best = max_vec(load(joint + j * T + t), best);
+    ivec found = {0};
+    for (ptrdiff_t j = 0; j < k; j++) {
+      vec value = load(joint + j * T + t);
+      ivec keeps = (ivec)(value == best) & ~found;
+      found |= keeps;
+      store(joint + j * T + t, select_vec(keeps, value, broadcast(-(real)INFINITY)));
+    }
+  }
+}
+
+/* The rows of a sweep besides the data. */
+typedef struct {
+  const double *weights;
+  const int *labels;
+  int hard;
+} roles;
+
 /* One tile the plain way: every component for every row. */
-static lc_status plain_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
-                            const lc_moments *moments, double *log_likelihood, ptrdiff_t *where) {
-  const packed *p = &s->components;
-  ptrdiff_t rows = next_tile(s, start, n, x, x_stride);
-  int all_ones = begin_rows(s->row, rows, row_weights ? row_weights + start : NULL);
-  LC_KERNEL(tile_log_joint)(p, s->tile, s->joint);
-  lc_status status = expect(p->k, rows, p->T, all_ones, s->row, s->joint, log_likelihood, where);
-  if (status == LC_OK) LC_KERNEL(tile_accumulate)(p, s->tile, s->joint, s->row, moments);
+static lc_status plain_tile(sweep *s, ptrdiff_t start, ptrdiff_t n, const roles *of, const lc_moments *moments, double *objective,
+                            ptrdiff_t *where) {
+  ptrdiff_t rows = next_tile(s, start, n);
+  int all_ones = begin_rows(s->row, rows, of->weights ? of->weights + start : NULL);
+  fill_joint(s, start, rows);
+  if (of->labels) keep_known(s->k, rows, s->T, of->labels + start, s->joint);
+  if (of->hard) keep_best(s->k, s->rows, s->T, s->joint);
+  lc_status status = expect(s->k, rows, s->T, all_ones, s->row, s->joint, objective, where);
+  if (status == LC_OK) accumulate(s, start, rows, moments);
   return status;
 }
 
 /* One block of rows the pruned way. *done is 0 if that is no gain; then nothing was added. */
-static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t rows, const real *x, ptrdiff_t x_stride,
-                              const double *row_weights, const lc_moments *moments, double *log_likelihood, ptrdiff_t *where,
-                              int *done) {
+static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t rows, const double *row_weights, const lc_moments *moments,
+                              double *objective, ptrdiff_t *where, int *done) {
   packed *p = &s->components;
   pruner *q = &s->pruner;
-  const real *rows_of_block = x + start * x_stride;
-  *done = LC_KERNEL(pruned_log_joint)(q, p, rows, rows_of_block, x_stride, s->tile);
+  const ptrdiff_t stride = s->data.stride;
+  const real *rows_of_block = s->data.x + start * stride;
+  *done = LC_KERNEL(pruned_log_joint)(q, p, rows, rows_of_block, stride, s->tile);
   if (!*done) return LC_OK;
   int all_ones = begin_rows(q->row, rows, row_weights ? row_weights + start : NULL);
-  lc_status status = expect(p->k, rows, q->capacity, all_ones, q->row, q->joint, log_likelihood, where);
-  if (status == LC_OK) LC_KERNEL(pruned_accumulate)(q, p, rows, rows_of_block, x_stride, s->tile, moments);
+  lc_status status = expect(p->k, rows, q->capacity, all_ones, q->row, q->joint, objective, where);
+  if (status == LC_OK) LC_KERNEL(pruned_accumulate)(q, p, rows, rows_of_block, stride, s->tile, moments);
   return status;
 }
 
@@ -166,23 +249,23 @@ static lc_status pruned_block(sweep *s, ptrdiff_t start, ptrdiff_t rows, const r
 #define LEAST_PATIENCE 4096
 #define MOST_PATIENCE 65536
 
-lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const double *row_weights,
-                                      const lc_components *components, const lc_moments *moments, double *log_likelihood,
+lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const matrix *data, const double *row_weights, const int *labels, int hard,
+                                      const lc_components *components, const lc_moments *moments, double *objective,
                                       ptrdiff_t *where, void *work) {
-  sweep s = begin(components, moments->centers, 1, work);
-  const packed *p = &s.components;
+  const roles of = {row_weights, labels, hard};
+  sweep s = begin(data, components, moments->centers, !labels && !hard, work);
   pruner *q = &s.pruner;
   double sum = 0;
   lc_status status = LC_OK;
   ptrdiff_t start = 0, patience = LEAST_PATIENCE, block = PROBE_ROWS;
   ptrdiff_t next_try = q->capacity > 0 && n >= q->capacity ? 0 : n;
   while (start < n) {
-    ptrdiff_t rows = p->T;
+    ptrdiff_t rows = s.T;
     int done = 0;
     *where = 0;
     if (start >= next_try) {
       ptrdiff_t tried = min_size(block, n - start);
-      status = pruned_block(&s, start, tried, x, x_stride, row_weights, moments, &sum, where, &done);
+      status = pruned_block(&s, start, tried, row_weights, moments, &sum, where, &done);
       if (done) {
         rows = tried;
         patience = LEAST_PATIENCE, block = q->capacity;
@@ -191,42 +274,41 @@ lc_status LC_KERNEL(mixture_em_sweep)(ptrdiff_t n, const real *x, ptrdiff_t x_st
         patience = min_size(2 * patience, MOST_PATIENCE), block = PROBE_ROWS;
       }
     }
-    if (!done) status = plain_tile(&s, start, n, x, x_stride, row_weights, moments, &sum, where);
+    if (!done) status = plain_tile(&s, start, n, &of, moments, &sum, where);
     if (status != LC_OK) {
       *where += start;
       return status;
     }
     start += rows;
   }
-  LC_KERNEL(finish_moments)(p, moments);
-  *log_likelihood += sum;
+  finish(&s, moments);
+  *objective += sum;
   return LC_OK;
 }
 
-void LC_KERNEL(mixture_moments)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const real *weights, ptrdiff_t weights_stride,
+void LC_KERNEL(mixture_moments)(ptrdiff_t n, const matrix *data, const real *weights, ptrdiff_t weights_stride,
                                 const lc_components *components, const lc_moments *moments, void *work) {
-  lc_components shape = {components->family, components->n_components, components->n_features, NULL, NULL, NULL};
-  sweep s = begin(&shape, moments->centers, 0, work);
-  const packed *p = &s.components;
-  for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
-    turn_in(rows, p->k, weights + start * weights_stride, weights_stride, p->T, s.joint);
-    for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
+  lc_components shape = *components;
+  shape.offsets = shape.means = shape.factors = NULL;
+  sweep s = begin(data, &shape, moments->centers, 0, work);
+  for (ptrdiff_t start = 0; start < n; start += s.T) {
+    ptrdiff_t rows = next_tile(&s, start, n);
+    turn_in(rows, s.k, weights + start * weights_stride, weights_stride, s.T, s.joint);
+    for (ptrdiff_t t = 0; t < s.rows; t += LANES) {
       vec sum = {0};
-      for (ptrdiff_t j = 0; j < p->k; j++) sum += load(s.joint + j * p->T + t);
+      for (ptrdiff_t j = 0; j < s.k; j++) sum += load(s.joint + j * s.T + t);
       store(s.row + t, sum);
     }
-    LC_KERNEL(tile_accumulate)(p, s.tile, s.joint, s.row, moments);
+    accumulate(&s, start, rows, moments);
   }
-  LC_KERNEL(finish_moments)(p, moments);
+  finish(&s, moments);
 }
 
 /* density[t] = log sum_k exp(joint[k * T + t]), and with want_responsibilities the joint becomes them. An impossible row
  * (all -inf) has density -inf and responsibilities NaN. */
-LC_INLINE void densities(const int want_responsibilities, const packed *p, real *joint, real *density) {
-  const ptrdiff_t k = p->k, T = p->T;
+LC_INLINE void densities(const int want_responsibilities, ptrdiff_t k, ptrdiff_t rows, ptrdiff_t T, real *joint, real *density) {
   const vec lowest = broadcast(-REAL_MAX);
-  for (ptrdiff_t t = 0; t < p->rows; t += LANES) {
+  for (ptrdiff_t t = 0; t < rows; t += LANES) {
     vec m = lowest, s = {0};
     for (ptrdiff_t j = 0; j < k; j++) m = max_vec(load(joint + j * T + t), m);
     for (ptrdiff_t j = 0; j < k; j++) {
@@ -255,20 +337,20 @@ static void best_components(ptrdiff_t k, ptrdiff_t T, ptrdiff_t rows, const real
   }
 }
 
-void LC_KERNEL(mixture_rows)(ptrdiff_t n, const real *x, ptrdiff_t x_stride, const lc_components *components, real *log_joint,
+void LC_KERNEL(mixture_rows)(ptrdiff_t n, const matrix *data, const lc_components *components, real *log_joint,
                              real *responsibilities, real *log_density, ptrdiff_t *labels, void *work) {
-  sweep s = begin(components, NULL, 0, work);
-  const packed *p = &s.components;
-  for (ptrdiff_t start = 0; start < n; start += p->T) {
-    ptrdiff_t rows = next_tile(&s, start, n, x, x_stride);
-    LC_KERNEL(tile_log_joint)(p, s.tile, s.joint);
-    if (log_joint) turn_out(rows, p->k, s.joint, p->T, log_joint + start * p->k, p->k);
-    if (labels) best_components(p->k, p->T, rows, s.joint, labels + start);
+  sweep s = begin(data, components, NULL, 0, work);
+  const ptrdiff_t k = s.k, T = s.T;
+  for (ptrdiff_t start = 0; start < n; start += T) {
+    ptrdiff_t rows = next_tile(&s, start, n);
+    fill_joint(&s, start, rows);
+    if (log_joint) turn_out(rows, k, s.joint, T, log_joint + start * k, k);
+    if (labels) best_components(k, T, rows, s.joint, labels + start);
     if (responsibilities) {
-      densities(1, p, s.joint, s.density);
-      turn_out(rows, p->k, s.joint, p->T, responsibilities + start * p->k, p->k);
+      densities(1, k, s.rows, T, s.joint, s.density);
+      turn_out(rows, k, s.joint, T, responsibilities + start * k, k);
     } else if (log_density) {
-      densities(0, p, s.joint, s.density);
+      densities(0, k, s.rows, T, s.joint, s.density);
     }
     if (log_density) memcpy(log_density + start, s.density, (size_t)rows * sizeof(real));
   }

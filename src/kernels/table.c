@@ -15,12 +15,17 @@ const lc_table_f64 TABLE(f64, LC_ISA) = {
     .logsumexp = LC_KERNEL(logsumexp),
     .responsibilities = LC_KERNEL(responsibilities),
     .mixture_work = LC_KERNEL(mixture_work),
+    .mixture_csr_work = LC_KERNEL(mixture_csr_work),
     .mixture_em_sweep = LC_KERNEL(mixture_em_sweep),
     .mixture_rows = LC_KERNEL(mixture_rows),
     .mixture_moments = LC_KERNEL(mixture_moments),
     .kmeans_work = LC_KERNEL(kmeans_work),
     .kmeans_sweep = LC_KERNEL(kmeans_sweep),
     .kmeans_potentials = LC_KERNEL(kmeans_potentials),
+    .lgamma = LC_KERNEL(lgamma),
+    .digamma = LC_KERNEL(digamma),
+    .trigamma = LC_KERNEL(trigamma),
+    .sin_cos = LC_KERNEL(sin_cos),
 };
 
 #if !LC_F32

@@ -3,9 +3,22 @@
 #ifndef LC_TABLE_H
 #define LC_TABLE_H
 
+#include <stdint.h>
+
 #include "latentcore/components.h"
 
-#define LC_TABLE_OF(real)                                                                                                     \
+/* Where rows come from: dense rows x, or with begins and columns sparse ones, whose entries x are. */
+#define LC_MATRIX_OF(real)  \
+  struct {                  \
+    const real *x;          \
+    ptrdiff_t stride;       \
+    const int64_t *begins;  \
+    const int32_t *columns; \
+  }
+typedef LC_MATRIX_OF(float) lc_matrix_f32;
+typedef LC_MATRIX_OF(double) lc_matrix_f64;
+
+#define LC_TABLE_OF(real, matrix)                                                                                                     \
   struct {                                                                                                                    \
     void (*exp)(ptrdiff_t, const real *, real *);                                                                             \
     void (*log)(ptrdiff_t, const real *, real *);                                                                             \
@@ -13,21 +26,25 @@
     void (*logsumexp)(ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, real *, void *);                                         \
     void (*responsibilities)(ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, real *, ptrdiff_t, real *, void *);               \
     size_t (*mixture_work)(const lc_components *);                                                                            \
-    lc_status (*mixture_em_sweep)(ptrdiff_t, const real *, ptrdiff_t, const double *, const lc_components *,                  \
+    size_t (*mixture_csr_work)(const lc_components *);                                                                        \
+    lc_status (*mixture_em_sweep)(ptrdiff_t, const matrix *, const double *, const int *, int, const lc_components *,         \
                                   const lc_moments *, double *, ptrdiff_t *, void *);                                         \
-    void (*mixture_rows)(ptrdiff_t, const real *, ptrdiff_t, const lc_components *, real *, real *, real *, ptrdiff_t *,      \
-                         void *);                                                                                             \
-    void (*mixture_moments)(ptrdiff_t, const real *, ptrdiff_t, const real *, ptrdiff_t, const lc_components *,               \
-                            const lc_moments *, void *);                                                                      \
+    void (*mixture_rows)(ptrdiff_t, const matrix *, const lc_components *, real *, real *, real *, ptrdiff_t *, void *);      \
+    void (*mixture_moments)(ptrdiff_t, const matrix *, const real *, ptrdiff_t, const lc_components *, const lc_moments *,    \
+                            void *);                                                                                          \
     size_t (*kmeans_work)(ptrdiff_t, ptrdiff_t);                                                                              \
     void (*kmeans_sweep)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *, int *,     \
                          double *, double *, double *, double *, void *);                                                     \
     void (*kmeans_potentials)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *,       \
                               const double *, double *, void *);                                                              \
+    void (*lgamma)(ptrdiff_t, const real *, real *);                                                                          \
+    void (*digamma)(ptrdiff_t, const real *, real *);                                                                         \
+    void (*trigamma)(ptrdiff_t, const real *, real *);                                                                        \
+    void (*sin_cos)(ptrdiff_t, const real *, real *, real *);                                                                 \
   }
 
-typedef LC_TABLE_OF(float) lc_table_f32;
-typedef LC_TABLE_OF(double) lc_table_f64;
+typedef LC_TABLE_OF(float, lc_matrix_f32) lc_table_f32;
+typedef LC_TABLE_OF(double, lc_matrix_f64) lc_table_f64;
 
 /* What needs doubles only. */
 typedef struct lc_table_parameters {

@@ -15,6 +15,8 @@ def gaussian_em_sweep(
     factors: _Array,
     covariance_type: _CovarianceType,
     centers: _Array | None = None,
+    labels: npt.NDArray[np.int32] | None = None,
+    hard: bool = False,
 ) -> tuple[_Array, _Array, _Array, float, bool]: ...
 def gaussian_moments(
     x: npt.NDArray[_Real],

@@ -198,7 +198,7 @@ static void check_log_density_by_factors(lc_family family, ptrdiff_t k, ptrdiff_
   for (ptrdiff_t i = 0; i < n * d; i++) x[i] = 2 * normal();
   double *offsets = log_determinants;
   for (ptrdiff_t j = 0; j < k; j++) offsets[j] -= 0.5 * (double)d * log(2 * acos(-1));
-  lc_components components = {family, k, d, offsets, means, factors};
+  lc_components components = {family, k, d, offsets, means, factors, NULL, 0};
   release(work);
   work = exactly(lc_mixture_work_f64(&components));
   CHECK_STATUS(lc_mixture_rows_f64(n, x, d, &components, log_joint, NULL, NULL, NULL, work), LC_OK);

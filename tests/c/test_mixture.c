@@ -43,7 +43,7 @@ static problem make_problem(lc_family family, ptrdiff_t n, ptrdiff_t k, ptrdiff_
         if (family == LC_GAUSSIAN_FULL || family == LC_GAUSSIAN_TIED) at = (matrix * d + a) * d + b;
         p.factors[at] = a == b ? 0.5 + uniform() : normal() / sqrt((double)d);
       }
-  p.components = (lc_components){family, k, d, p.offsets, p.means, p.factors};
+  p.components = (lc_components){family, k, d, p.offsets, p.means, p.factors, NULL, 0};
 
   ptrdiff_t size = n > 0 ? (n - 1) * p.stride + d : 0;
   p.x = reals(size), p.row_weights = doubles(n);
@@ -144,8 +144,8 @@ static void check_em_sweep(problem *p) {
     double got = BEFORE;
     ptrdiff_t where = -1;
     fill_moments(p);
-    CHECK_STATUS(LC(mixture_em_sweep)(p->n, p->x, p->stride, weighted ? p->row_weights : NULL, &p->components,
-                                      &p->moments, &got, &where, p->work),
+    CHECK_STATUS(LC(mixture_em_sweep)(p->n, p->x, p->stride, weighted ? p->row_weights : NULL, NULL, 0,
+                                      &p->components, &p->moments, &got, &where, p->work),
                  LC_OK);
     CHECK_CLOSE(got, BEFORE + log_likelihood, ROUNDINGS * (error + DBL_EPSILON), "%s", p->name);
     check_moments(p, &m);
@@ -200,7 +200,7 @@ static void check_moments_under_weights(problem *p) {
       if (j < p->k) plain_accumulate(&m, p->components.family, p->d, j, p->centers, x, r, 0, REAL_EPSILON);
     }
   }
-  lc_components only_sizes = {p->components.family, p->k, p->d, NULL, NULL, NULL};
+  lc_components only_sizes = {p->components.family, p->k, p->d, NULL, NULL, NULL, NULL, 0};
   fill_moments(p);
   CHECK_STATUS(LC(mixture_moments)(p->n, p->x, p->stride, weights, stride, &only_sizes, &p->moments, p->work), LC_OK);
   check_moments(p, &m);
@@ -288,7 +288,7 @@ static void a_component_switched_off_gets_nothing(void) {
       ptrdiff_t where = -1;
       p.offsets[1] = -INFINITY;
       fill_moments(&p);
-      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, NULL, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_OK);
+      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, NULL, NULL, 0, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_OK);
       CHECK(isfinite(log_likelihood));
       CHECK(p.moments.counts[1] == BEFORE);
       for (ptrdiff_t j = 0; j < p.d; j++) CHECK(p.moments.first[p.d + j] == BEFORE);
@@ -313,7 +313,7 @@ static void the_first_impossible_row_is_named(void) {
           double log_likelihood = 0;
           ptrdiff_t where = -1;
           fill_moments(&p);
-          CHECK_STATUS(LC(mixture_em_sweep)(1000, p.x, p.stride, NULL, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_IMPOSSIBLE_ROW);
+          CHECK_STATUS(LC(mixture_em_sweep)(1000, p.x, p.stride, NULL, NULL, 0, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_IMPOSSIBLE_ROW);
           if (where != places[i]) FAIL("row %td is %g, named was %td, %s", places[i], (double)values[v], where, p.name);
           free_problem(&p);
         }
@@ -326,13 +326,13 @@ static void a_row_of_weight_0_is_passed_over_even_if_impossible(void) {
       double wanted = 0, got = 0;
       ptrdiff_t where = -1;
       fill_moments(&p);
-      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, p.row_weights, &p.components, &p.moments, &wanted, &where, p.work), LC_OK);
+      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, p.row_weights, NULL, 0, &p.components, &p.moments, &wanted, &where, p.work), LC_OK);
       double *second = doubles(p.second_size);
       memcpy(second, p.moments.second, (size_t)p.second_size * sizeof(double));
       for (ptrdiff_t i = 0; i < 127; i++)
         if (p.row_weights[i] == 0) p.x[i * p.stride] = i % 8 == 1 ? FAR : -FAR;
       fill_moments(&p);
-      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, p.row_weights, &p.components, &p.moments, &got, &where, p.work), LC_OK);
+      CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, p.row_weights, NULL, 0, &p.components, &p.moments, &got, &where, p.work), LC_OK);
       CHECK(got == wanted);
       for (ptrdiff_t i = 0; i < p.second_size; i++) CHECK(p.moments.second[i] == second[i]);
       release(second);
@@ -345,7 +345,7 @@ static void all_components_switched_off_make_row_0_impossible(void) {
   double log_likelihood = 0;
   ptrdiff_t where = -1;
   fill(3, p.offsets, -INFINITY);
-  CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, NULL, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_IMPOSSIBLE_ROW);
+  CHECK_STATUS(LC(mixture_em_sweep)(127, p.x, p.stride, NULL, NULL, 0, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_IMPOSSIBLE_ROW);
   CHECK(where == 0);
   free_problem(&p);
 }
@@ -376,7 +376,7 @@ static void data_far_from_the_origin_lose_nothing(void) {
       double log_likelihood = 0, count = 0, *first = p.moments.first;
       ptrdiff_t where = -1;
       fill_moments(&p);
-      CHECK_STATUS(LC(mixture_em_sweep)(n, p.x, d, NULL, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_OK);
+      CHECK_STATUS(LC(mixture_em_sweep)(n, p.x, d, NULL, NULL, 0, &p.components, &p.moments, &log_likelihood, &where, p.work), LC_OK);
       count = p.moments.counts[0];
       CHECK(count == BEFORE + n);
       for (ptrdiff_t a = 0; a < d; a++) {
@@ -396,7 +396,7 @@ static void bad_arguments_are_refused(void) {
   const lc_components good = p.components;
   const lc_moments moments = p.moments;
 #define SWEEP(n, x, components, moments, log_likelihood)                                                               \
-  LC(mixture_em_sweep)(n, x, 3, NULL, components, moments, log_likelihood, &where, p.work)
+  LC(mixture_em_sweep)(n, x, 3, NULL, NULL, 0, components, moments, log_likelihood, &where, p.work)
   CHECK_STATUS(SWEEP(-1, p.x, &good, &moments, &log_likelihood), LC_BAD_ARGUMENT);
   CHECK_STATUS(SWEEP(5, NULL, &good, &moments, &log_likelihood), LC_BAD_ARGUMENT);
   CHECK_STATUS(SWEEP(5, p.x, NULL, &moments, &log_likelihood), LC_BAD_ARGUMENT);

@@ -11,11 +11,11 @@ int main(void) {
   release(work);
 
   double zero[1] = {0}, counts[1] = {0}, first[1] = {0}, second[1] = {0}, log_likelihood = 0;
-  lc_components components = {LC_GAUSSIAN_DIAG, 1, 1, zero, zero, one};
+  lc_components components = {LC_GAUSSIAN_DIAG, 1, 1, zero, zero, one, NULL, 0};
   lc_moments moments = {zero, counts, first, second};
   ptrdiff_t where;
   work = exactly(lc_mixture_work_f64(&components));
-  CHECK_STATUS(lc_mixture_em_sweep_f64(2, x, 1, NULL, &components, &moments, &log_likelihood, &where, work),
+  CHECK_STATUS(lc_mixture_em_sweep_f64(2, x, 1, NULL, NULL, 0, &components, &moments, &log_likelihood, &where, work),
                LC_ISA_UNAVAILABLE);
   release(work);
   int labels[2];

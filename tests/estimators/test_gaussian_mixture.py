@@ -462,7 +462,8 @@ def assert_untouched(model: GaussianMixture, before: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("x", "weight", "message"),
     [
-        (np.where(np.arange(900).reshape(300, 3) == 16, np.nan, X), None, "NaN.* row 5, column 1"),
+        (np.where(np.arange(900).reshape(300, 3) == 16, np.inf, X), None, "inf.* row 5, column 1"),
+        (X * [1, np.nan, 1], None, "at least one number in each column, got only NaN in column 1"),
         (X[:1], None, "at least 2 rows, got n_samples = 1"),
         (X, -np.ones(300), "sample_weight: expected finite weights >= 0, got -1.0 in row 0"),
         (X, np.zeros(300), "sample_weight: expected a positive weight"),

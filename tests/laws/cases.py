@@ -16,10 +16,30 @@ import pytest
 from scipy import stats
 
 from latentcore.arrays import Rows
-from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
+from latentcore.families.categorical import Categorical, CategoricalParams
+from latentcore.families.columns import (
+    ColumnsParams,
+    ColumnsPrior,
+    ColumnsStatistics,
+    IndependentColumns,
+)
+from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gaussian import (
+    Gaussian,
+    GaussianParams,
+    GaussianPrior,
+    GaussianStatistics,
+)
+from latentcore.families.linear import LinearStatistics
+from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
+from latentcore.families.poisson import Poisson, PoissonParams
+from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
-from laws.numpy_poisson import NumpyPoisson, PoissonParams, PoissonStatistics
+from laws.numpy_poisson import NumpyPoisson
+from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
+from laws.user_family import example
 from reference import gaussian
 
 Array = npt.NDArray[np.float64]
@@ -38,10 +58,23 @@ class FamilyCase:
     parameters : rng -> P
     rows : rng -> (N, D)
     log_density : (P, x) -> (N, K)
+        NaN is a missing entry if ``missing``.
     sums : S -> (K, D)
         Weighted sums of rows.
     tilt : (P, k, d, h) -> P
-        Component k with its density multiplied by exp(h x_d), and normalised.
+        Component k with its density multiplied by exp(h x_d), and normalised. None if the model takes something of the
+        rows as given, so that sums beyond expectation are not the score.
+    counts : S -> (K,)
+        Sums of weights, of rows without missing entries.
+    impossible : bool
+        An entry near the largest number of the precision makes a row impossible.
+    missing : bool
+        NaN is a missing entry.
+    apart : rng -> (P, (N, D))
+        Components that hardly overlap, and rows of them.
+    prior : n -> H
+        A proper conjugate prior worth about n rows; flat in the limit n = 0.
+    log_prior : (H, P) -> float
     """
 
     name: str
@@ -50,7 +83,13 @@ class FamilyCase:
     rows: Callable[[np.random.Generator], Array]
     log_density: Callable[[Any, RealArray], Array]
     sums: Callable[[Any], Array]
-    tilt: Callable[[Any, int, int, float], Any]
+    tilt: Callable[[Any, int, int, float], Any] | None
+    counts: Callable[[Any], Array] = lambda statistics: statistics.counts
+    impossible: bool = True
+    missing: bool = False
+    apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
+    prior: Callable[[float], Any] | None = None
+    log_prior: Callable[[Any, Any], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,18 +127,44 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
 
     def log_density(params: GaussianParams, x: RealArray) -> Array:
         components = zip(params.means, dense(params), strict=True)
-        return np.stack([stats.multivariate_normal(m, c).logpdf(x) for m, c in components], axis=1)
+        wide = x.astype(np.float64)
+        return np.stack([gaussian.observed_log_density(wide, m, c) for m, c in components], axis=1)
 
     def tilt(params: GaussianParams, k: int, d: int, h: float) -> GaussianParams:
         means = params.means.copy()
         means[k] += h * dense(params)[k, :, d]
         return replace(params, means=means)
 
+    def log_prior(prior: GaussianPrior, params: GaussianParams) -> float:
+        return gaussian.log_prior(prior, params.means, params.covariances, covariance_type)
+
     return FamilyCase(
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
         parameters, gaussian_rows, log_density, gaussian_sums, tilt,
+        missing=True, apart=lambda rng: gaussian_apart(family, rng), log_prior=log_prior,
+        prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n),
     )  # fmt: skip
+
+
+def gaussian_prior(covariance_type: str, n: float) -> GaussianPrior:
+    """Proper, but for n < 0.1, where it is flat in the covariances as proper priors are not."""
+    flat = {"full": N_FEATURES + 2, "tied": N_FEATURES + 1 + N_COMPONENTS, "diag": 3}
+    flat |= {"spherical": N_FEATURES + 2, "tied_spherical": 2 + N_COMPONENTS * N_FEATURES}
+    scale = n * np.array([[2.0, 0.5], [0.5, 1.0]])
+    scales = {"full": scale[None], "tied": scale, "diag": scale.diagonal()[None]}
+    return GaussianPrior(
+        np.array([[0.5, -1.0]]), np.array([0.5 * n]),
+        np.array([n + (N_FEATURES if n >= 0.1 else -flat[covariance_type])]),
+        scales.get(covariance_type, scale[0, :1]),
+    )  # fmt: skip
+
+
+def gaussian_apart(family: Gaussian, rng: np.random.Generator) -> tuple[GaussianParams, Array]:
+    means = np.array([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])
+    shape = (family.covariance_type, N_COMPONENTS, N_FEATURES)
+    rows = means[rng.integers(N_COMPONENTS, size=N_ROWS)] + rng.normal(size=(N_ROWS, N_FEATURES))
+    return family.params(means, gaussian.random_covariances(rng, *shape)), rows
 
 
 def gaussian_rows(rng: np.random.Generator) -> Array:
@@ -111,31 +176,341 @@ def gaussian_sums(statistics: GaussianStatistics) -> Array:
     return statistics.counts[:, None] * statistics.means
 
 
-# -- Poissons
+# -- families linear in their statistics
 
 
-def poisson_parameters(rng: np.random.Generator) -> PoissonParams:
-    return PoissonParams(rng.uniform(1.0, 9.0, size=(N_COMPONENTS, N_FEATURES)))
+def linear_counts(statistics: LinearStatistics) -> Array:
+    """The one count of each component: no entry is missing."""
+    assert (statistics.counts == statistics.counts[:, :1]).all()
+    return statistics.counts[:, 0]
 
 
-def poisson_rows(rng: np.random.Generator) -> Array:
-    rates = rng.uniform(1.0, 12.0, size=(N_COMPONENTS, N_FEATURES))
-    return rng.poisson(rates[rng.integers(N_COMPONENTS, size=N_ROWS)]).astype(np.float64)
-
-
-def poisson_log_density(params: PoissonParams, x: RealArray) -> Array:
-    density: Array = stats.poisson.logpmf(x[:, None, :], params.rates).sum(axis=2)
+def by_columns(log_density: Callable[..., Array], x: RealArray, *parameters: Array) -> Array:
+    """Sums of log-densities of columns, (N, K), over what was observed; parameters are (K, D)."""
+    wide = x.astype(np.float64)[:, None, :]
+    columns = log_density(np.where(np.isnan(wide), 0.0, wide), *parameters)
+    density: Array = np.where(np.isnan(wide), 0.0, columns).sum(axis=2)
     return density
 
 
-def poisson_sums(statistics: PoissonStatistics) -> Array:
-    return statistics.sums
+def mixed(rng: np.random.Generator, draw: Callable[..., Any], *parameters: Array) -> Array:
+    """N rows, each of a random component of ``parameters`` (K, D)."""
+    components = rng.integers(N_COMPONENTS, size=N_ROWS)
+    return np.asarray(draw(*(parameter[components] for parameter in parameters)), np.float64)
 
 
-def poisson_tilt(params: PoissonParams, k: int, d: int, h: float) -> PoissonParams:
-    rates = params.rates.copy()
-    rates[k, d] *= np.exp(h)
-    return PoissonParams(rates)
+SHAPE = (N_COMPONENTS, N_FEATURES)
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+
+
+def poisson_rows(rng: np.random.Generator) -> Array:
+    return mixed(rng, rng.poisson, rng.uniform(1.0, 12.0, SHAPE))
+
+
+def poisson_case(name: str, family: Any, make: Callable[[Array], Any], **more: Any) -> FamilyCase:
+    def tilt(params: Any, k: int, d: int, h: float) -> Any:
+        rates = params.rates.copy()
+        rates[k, d] *= np.exp(h)
+        return make(rates)
+
+    def apart(rng: np.random.Generator) -> tuple[Any, Array]:
+        rates = 1.0 + 200.0 * CORNERS
+        return make(rates), mixed(rng, rng.poisson, rates)
+
+    return FamilyCase(
+        name, family, lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows,
+        lambda params, x: by_columns(stats.poisson.logpmf, x, params.rates),
+        lambda statistics: statistics.sums, tilt, apart=apart, **more,
+    )  # fmt: skip
+
+
+def user_case() -> FamilyCase:
+    """Negative binomials of given size."""
+    size, make = 3.0, example.NegativeBinomialParams
+
+    def log_density(params: Any, x: RealArray) -> Array:
+        p = size / (size + params.means)
+        return by_columns(lambda x, p: stats.nbinom.logpmf(x, size, p), x, p)
+
+    def tilt(params: Any, k: int, d: int, h: float) -> Any:
+        means = params.means.copy()
+        q = np.exp(h) * means[k, d] / (means[k, d] + size)
+        means[k, d] = size * q / (1 - q)
+        return make(means)
+
+    def apart(rng: np.random.Generator) -> tuple[Any, Array]:
+        return make(1e-10 * 1e14**CORNERS), 1e4 * mixed(rng, np.array, CORNERS)
+
+    return FamilyCase(
+        "negative-binomial-of-a-user", example.NegativeBinomial(size),
+        lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows, log_density,
+        lambda statistics: statistics.sums, tilt, impossible=False, apart=apart,
+    )  # fmt: skip
+
+
+def gamma_prior(n: float) -> GammaPrior:
+    return GammaPrior(1.0 + n * np.array([[2.0, 3.0]]), np.full((1, 2), n))
+
+
+def gamma_log_prior(prior: GammaPrior, params: Any) -> float:
+    return float(stats.gamma.logpdf(params.rates, prior.shape, scale=1 / prior.rate).sum())
+
+
+def bernoulli_case() -> FamilyCase:
+    def parameters(rng: np.random.Generator) -> BernoulliParams:
+        return BernoulliParams(rng.uniform(0.1, 0.9, SHAPE))
+
+    def tilt(params: BernoulliParams, k: int, d: int, h: float) -> BernoulliParams:
+        p = params.probabilities.copy()
+        p[k, d] = 1 / (1 + np.exp(-h) * (1 - p[k, d]) / p[k, d])
+        return BernoulliParams(p)
+
+    def apart(rng: np.random.Generator) -> tuple[BernoulliParams, Array]:
+        return BernoulliParams(np.abs(CORNERS - 1e-9)), mixed(rng, np.array, CORNERS)
+
+    def log_prior(prior: BetaPrior, params: BernoulliParams) -> float:
+        return float(stats.beta.logpdf(params.probabilities, prior.a, prior.b).sum())
+
+    return FamilyCase(
+        "bernoulli", Bernoulli(), parameters,
+        lambda rng: mixed(rng, lambda p: rng.binomial(1, p), rng.uniform(0.1, 0.9, SHAPE)),
+        lambda params, x: by_columns(stats.bernoulli.logpmf, x, params.probabilities),
+        lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
+        apart=apart, log_prior=log_prior,
+        prior=lambda n: BetaPrior(1 + n * np.array([[0.3, 0.6]]), 1 + n * np.array([[0.7, 0.4]])),
+    )  # fmt: skip
+
+
+def exponential_case() -> FamilyCase:
+    def tilt(params: ExponentialParams, k: int, d: int, h: float) -> ExponentialParams:
+        rates = params.rates.copy()
+        rates[k, d] -= h
+        return ExponentialParams(rates)
+
+    def apart(rng: np.random.Generator) -> tuple[ExponentialParams, Array]:
+        means = 1e-12 ** (1 - CORNERS)
+        rows = mixed(rng, lambda m: m * rng.uniform(0.5, 1.5, m.shape), means)
+        return ExponentialParams(1 / means), rows
+
+    return FamilyCase(
+        "exponential", Exponential(),
+        lambda rng: ExponentialParams(rng.uniform(0.3, 2.0, SHAPE)),
+        lambda rng: mixed(rng, rng.exponential, rng.uniform(0.2, 5.0, SHAPE)),
+        lambda params, x: by_columns(
+            lambda x, rates: stats.expon.logpdf(x, scale=1 / rates), x, params.rates
+        ),
+        lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
+        apart=apart, prior=gamma_prior, log_prior=gamma_log_prior,
+    )  # fmt: skip
+
+
+LEVELS = (2, 4)
+
+
+def random_categories(rng: np.random.Generator) -> Array:
+    """Probabilities of codes, (K, sum of levels)."""
+    return np.hstack([rng.dirichlet(np.full(n, 3.0), N_COMPONENTS) for n in LEVELS])
+
+
+def categorical_case() -> FamilyCase:
+    family = Categorical(LEVELS)
+
+    def rows_of(rng: np.random.Generator, probabilities: Array) -> Array:
+        columns = np.split(probabilities, np.cumsum(LEVELS)[:-1], axis=1)
+        return mixed(rng, lambda *p: np.stack([codes(rng, q) for q in p], axis=1), *columns)
+
+    def codes(rng: np.random.Generator, p: Array) -> Array:
+        return (rng.uniform(size=(len(p), 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+
+    def log_density(params: CategoricalParams, x: RealArray) -> Array:
+        out = np.zeros((len(x), N_COMPONENTS))
+        for d, p in enumerate(np.split(params.probabilities, np.cumsum(LEVELS)[:-1], axis=1)):
+            seen = ~np.isnan(x[:, d])
+            out[seen] += np.log(p)[:, x[seen, d].astype(int)].T
+        return out
+
+    def sums(statistics: LinearStatistics) -> Array:
+        columns = np.split(statistics.sums, np.cumsum(LEVELS)[:-1], axis=1)
+        return np.stack([part @ np.arange(part.shape[1]) for part in columns], axis=1)
+
+    def tilt(params: CategoricalParams, k: int, d: int, h: float) -> CategoricalParams:
+        p = params.probabilities.copy()
+        part = np.split(p, np.cumsum(LEVELS)[:-1], axis=1)[d]  # a view
+        part[k] *= np.exp(h * np.arange(part.shape[1]))
+        part[k] /= part[k].sum()
+        return CategoricalParams(p)
+
+    def apart(rng: np.random.Generator) -> tuple[CategoricalParams, Array]:
+        p = np.full((N_COMPONENTS, sum(LEVELS)), 1e-9)
+        for k, corner in enumerate(CORNERS):
+            p[k, int(corner[0])] = 1 - 1e-9
+            p[k, 2 + int(corner[1])] = 1 - 3e-9
+        return CategoricalParams(p), mixed(rng, np.array, CORNERS)
+
+    def log_prior(prior: DirichletPrior, params: CategoricalParams) -> float:
+        cuts = np.cumsum(LEVELS)[:-1]
+        concentration = np.broadcast_to(prior.concentration, params.probabilities.shape)
+        pairs = zip(
+            np.split(params.probabilities, cuts, axis=1), np.split(concentration, cuts, axis=1),
+            strict=True,
+        )  # fmt: skip
+        return sum(
+            float(stats.dirichlet.logpdf(p[k] / p[k].sum(), alpha[k]))
+            for p, alpha in pairs
+            for k in range(N_COMPONENTS)
+        )
+
+    shares = np.array([[0.4, 0.6, 0.1, 0.4, 0.3, 0.2]])
+    return FamilyCase(
+        "categorical", family, lambda rng: CategoricalParams(random_categories(rng)),
+        lambda rng: rows_of(rng, random_categories(rng)), log_density, sums, tilt, linear_counts,
+        impossible=False, missing=True, apart=apart,
+        prior=lambda n: DirichletPrior(1 + n * shares), log_prior=log_prior,
+    )  # fmt: skip
+
+
+def multinomial_case(name: str, totals: Callable[[np.random.Generator], Array]) -> FamilyCase:
+    """With equal totals their mean is that of every row, so that sums beyond expectation are the score."""
+    equal = np.ptp(totals(np.random.default_rng(0))) == 0
+
+    def probabilities(rng: np.random.Generator) -> Array:
+        return rng.dirichlet([2.0, 3.0], N_COMPONENTS)
+
+    def rows(rng: np.random.Generator, p: Array) -> Array:
+        return mixed(rng, lambda q: rng.multinomial(totals(rng), q), p)
+
+    def log_density(params: MultinomialParams, x: RealArray) -> Array:
+        wide = x.astype(np.float64)
+        pmfs = [
+            stats.multinomial.logpmf(wide, wide.sum(1), p / p.sum()) for p in params.probabilities
+        ]
+        return np.stack(pmfs, axis=1)
+
+    def tilt(params: MultinomialParams, k: int, d: int, h: float) -> MultinomialParams:
+        p = params.probabilities.copy()
+        p[k, d] *= np.exp(h)
+        p[k] /= p[k].sum()
+        return MultinomialParams(p, params.mean_total)
+
+    def apart(rng: np.random.Generator) -> tuple[MultinomialParams, Array]:
+        p = np.array([[1e-9, 1 - 1e-9], [0.5, 0.5], [1 - 1e-9, 1e-9]])
+        x = mixed(rng, np.array, 40.0 * np.round(p, 1))
+        return MultinomialParams(p, 40.0), x
+
+    def log_prior(prior: MultinomialPrior, params: MultinomialParams) -> float:
+        alpha = np.broadcast_to(prior.concentration, SHAPE)
+        pairs = zip(params.probabilities, alpha, strict=True)
+        return sum(float(stats.dirichlet.logpdf(p / p.sum(), a)) for p, a in pairs)
+
+    return FamilyCase(
+        name, Multinomial(), lambda rng: MultinomialParams(probabilities(rng), 12.0),
+        lambda rng: rows(rng, probabilities(rng)), log_density,
+        lambda statistics: statistics.sums, tilt if equal else None, linear_counts,
+        impossible=False, apart=apart, log_prior=log_prior,
+        prior=lambda n: MultinomialPrior(1 + n * np.array([[5.0, 7.0]])),
+    )  # fmt: skip
+
+
+def columns_case() -> FamilyCase:
+    """A Gaussian column after a Poisson one; the parts are in the other order."""
+    gaussians = Gaussian("diag")
+
+    def make(rates: Array, means: Array, variances: Array) -> ColumnsParams:
+        return ColumnsParams((gaussians.params(means, variances), PoissonParams(rates)))
+
+    def parameters(rng: np.random.Generator) -> ColumnsParams:
+        shape = (N_COMPONENTS, 1)
+        return make(rng.uniform(1, 9, shape), rng.normal(size=shape), rng.uniform(0.5, 2, shape))
+
+    def rows(rng: np.random.Generator, rates: Array, means: Array) -> Array:
+        def draw(rates: Array, means: Array) -> Array:
+            return np.stack([rng.poisson(rates), rng.normal(means)], axis=1)
+
+        return mixed(rng, draw, rates, means)
+
+    def log_density(params: ColumnsParams, x: RealArray) -> Array:
+        normal, poisson = params.parts
+        scale = np.sqrt(normal.covariances)
+        return by_columns(stats.poisson.logpmf, x[:, :1], poisson.rates) + by_columns(
+            stats.norm.logpdf, x[:, 1:], normal.means, scale
+        )
+
+    def sums(statistics: ColumnsStatistics) -> Array:
+        normal, poisson = statistics.parts
+        return np.hstack([poisson.sums, gaussian_sums(normal)])
+
+    def tilt(params: ColumnsParams, k: int, d: int, h: float) -> ColumnsParams:
+        normal, poisson = params.parts
+        rates, means = poisson.rates.copy(), normal.means.copy()
+        if d == 0:
+            rates[k] *= np.exp(h)
+        else:
+            means[k] += h * normal.covariances[k]
+        return make(rates, means, normal.covariances)
+
+    def apart(rng: np.random.Generator) -> tuple[ColumnsParams, Array]:
+        rates, means = 1 + 200 * CORNERS[:, :1], 40 * CORNERS[:, 1:]
+        return make(rates, means, np.ones_like(means)), rows(rng, rates[:, 0], means[:, 0])
+
+    def prior(n: float) -> ColumnsPrior:
+        degrees_of_freedom = n + (1 if n >= 0.1 else -3)  # flat, as proper ones are not
+        normal = GaussianPrior([[0.5]], [n], [degrees_of_freedom], [[n]])
+        return ColumnsPrior((normal, GammaPrior(1 + 4 * n, n)))
+
+    def log_prior(prior: ColumnsPrior, params: ColumnsParams) -> float:
+        normal, poisson = params.parts
+        log_density = gaussian.log_prior(prior.parts[0], normal.means, normal.covariances, "diag")
+        return log_density + gamma_log_prior(prior.parts[1], poisson)
+
+    return FamilyCase(
+        "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
+        parameters,
+        lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
+        log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
+        missing=True, prior=prior, log_prior=log_prior,
+    )  # fmt: skip
+
+
+def split_case(of: FamilyCase, column: Callable[[Any, int], Any]) -> FamilyCase:
+    """A family of independent columns, each a part of its own. ``column(tree, d)`` keeps column d of arrays."""
+
+    def split(tree: Any) -> Any:
+        return tuple(column(tree, d) for d in range(N_FEATURES))
+
+    def joined(parts: tuple[Any, ...]) -> Any:
+        columns = zip(*(leaves(part) for part in parts), strict=True)
+        return type(parts[0])(*(np.hstack(arrays) for arrays in columns))
+
+    assert of.apart is not None
+    assert of.prior is not None
+    assert of.log_prior is not None
+    apart, prior, log_prior, tilt = of.apart, of.prior, of.log_prior, of.tilt
+    assert tilt is not None
+
+    def split_apart(rng: np.random.Generator) -> tuple[ColumnsParams, Array]:
+        params, rows = apart(rng)
+        return ColumnsParams(split(params)), rows
+
+    return replace(
+        of,
+        name=f"columns-{of.name}",
+        family=IndependentColumns((column(of.family, d), [d]) for d in range(N_FEATURES)),
+        parameters=lambda rng: ColumnsParams(split(of.parameters(rng))),
+        log_density=lambda params, x: of.log_density(joined(params.parts), x),
+        sums=lambda statistics: of.sums(joined(statistics.parts)),
+        counts=lambda statistics: of.counts(joined(statistics.parts)),
+        tilt=lambda params, k, d, h: ColumnsParams(split(tilt(joined(params.parts), k, d, h))),
+        apart=split_apart,
+        prior=lambda n: ColumnsPrior(split(prior(n))),
+        log_prior=lambda prior, params: log_prior(joined(prior.parts), joined(params.parts)),
+    )
+
+
+def category_column(tree: Any, d: int) -> Any:
+    if isinstance(tree, Categorical):
+        return Categorical((tree.levels[d],))
+    cuts = np.cumsum(LEVELS)[:-1]
+    return type(tree)(*(np.split(array, cuts, axis=1)[d] for array in leaves(tree)))
 
 
 FAMILIES = [
@@ -143,12 +518,22 @@ FAMILIES = [
     gaussian_case("tied"),
     gaussian_case("diag"),
     gaussian_case("spherical"),
+    gaussian_case("tied_spherical"),
     gaussian_case("full", by_blocks=True),
     gaussian_case("tied", by_blocks=True),
-    FamilyCase(
-        "numpy-poisson", NumpyPoisson(), poisson_parameters, poisson_rows, poisson_log_density,
-        poisson_sums, poisson_tilt,
+    poisson_case("numpy-poisson", NumpyPoisson(), NumpyPoissonParams),
+    poisson_case(
+        "poisson", Poisson(), PoissonParams, counts=linear_counts, missing=True,
+        prior=gamma_prior, log_prior=gamma_log_prior,
     ),
+    user_case(),
+    bernoulli_case(),
+    exponential_case(),
+    categorical_case(),
+    multinomial_case("multinomial", lambda rng: np.full(N_ROWS, 12)),
+    multinomial_case("multinomial-varying", lambda rng: rng.integers(1, 25, N_ROWS)),
+    columns_case(),
+    split_case(categorical_case(), category_column),
 ]  # fmt: skip
 
 
@@ -200,21 +585,30 @@ class Case:
         return float(weight @ gaussian.logsumexp(joint))
 
 
-CASES = [Case(family, dtype) for family in FAMILIES for dtype in (np.float64, np.float32)]
-every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-every_double_case = pytest.mark.parametrize(
-    "case", [Case(family, np.float64) for family in FAMILIES], ids=[f.name for f in FAMILIES]
-)
+def cases(
+    has: Callable[[FamilyCase], Any] = lambda of: True, dtypes: tuple[type, ...] = (np.float64,)
+) -> pytest.MarkDecorator:
+    """A test over all families that have something."""
+    chosen = [Case(of, dtype) for of in FAMILIES if has(of) for dtype in dtypes]
+    assert chosen
+    return pytest.mark.parametrize("case", chosen, ids=[case.name for case in chosen])
+
+
+PRECISIONS = (np.float64, np.float32)
+every_case = cases(dtypes=PRECISIONS)
+every_double_case = cases()
 
 
 # -- parameters and statistics as trees of arrays
 
 
 def leaves(tree: Any) -> list[Array]:
-    """All arrays of nested dataclasses, in order."""
+    """All arrays and numbers of nested dataclasses and tuples, in order."""
     if is_dataclass(tree):
         return [leaf for f in fields(tree) for leaf in leaves(getattr(tree, f.name))]
-    return [tree] if isinstance(tree, np.ndarray) else []
+    if isinstance(tree, tuple):
+        return [leaf for part in tree for leaf in leaves(part)]
+    return [np.asarray(tree)] if isinstance(tree, np.ndarray | float) else []
 
 
 def permuted(tree: T, order: list[int]) -> T:
@@ -222,6 +616,8 @@ def permuted(tree: T, order: list[int]) -> T:
     if is_dataclass(tree):
         values = {f.name: permuted(getattr(tree, f.name), order) for f in fields(tree)}
         return replace(tree, **values)  # type: ignore[type-var, return-value]
+    if isinstance(tree, tuple):
+        return tuple(permuted(part, order) for part in tree)  # type: ignore[return-value]
     if isinstance(tree, np.ndarray) and len(tree) == N_COMPONENTS:
         return tree[order]  # type: ignore[return-value]
     return tree

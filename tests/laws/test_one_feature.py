@@ -16,6 +16,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "tied": (1, 1),
     "diag": (-1, 1),
     "spherical": (-1,),
+    "tied_spherical": (-1,),
 }
 
 
@@ -39,7 +40,14 @@ def em(covariance_type: Any, rows: Rows, n_components: int, n_steps: int) -> lis
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 @pytest.mark.parametrize(
     ("covariance_type", "n_components"),
-    [("diag", 3), ("spherical", 3), ("diag", 1), ("spherical", 1), ("tied", 1)],
+    [
+        ("diag", 3),
+        ("spherical", 3),
+        ("diag", 1),
+        ("spherical", 1),
+        ("tied", 1),
+        ("tied_spherical", 1),
+    ],
 )
 def test_covariance_types_agree_on_one_feature(
     covariance_type: str, n_components: int, dtype: type

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from laws.cases import N_COMPONENTS, N_FEATURES, Case, every_double_case
+from laws.cases import N_COMPONENTS, N_FEATURES, Case, cases, every_double_case
 
 STEP = 1e-4
 
@@ -35,7 +35,7 @@ def test_counts_beyond_expectation_are_the_score_of_the_logits(case: Case) -> No
         )
 
 
-@every_double_case
+@cases(lambda of: of.tilt)
 def test_sums_beyond_expectation_are_the_score_of_the_natural_parameters(case: Case) -> None:
     rows, params = case.weighted_rows, case.params
     stats, _ = case.model.expected_statistics(params, rows)

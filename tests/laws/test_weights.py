@@ -9,7 +9,7 @@ import pytest
 
 from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError
-from laws.cases import N_ROWS, Case, assert_near, every_case
+from laws.cases import N_ROWS, PRECISIONS, Case, assert_near, cases, every_case
 
 
 @every_case
@@ -45,7 +45,7 @@ def test_a_scale_of_all_weights_scales_the_statistics(case: Case) -> None:
     assert scaled_log_likelihood == pytest.approx(3 * log_likelihood, rel=case.tolerance)
 
 
-@every_case
+@cases(lambda of: of.impossible, PRECISIONS)
 def test_an_impossible_row_of_weight_zero_is_absent(case: Case) -> None:
     x, weight = case.rows.x.copy(), np.ones(N_ROWS)
     x[17], weight[17] = np.finfo(case.dtype).max / 4, 0.0
@@ -56,7 +56,7 @@ def test_an_impossible_row_of_weight_zero_is_absent(case: Case) -> None:
     assert log_likelihood == pytest.approx(expected_log_likelihood, rel=case.tolerance)
 
 
-@every_case
+@cases(lambda of: of.impossible, PRECISIONS)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_impossible_row_is_named(case: Case, weighted: bool) -> None:
     x, weight = case.rows.x.copy(), np.ones(N_ROWS)

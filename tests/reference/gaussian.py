@@ -1,6 +1,6 @@
 """Gaussian log-densities and moments by their definitions, in extended precision.
 
-Covariances have the shapes of the package: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+Covariances have the shapes of the package: full (K, D, D), tied (D, D), diag (K, D), spherical and tied_spherical (K,).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Array = npt.NDArray[np.float64]
 Extended = npt.NDArray[np.longdouble]
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")  # as kernels know them
 
 
 def random_covariances(
@@ -31,6 +32,8 @@ def random_covariances(
         return positive_definite()
     if covariance_type == "diag":
         return rng.uniform(0.3, 2.0, size=(n_components, n_features))
+    if covariance_type == "tied_spherical":
+        return np.full(n_components, rng.uniform(0.3, 2.0))
     return rng.uniform(0.3, 2.0, size=n_components)
 
 
@@ -82,6 +85,46 @@ def log_joint(
     return np.stack(columns, axis=1) + log_weights
 
 
+def observed_log_density(x: npt.NDArray[Any], mean: Array, covariance: Array) -> Array:
+    """log N of the entries of each row that are not NaN, by SciPy; 0 where there are none."""
+    out = np.zeros(len(x))
+    missing = np.isnan(x)
+    for pattern in np.unique(missing, axis=0):
+        rows, o = (missing == pattern).all(axis=1), np.flatnonzero(~pattern)
+        if o.size:
+            marginal = stats.multivariate_normal(mean[o], covariance[np.ix_(o, o)])
+            out[rows] = marginal.logpdf(x[np.ix_(rows, o)])
+    return out
+
+
+def log_prior(prior: Any, means: Array, covariances: Array, covariance_type: str) -> float:
+    """The log-density of means and covariances, by SciPy, one factor after the other."""
+    n_components = len(means)
+    centers = np.broadcast_to(prior.means, means.shape)
+    kappa = np.broadcast_to(prior.mean_precision, n_components)
+    dense = full_covariances(covariances, covariance_type, means)
+    out = sum(
+        stats.multivariate_normal(centers[k], dense[k] / kappa[k]).logpdf(means[k])
+        for k in range(n_components)
+    )
+    nu, psi = prior.degrees_of_freedom, prior.scale
+    if covariance_type == "tied":
+        return float(out + stats.invwishart(nu[0], psi).logpdf(covariances))
+    if covariance_type == "tied_spherical":
+        return float(out + stats.invgamma(nu[0] / 2, scale=psi[0] / 2).logpdf(covariances[0]))
+    nu = np.broadcast_to(nu, n_components)
+    psi = np.broadcast_to(psi, (n_components, *psi.shape[1:]))
+    if covariance_type == "full":
+        return float(
+            out
+            + sum(
+                stats.invwishart(nu[k], psi[k]).logpdf(covariances[k]) for k in range(n_components)
+            )
+        )
+    columns = nu[:, None] if covariance_type == "diag" else nu
+    return float(out + stats.invgamma(columns / 2, scale=psi / 2).logpdf(covariances).sum())
+
+
 def logsumexp(a: Extended) -> Extended:
     """log sum_k exp(a[n, k]) of rows with a finite maximum."""
     largest = a.max(axis=1)
@@ -109,7 +152,7 @@ def statistics(
         scatters = scatters.sum(axis=0)
     elif covariance_type == "diag":
         scatters = np.array([np.diag(scatter) for scatter in scatters])
-    elif covariance_type == "spherical":
+    elif covariance_type in ("spherical", "tied_spherical"):
         scatters = np.array([np.trace(scatter) for scatter in scatters])
     return counts.astype(float), means.astype(float), scatters.astype(float)
 

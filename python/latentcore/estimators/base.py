@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from typing import Any, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import storage
-from latentcore.arrays import Rows, as_matrix, as_parameter, as_weights, column_names
+from latentcore.arrays import Rows, as_matrix, as_weights, column_names
 from latentcore.errors import NotFittedError, StorageError, as_sklearn
+from latentcore.estimators.saved_values import pack, unpack
 from latentcore.protocols import RealArray
 from latentcore.storage import Stored
 
@@ -20,16 +23,22 @@ __all__ = ["Estimator"]
 
 _PICKLE_FORMAT = 1
 
+Alias = bool | str | None
+UNCHANGED = "$UNCHANGED$"  # scikit-learn's own mark
+
 
 class Estimator:
     """Constructor arguments are kept as they came; what is learned ends with an underscore.
 
-    A subclass states in ``_estimator_type`` what scikit-learn calls its kind, and in
-    ``_weighted_methods`` which methods take ``sample_weight``.
+    A subclass states in ``_estimator_type`` what scikit-learn calls its kind, and in ``_routed`` what
+    of each row which methods take.
     """
 
     _estimator_type: str | None = None
-    _weighted_methods: tuple[str, ...] = ()
+    _routed: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+
+    _since_the_first_files: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that files need not have, because there were files before there were these."""
 
     n_features_in_: int
     feature_names_in_: npt.NDArray[np.object_]
@@ -73,9 +82,30 @@ class Estimator:
     def _seen(self, X: Any) -> RealArray:
         """Data for a fitted model: the columns must be those of the fit."""
         self._check_names(column_names(X))
-        x = as_matrix(X, owner=type(self).__name__)
+        x = self._matrix(X)
         self._check_width(x)
+        self._check_support(x)
         return x
+
+    def _matrix(self, X: Any) -> RealArray:
+        """Data as the model reads them."""
+        return as_matrix(
+            X,
+            owner=type(self).__name__,
+            missing=self._takes_missing(),
+            sparse=self._takes_sparse(),
+        )
+
+    def _takes_missing(self) -> bool:
+        """Whether entries of the data may be NaN."""
+        return False
+
+    def _takes_sparse(self) -> bool:
+        """Whether the data may be a SciPy sparse array."""
+        return False
+
+    def _check_support(self, x: RealArray) -> None:
+        """Raise ``ValueError`` for values that the model cannot have made."""
 
     def _seen_rows(self, X: Any, sample_weight: Any) -> Rows:
         x = self._seen(X)
@@ -132,19 +162,14 @@ class Estimator:
         storage.write(path, type(self).__name__, self._to_stored())
 
     def _to_stored(self) -> Stored:
-        params = {name: _plain(name, value) for name, value in self.get_params().items()}
-        return {"params": params, "learned": self._learned()}
+        return {"params": pack(self.get_params()), "learned": self._learned()}
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> Self:
-        params = stored["params"]
-        if params.keys() != _defaults(cls).keys():
-            raise StorageError(f"params: expected {list(_defaults(cls))}, got {list(params)}")
-        for name, value in params.items():
-            if value is not None and not isinstance(value, bool | int | float | str | np.ndarray):
-                raise StorageError(
-                    f"{name}: expected a number, a string or an array, got {value!r}"
-                )
+        params = unpack(stored["params"])
+        defaults = _defaults(cls)
+        if not defaults.keys() - cls._since_the_first_files <= params.keys() <= defaults.keys():
+            raise StorageError(f"params: expected {list(defaults)}, got {list(params)}")
         model = cls(**params)
         model._check_arguments()
         model.__dict__.update(model._checked_learned(stored["learned"]))
@@ -186,7 +211,7 @@ class Estimator:
             transformer_tags=None,
             classifier_tags=None,
             regressor_tags=None,
-            input_tags=InputTags(),
+            input_tags=InputTags(allow_nan=self._takes_missing(), sparse=self._takes_sparse()),
         )
 
     def get_metadata_routing(self) -> Any:
@@ -196,21 +221,26 @@ class Estimator:
         if "_metadata_request" in self.__dict__:
             return get_routing_for_object(self.__dict__["_metadata_request"])
         request = MetadataRequest(owner=self)
-        for method in self._weighted_methods:
-            getattr(request, method).add_request(param="sample_weight", alias=None)
+        for method, names in self._routed.items():
+            for name in names:
+                getattr(request, method).add_request(param=name, alias=None)
         return request
 
-    def set_fit_request(self, *, sample_weight: bool | str | None) -> Self:
-        """Whether meta-estimators pass ``sample_weight`` to ``fit``; needs scikit-learn."""
-        return self._request("fit", sample_weight)
+    def set_fit_request(
+        self, *, sample_weight: Alias = UNCHANGED, labels: Alias = UNCHANGED
+    ) -> Self:
+        """Whether meta-estimators pass ``sample_weight`` and ``labels`` to ``fit``; needs scikit-learn."""
+        return self._request("fit", {"sample_weight": sample_weight, "labels": labels})
 
-    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+    def set_score_request(self, *, sample_weight: Alias = UNCHANGED) -> Self:
         """Whether meta-estimators pass ``sample_weight`` to ``score``; needs scikit-learn."""
-        return self._request("score", sample_weight)
+        return self._request("score", {"sample_weight": sample_weight})
 
-    def _request(self, method: str, alias: bool | str | None) -> Self:
+    def _request(self, method: str, aliases: dict[str, Alias]) -> Self:
         request = self.get_metadata_routing()
-        getattr(request, method).add_request(param="sample_weight", alias=alias)
+        for name, alias in aliases.items():
+            if alias != UNCHANGED:
+                getattr(request, method).add_request(param=name, alias=alias)
         self.__dict__["_metadata_request"] = request
         return self
 
@@ -234,22 +264,6 @@ def _short(value: Any) -> str:
         return f"array of shape {value.shape}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A constructor argument as a file holds it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.random.RandomState | np.random.Generator):
-        return None
-    try:
-        return as_parameter(value, name)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name}: expected a number, a string or an array to save, got {value!r}"
-        ) from None
 
 
 def _names_differ(fitted: list[str], names: list[str]) -> str:

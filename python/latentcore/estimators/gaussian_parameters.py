@@ -23,7 +23,7 @@ __all__ = [
     "covariance_shape",
     "from_attributes",
     "from_covariances",
-    "from_precisions",
+    "with_precisions",
 ]
 
 Params = MixtureParams[GaussianParams]
@@ -37,6 +37,7 @@ def covariance_shape(type_: CovarianceType, n_components: int, n_features: int) 
         "tied": (n_features, n_features),
         "diag": (n_components, n_features),
         "spherical": (n_components,),
+        "tied_spherical": (n_components,),
     }[type_]
 
 
@@ -93,13 +94,10 @@ def from_covariances(
     return MixtureParams(weights, Gaussian(type_).params(means, covariances))
 
 
-def from_precisions(
-    weights: Array, means: Array, precisions: Array, type_: CovarianceType
-) -> Params:
+def with_precisions(means: Array, precisions: Array, type_: CovarianceType) -> GaussianParams:
     factors = _factors(precisions, type_)
     log_determinants = _log_determinants(factors, type_, *means.shape)
-    components = GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
-    return MixtureParams(weights, components)
+    return GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
 
 
 def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
@@ -145,7 +143,7 @@ def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceTy
 
 
 def _factors(precisions: Array, type_: CovarianceType) -> Array:
-    if type_ in ("diag", "spherical"):
+    if type_ in ("diag", "spherical", "tied_spherical"):
         return np.sqrt(precisions)
     # With J the exchange matrix and J P J = L L^T, P = (J L J)(J L J)^T; J L J is upper triangular.
     lower = np.linalg.cholesky(precisions[..., ::-1, ::-1])
@@ -153,14 +151,14 @@ def _factors(precisions: Array, type_: CovarianceType) -> Array:
 
 
 def _precisions(factors: Array, type_: CovarianceType) -> Array:
-    if type_ in ("diag", "spherical"):
+    if type_ in ("diag", "spherical", "tied_spherical"):
         return factors**2
     precisions: Array = factors @ factors.swapaxes(-1, -2)
     return precisions
 
 
 def _covariances(factors: Array, type_: CovarianceType) -> Array:
-    if type_ in ("diag", "spherical"):
+    if type_ in ("diag", "spherical", "tied_spherical"):
         return 1.0 / factors**2
     inverse = np.linalg.inv(factors)
     covariances: Array = inverse.swapaxes(-1, -2) @ inverse
@@ -168,14 +166,18 @@ def _covariances(factors: Array, type_: CovarianceType) -> Array:
 
 
 def _diagonal(matrices: npt.NDArray[Any], type_: CovarianceType) -> npt.NDArray[Any]:
-    return matrices if type_ in ("diag", "spherical") else matrices.diagonal(axis1=-2, axis2=-1)
+    return (
+        matrices
+        if type_ in ("diag", "spherical", "tied_spherical")
+        else matrices.diagonal(axis1=-2, axis2=-1)
+    )
 
 
 def _log_determinants(
     factors: Array, type_: CovarianceType, n_components: int, n_features: int
 ) -> Array:
     logs: Array = np.log(np.abs(_diagonal(factors, type_)))
-    if type_ == "spherical":
+    if type_ in ("spherical", "tied_spherical"):
         return n_features * logs
     log_determinants = logs.sum(axis=-1)
     return np.full(n_components, log_determinants) if type_ == "tied" else log_determinants
@@ -223,9 +225,14 @@ def checked_matrices(
     matrices = as_parameter(value, name)
     what = f"{type_} {kind}"
     _check_shape(what, name, matrices, covariance_shape(type_, n_components, n_features))
-    if type_ in ("diag", "spherical"):
+    if type_ in ("diag", "spherical", "tied_spherical"):
         if not (matrices > 0).all():
             raise ValueError(f"'{what}' should be positive, but got {matrices.min()} in {name}")
+        if type_ == "tied_spherical" and matrices.min() != matrices.max():
+            raise ValueError(
+                f"'{what}' should be the same for all components, but got numbers from "
+                f"{matrices.min()} to {matrices.max()} in {name}"
+            )
         return matrices.astype(np.float64, copy=False)
     for k, matrix in enumerate(matrices.reshape(-1, n_features, n_features)):
         if not np.allclose(matrix, matrix.T) or not (np.linalg.eigvalsh(matrix) > 0).all():

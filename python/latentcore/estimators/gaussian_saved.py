@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentcore.estimators import gaussian_parameters as border
-from latentcore.estimators.checks import boolean, integer
-from latentcore.estimators.summary import Training
+from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.families.gaussian import CovarianceType
 
 __all__ = ["pack", "unpack"]
@@ -30,15 +29,7 @@ def pack(state: Mapping[str, Any], type_: CovarianceType) -> dict[str, Any]:
     arrays = border.attributes(params, type_, dtype)
     arrays |= {name: np.array(state[name], dtype) for name in border.NAMES if name in state}
     border.check_attributes(arrays, type_)
-    names = state.get("feature_names_in_")
-    return {
-        **arrays,
-        "lower_bounds_": np.array(state.get("lower_bounds_", []), np.float64),
-        "training": np.array(state.get("_training", []), np.float64),
-        "converged_": bool(state.get("converged_", False)),
-        "n_degenerate_": int(state.get("n_degenerate_", 0)),
-        "feature_names_in_": None if names is None else list(names),
-    }
+    return {**arrays, **pack_fit(state)}
 
 
 def unpack(learned: Mapping[str, Any], type_: CovarianceType) -> dict[str, Any]:
@@ -53,28 +44,4 @@ def unpack(learned: Mapping[str, Any], type_: CovarianceType) -> dict[str, Any]:
         return {}
     arrays = {name: learned[name] for name in border.NAMES}
     n_features = border.check_attributes(arrays, type_)
-    bounds = learned["lower_bounds_"].tolist()
-    attributes: dict[str, Any] = {
-        **arrays,
-        "converged_": boolean("converged_", learned["converged_"]),
-        "n_iter_": len(bounds),
-        "lower_bound_": bounds[-1] if bounds else float("-inf"),
-        "lower_bounds_": bounds,
-        "n_degenerate_": integer("n_degenerate_", learned["n_degenerate_"], 0),
-        "n_features_in_": n_features,
-    }
-    training = learned["training"].tolist()
-    if training:
-        n_rows, *figures = training
-        attributes["_training"] = Training(int(n_rows), *figures)
-    names = learned["feature_names_in_"]
-    if names is not None:
-        _check_names(names, n_features)
-        attributes["feature_names_in_"] = np.array(names, dtype=object)
-    return attributes
-
-
-def _check_names(names: Any, n_features: int) -> None:
-    strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not strings or len(names) != n_features:
-        raise ValueError(f"feature_names_in_: expected {n_features} strings, got {names!r}")
+    return {**arrays, **unpack_fit(learned, n_features)}

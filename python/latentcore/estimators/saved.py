@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from latentcore import storage
 from latentcore.errors import StorageError
-from latentcore.estimators.mixture import GaussianMixture
+from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.mixture import Mixture
+from latentcore.estimators.mixture_base import MixtureEstimator
+from latentcore.estimators.named_mixtures import (
+    BernoulliMixture,
+    CategoricalMixture,
+    ExponentialMixture,
+    MultinomialMixture,
+    PoissonMixture,
+)
 
 __all__ = ["load"]
 
-_CLASSES = {"GaussianMixture": GaussianMixture}
+_CLASSES: dict[str, type[MixtureEstimator[Any]]] = {
+    cls.__name__: cls
+    for cls in (
+        BernoulliMixture,
+        CategoricalMixture,
+        ExponentialMixture,
+        GaussianMixture,
+        Mixture,
+        MultinomialMixture,
+        PoissonMixture,
+    )
+}
 
 
-def load(path: str | os.PathLike[str]) -> GaussianMixture:
-    """The model that ``save`` wrote to ``path``.
+def load(path: str | os.PathLike[str]) -> Any:
+    """The model that ``save`` wrote to ``path``, of the class that it had.
 
     Raises
     ------

@@ -1,18 +1,23 @@
-"""The text table of a fitted Gaussian mixture."""
+"""The text table of a fitted mixture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import diagnostics
-from latentcore.families.gaussian import CovarianceType, GaussianParams
+from latentcore.estimators.components import arrays_of
+from latentcore.families.categorical import Categorical
+from latentcore.families.columns import IndependentColumns
+from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.structures.mixture import MixtureParams
 
 __all__ = ["Training", "components_table", "course", "figures_table", "heading"]
+
+AnyArray = npt.NDArray[Any]
 
 _MOST_FEATURES = 8
 _MOST_COMPONENTS = 50
@@ -55,37 +60,79 @@ def figures_table(training: Training, n_parameters: int) -> list[str]:
 
 
 def components_table(
-    params: MixtureParams[GaussianParams], type_: CovarianceType, names: Sequence[str] | None
+    params: MixtureParams[Any], family: Any, names: Sequence[str] | None, n_features: int
 ) -> list[str]:
-    """Lines with weight, means and deviations of each component; the first few of many."""
-    weights, means = params.weights, params.components.means
-    deviations = _standard_deviations(params.components.covariances, type_, means.shape)
-    n_components, n_features = means.shape
+    """Lines with the weight and parameters of each component; the first few of many."""
     if names is None:
         names = [f"x{j}" for j in range(n_features)]
-    shown = names[:_MOST_FEATURES]
-    rows = [["component", "weight", "", *(n if len(n) <= 20 else f"{n[:19]}…" for n in shown)]]
-    for k in range(min(n_components, _MOST_COMPONENTS)):
-        rows.append([str(k), f"{weights[k]:.4f}", "mean", *_texts(means[k, : len(shown)])])
-        rows.append(["", "", "sd", *_texts(deviations[k, : len(shown)])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
-    if n_features > len(shown):
-        lines.append(f"... and {n_features - len(shown)} more features")
-    if n_components > _MOST_COMPONENTS:
-        lines.append(f"... and {n_components - _MOST_COMPONENTS} more components")
+    tables: list[tuple[list[str], list[tuple[str, AnyArray]]]] = []
+    for label, headings, values in _described(family, params.components, list(names)):
+        if not tables or tables[-1][0] != headings:
+            tables.append((headings, []))
+        tables[-1][1].append((label, values))
+    lines = [line for table in tables for line in ["", *_table(params.weights, *table)]][1:]
+    if len(params.weights) > _MOST_COMPONENTS:
+        lines.append(f"... and {len(params.weights) - _MOST_COMPONENTS} more components")
     return lines
 
 
-def _texts(values: npt.NDArray[Any]) -> list[str]:
+def _table(
+    weights: AnyArray, headings: list[str], parameters: list[tuple[str, AnyArray]]
+) -> list[str]:
+    """A line for each component and parameter, with its values (K, number of headings)."""
+    shown = headings[:_MOST_FEATURES]
+    rows = [["component", "weight", "", *(n if len(n) <= 20 else f"{n[:19]}…" for n in shown)]]
+    for k in range(min(len(weights), _MOST_COMPONENTS)):
+        first = [str(k), f"{weights[k]:.4f}"]
+        for label, values in parameters:
+            rows.append([*first, label, *_texts(values[k, : len(shown)])])
+            first = ["", ""]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
+    if len(headings) > len(shown):
+        lines.append(f"... and {len(headings) - len(shown)} more features")
+    return lines
+
+
+def _described(
+    family: Any, components: Any, names: list[str]
+) -> Iterator[tuple[str, list[str], AnyArray]]:
+    """Label, headings and values (K, number of headings) of each kind of parameter."""
+    if isinstance(family, IndependentColumns):
+        for part, parameters in zip(family.parts, components.parts, strict=True):
+            yield from _described(part.family, parameters, [names[c] for c in part.columns])
+    elif isinstance(family, Gaussian):
+        yield "mean", names, components.means
+        deviations = _standard_deviations(
+            components.covariances, family.covariance_type, components.means.shape
+        )
+        yield "sd", names, deviations
+    elif isinstance(family, Categorical):
+        levels = zip(names, family.levels, strict=True)
+        headings = [f"{name}={code}" for name, n in levels for code in range(n)]
+        yield "probability", headings, components.probabilities
+    else:
+        for name, values in arrays_of(components):
+            flat = values.reshape(len(values), -1)
+            headings = (
+                names if flat.shape[1] == len(names) else list(map(str, range(flat.shape[1])))
+            )
+            yield _singular(name), headings, flat
+
+
+def _singular(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+
+
+def _texts(values: AnyArray) -> list[str]:
     return [f"{value:.6g}" for value in values]
 
 
 def _standard_deviations(
-    covariances: npt.NDArray[Any], type_: CovarianceType, shape: tuple[int, ...]
-) -> npt.NDArray[Any]:
+    covariances: AnyArray, type_: CovarianceType, shape: tuple[int, ...]
+) -> AnyArray:
     """(K, D) standard deviations by component and feature."""
-    if type_ == "spherical":
+    if type_ in ("spherical", "tied_spherical"):
         variances = covariances[:, None]
     elif type_ == "diag":
         variances = covariances

@@ -6,12 +6,16 @@ of T, of A, and of the counts.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from latentcore import kernels
+from latentcore.arrays import CSR, Rows
+from latentcore.errors import ImpossibleRowError
 from latentcore.protocols import Array, RealArray
 from latentcore.statistics import Statistics
 
@@ -51,6 +55,15 @@ class LinearForm(NamedTuple):
     """(K, F)"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What sweeps over the same rows need to know again and again."""
+
+    missing: bool
+    log_base: float
+    """Summed over rows, by weight."""
+
+
 class Linear(Generic[P]):
     """The protocol's functions for a family that gives its ``form``."""
 
@@ -74,43 +87,144 @@ class Linear(Generic[P]):
 
     def log_likelihood(self, params: P, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
-        constants, coefficients = self.form(params)
-        observed, features = self._features(x)
-        out = (
-            observed @ constants.T + features @ np.where(np.isinf(coefficients), 0, coefficients).T
-        )
-        for k, f in np.argwhere(np.isinf(coefficients)):
-            allowed = 0.0 if coefficients[k, f] < 0 else 1.0
-            out[features[:, f] != allowed, k] = -np.inf
-        base = self.log_base(x)
-        if base is not None:
-            out += base[:, None]
-        return np.ascontiguousarray(out, x.dtype)
+        form = self.form(params)
+        return self._log_joint(form, np.zeros(len(form.constants)), x)
 
     def expected_statistics(
         self, params: P | None, x: RealArray, weights: RealArray
     ) -> LinearStatistics:
-        """Sums of rows ``x`` (N, D) under ``weights`` (N, K) >= 0."""
-        observed, features = self._features(x)
-        wide = weights.astype(np.float64)
-        return LinearStatistics(wide.T @ observed, wide.T @ features)
+        """Sums of rows ``x`` (N, D) under ``weights`` (N, K) >= 0, same dtype."""
+        counts, sums, observed = kernels.linear_moments(
+            _rows(x),
+            weights,
+            self.features,
+            self._levels(),
+            _has_missing(x),
+            x.shape[1] if isinstance(x, CSR) else None,
+        )
+        return LinearStatistics(_by_column(counts, observed, x.shape[1]), sums)
 
-    # -- in NumPy
+    # -- fused sweeps; see protocols.FusedFamily
 
-    def _features(self, x: RealArray) -> tuple[Array, Array]:
-        """1 where an entry was observed, (N, D), and T(x), (N, F), zero where it was not."""
-        missing: npt.NDArray[np.bool_] = np.isnan(x)
-        wide: Array = np.where(missing, 1.0, x).astype(np.float64)
-        observed = (~missing).astype(np.float64)
-        if self.features == "x":
-            parts = [wide]
-        elif self.features == "x_log_x":
-            parts = [wide, np.log(wide)]
-        elif self.features == "cos_sin":
-            parts = [np.cos(wide), np.sin(wide)]
-        else:
-            levels = self.n_levels()
-            parts = [wide[:, [d]] == np.arange(n) for d, n in enumerate(levels)]
-            shown = [np.repeat(observed[:, [d]], n, axis=1) for d, n in enumerate(levels)]
-            return observed, np.hstack(parts) * np.hstack(shown)
-        return observed, np.hstack([np.where(missing, 0.0, part) for part in parts])
+    def prepare(self, data: Rows) -> object:
+        """Whether entries are missing, and the sum of log h(x).
+
+        Raises
+        ------
+        ImpossibleRowError
+            h(x) is 0 or overflows.
+        """
+        missing = _has_missing(data.x)
+        base = self.log_base(data.x)
+        if base is None:
+            return _Prepared(missing, 0.0)
+        if data.sample_weight is not None:
+            absent = data.sample_weight == 0
+            base = np.where(absent, 0.0, base) * np.where(absent, 1.0, data.sample_weight)
+        with np.errstate(over="ignore"):  # what no log-density of this precision can be
+            impossible = np.flatnonzero(~np.isfinite(base.astype(data.x.dtype)))
+        if impossible.size:
+            raise ImpossibleRowError(int(impossible[0]))
+        return _Prepared(missing, float(base.sum()))
+
+    def mixture_sweep(
+        self, params: P, log_weights: Array, data: Rows, hard: bool
+    ) -> tuple[Array, LinearStatistics, float]:
+        """Counts, statistics and objective of one E-step."""
+        prepared = data.prepared if isinstance(data.prepared, _Prepared) else self.prepare(data)
+        assert isinstance(prepared, _Prepared)
+        form = _for_kernels(self.form(params), data.x)
+        counts, sums, observed, objective = kernels.linear_em_sweep(
+            _rows(data.x),
+            data.sample_weight,
+            log_weights,
+            *form,
+            self.features,
+            self._levels(),
+            prepared.missing,
+            data.labels,
+            hard,
+        )
+        by_column = _by_column(counts, observed, data.x.shape[1])
+        return counts, LinearStatistics(by_column, sums), objective + prepared.log_base
+
+    def mixture_log_joint(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+        """(N, K): log weight plus log-density, nats."""
+        return self._log_joint(self.form(params), log_weights, x)
+
+    def mixture_responsibilities(
+        self, params: P, log_weights: Array, x: RealArray
+    ) -> tuple[RealArray, RealArray]:
+        """(N, K) responsibilities and (N,) log-densities of the mixture, nats."""
+        r, log_density = kernels.linear_responsibilities(
+            *self._arguments(self.form(params), log_weights, x)
+        )
+        return r, self._with_base(log_density, x)
+
+    def mixture_log_density(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+        """(N,) log-densities of the mixture, nats."""
+        log_density = kernels.linear_log_density(
+            *self._arguments(self.form(params), log_weights, x)
+        )
+        return self._with_base(log_density, x)
+
+    def mixture_labels(self, params: P, log_weights: Array, x: RealArray) -> npt.NDArray[np.intp]:
+        """(N,) the most responsible component of each row, the first of equals."""
+        return kernels.linear_labels(*self._arguments(self.form(params), log_weights, x))
+
+    # -- inside
+
+    def _arguments(self, form: LinearForm, log_weights: Array, x: RealArray) -> tuple[Any, ...]:
+        form = _for_kernels(form, x)
+        return _rows(x), log_weights, *form, self.features, self._levels(), _has_missing(x)
+
+    def _levels(self) -> npt.NDArray[np.intp] | None:
+        return np.array(self.n_levels(), np.intp) if self.features == "one_hot" else None
+
+    def _log_joint(self, form: LinearForm, log_weights: Array, x: RealArray) -> RealArray:
+        log_joint: RealArray = kernels.linear_log_joint(*self._arguments(form, log_weights, x))
+        base = self.log_base(x)
+        if base is not None:
+            with np.errstate(over="ignore"):
+                log_joint += base[:, None].astype(log_joint.dtype)
+        return log_joint
+
+    def _with_base(self, log_density: RealArray, x: RealArray) -> RealArray:
+        base = self.log_base(x)
+        if base is not None:
+            with np.errstate(over="ignore"):
+                log_density += base.astype(log_density.dtype)
+        return log_density
+
+
+def _rows(x: RealArray | CSR) -> Any:
+    """As the kernels take them."""
+    return (x.begins, x.columns, x.values) if isinstance(x, CSR) else x
+
+
+def _has_missing(x: RealArray | CSR) -> bool:
+    return not isinstance(x, CSR) and math.isnan(float(x.sum()))
+
+
+_SURE = 745.0
+"""exp(-745) is the smallest positive number."""
+
+
+def _for_kernels(form: LinearForm, x: RealArray | CSR) -> LinearForm:
+    """For sparse rows a coefficient of +inf becomes finite, since it speaks of entries that are not stored.
+
+    A row without the entry has density exp(-745) in place of 0.
+    """
+    if not isinstance(x, CSR) or not np.isposinf(form.coefficients).any():
+        return LinearForm(*map(np.ascontiguousarray, form))
+    sure = np.isposinf(form.coefficients)
+    return LinearForm(
+        np.where(sure, form.constants - _SURE, form.constants),
+        np.where(sure, _SURE, form.coefficients),
+    )
+
+
+def _by_column(counts: Array, observed: Array | None, n_columns: int) -> Array:
+    if observed is not None:
+        return observed
+    return np.repeat(counts[:, None], n_columns, axis=1)

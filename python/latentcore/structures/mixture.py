@@ -82,7 +82,10 @@ class Mixture(Generic[P, S]):
         """The rows with what the family wants to find out of them before many sweeps."""
         if not hasattr(self.family, "prepare"):
             return data
-        return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
+        try:
+            return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
+        except ImpossibleRowError as error:
+            raise ImpossibleRowError(data.start + error.row) from None
 
     def expected_statistics(
         self, params: MixtureParams[P], data: Rows
@@ -100,7 +103,7 @@ class Mixture(Generic[P, S]):
         fused = self._fused()
         log_weights = _log(params.weights)
         try:
-            if fused is None or self.hard or data.labels is not None:
+            if fused is None:
                 return self._expected_statistics_by_blocks(params, data)
             counts, stats, objective = fused.mixture_sweep(
                 params.components, log_weights, data, self.hard

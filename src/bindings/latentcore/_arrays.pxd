@@ -2,6 +2,8 @@
 cimport numpy as cnp
 from libc.stdlib cimport malloc
 
+from latentcore._c cimport lc_status
+
 cnp.import_array()
 
 cdef inline object wrong_array(object a, str name, int n_dimensions):
@@ -66,6 +68,20 @@ cdef inline int check_shape3(object a, str name, Py_ssize_t n, Py_ssize_t m, Py_
 cdef inline void *data(object a) noexcept:
     return cnp.PyArray_DATA(<cnp.ndarray>a)
 
+# Known components of n rows: int32, below k.
+cdef inline int check_labels(object labels, Py_ssize_t n, Py_ssize_t k) except -1:
+    cdef Py_ssize_t i
+    cdef int most = -1
+    check_dtype(labels, "labels", 1, cnp.NPY_INT32, "int32")
+    check_shape1(labels, "labels", n)
+    cdef const int *label = <const int *>data(labels)
+    with nogil:
+        for i in range(n):
+            most = max(most, label[i])
+    if most >= k:
+        raise ValueError(f"labels: expected labels below the number of components, {k}, got {most}")
+    return 0
+
 cdef inline object new(int n_dimensions, Py_ssize_t n, Py_ssize_t m, Py_ssize_t l, int dtype):
     cdef cnp.npy_intp[3] shape
     shape[0], shape[1], shape[2] = n, m, l
@@ -81,3 +97,36 @@ cdef inline void *workspace(size_t size) except NULL:
     if p == NULL:
         raise MemoryError(f"a workspace of {size} bytes")
     return p
+
+# Any number of dimensions; returns the dtype.
+cdef inline int check_any_real(object x) except -1:
+    if not cnp.PyArray_Check(x):
+        raise TypeError(f"x: expected a NumPy array, got {type(x).__name__}")
+    return check_real(x, "x", cnp.PyArray_NDIM(<cnp.ndarray>x))
+
+# `out`, which has to be like x, or a new array.
+cdef inline object out_like(object x, object out, str name, int dtype):
+    cdef int n_dimensions = cnp.PyArray_NDIM(<cnp.ndarray>x)
+    if out is None:
+        return cnp.PyArray_EMPTY(n_dimensions, cnp.PyArray_DIMS(<cnp.ndarray>x), dtype, 0)
+    check_like(out, name, n_dimensions, dtype, True)
+    if not cnp.PyArray_SAMESHAPE(<cnp.ndarray>x, <cnp.ndarray>out):
+        raise wrong_shape(out, name, x.shape)
+    return out
+
+ctypedef lc_status (*elementwise_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+ctypedef lc_status (*elementwise_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+
+# A function of each element of x.
+cdef inline object elementwise(object x, object out, elementwise_f64 f64, elementwise_f32 f32):
+    cdef int dtype = check_any_real(x)
+    out = out_like(x, out, "out", dtype)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void *source = data(x)
+    cdef void *target = data(out)
+    with nogil:
+        if dtype == cnp.NPY_FLOAT64:
+            f64(n, <double *>source, <double *>target)
+        else:
+            f32(n, <float *>source, <float *>target)
+    return out

@@ -1,5 +1,7 @@
 # The C interface, for cimport. The headers are the manual: latentcore.get_include() tells where they are.
 
+from libc.stdint cimport int32_t, int64_t
+
 cdef extern from "latentcore/api.h" nogil:
     ctypedef enum lc_status:
         LC_OK
@@ -13,6 +15,10 @@ cdef extern from "latentcore/api.h" nogil:
         LC_GAUSSIAN_TIED
         LC_GAUSSIAN_DIAG
         LC_GAUSSIAN_SPHERICAL
+        LC_LINEAR
+        LC_LINEAR_LOG
+        LC_LINEAR_ANGLE
+        LC_LINEAR_CODE
 
     ctypedef struct lc_components:
         lc_family family
@@ -21,6 +27,8 @@ cdef extern from "latentcore/api.h" nogil:
         const double *offsets
         const double *means
         const double *factors
+        const Py_ssize_t *levels
+        int has_missing
 
     ctypedef struct lc_moments:
         const double *centers
@@ -48,9 +56,9 @@ cdef extern from "latentcore/api.h" nogil:
                                           float *, void *) noexcept nogil
         size_t (*mixture_work_f64)(const lc_components *) noexcept nogil
         size_t (*mixture_work_f32)(const lc_components *) noexcept nogil
-        lc_status (*mixture_em_sweep_f64)(Py_ssize_t, const double *, Py_ssize_t, const double *,
+        lc_status (*mixture_em_sweep_f64)(Py_ssize_t, const double *, Py_ssize_t, const double *, const int *, int,
                                           const lc_components *, const lc_moments *, double *, Py_ssize_t *, void *) noexcept nogil
-        lc_status (*mixture_em_sweep_f32)(Py_ssize_t, const float *, Py_ssize_t, const double *,
+        lc_status (*mixture_em_sweep_f32)(Py_ssize_t, const float *, Py_ssize_t, const double *, const int *, int,
                                           const lc_components *, const lc_moments *, double *, Py_ssize_t *, void *) noexcept nogil
         lc_status (*mixture_rows_f64)(Py_ssize_t, const double *, Py_ssize_t, const lc_components *, double *,
                                       double *, double *, Py_ssize_t *, void *) noexcept nogil
@@ -79,6 +87,30 @@ cdef extern from "latentcore/api.h" nogil:
                                           double *) noexcept nogil
         lc_status (*gaussian_factors)(lc_family, Py_ssize_t, Py_ssize_t, const double *, double *, double *,
                                       Py_ssize_t *, double *) noexcept nogil
+        size_t (*mixture_csr_work_f64)(const lc_components *) noexcept nogil
+        lc_status (*mixture_csr_em_sweep_f64)(Py_ssize_t, const int64_t *, const int32_t *, const double *, const double *,
+                                              const int *, int, const lc_components *, const lc_moments *, double *,
+                                              Py_ssize_t *, void *) noexcept nogil
+        lc_status (*mixture_csr_rows_f64)(Py_ssize_t, const int64_t *, const int32_t *, const double *, const lc_components *,
+                                          double *, double *, double *, Py_ssize_t *, void *) noexcept nogil
+        lc_status (*mixture_csr_moments_f64)(Py_ssize_t, const int64_t *, const int32_t *, const double *, const double *,
+                                             Py_ssize_t, const lc_components *, const lc_moments *, void *) noexcept nogil
+        size_t (*mixture_csr_work_f32)(const lc_components *) noexcept nogil
+        lc_status (*mixture_csr_em_sweep_f32)(Py_ssize_t, const int64_t *, const int32_t *, const float *, const double *,
+                                              const int *, int, const lc_components *, const lc_moments *, double *,
+                                              Py_ssize_t *, void *) noexcept nogil
+        lc_status (*mixture_csr_rows_f32)(Py_ssize_t, const int64_t *, const int32_t *, const float *, const lc_components *,
+                                          float *, float *, float *, Py_ssize_t *, void *) noexcept nogil
+        lc_status (*mixture_csr_moments_f32)(Py_ssize_t, const int64_t *, const int32_t *, const float *, const float *,
+                                             Py_ssize_t, const lc_components *, const lc_moments *, void *) noexcept nogil
+        lc_status (*lgamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*lgamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*digamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*digamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*trigamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*trigamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*sin_cos_f64)(Py_ssize_t, const double *, double *, double *) noexcept nogil
+        lc_status (*sin_cos_f32)(Py_ssize_t, const float *, float *, float *) noexcept nogil
 
     const int LC_API_ABI
     const char *LC_API_CAPSULE

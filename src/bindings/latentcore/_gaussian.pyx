@@ -5,7 +5,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from latentcore._arrays cimport (
-    check_double, check_dtype, check_like, check_real, check_shape1, check_shape2, check_shape3, data, new, new_zeros,
+    check_double, check_dtype, check_labels, check_like, check_real, check_shape1, check_shape2, check_shape3, data, new, new_zeros,
     workspace,
 )
 from latentcore._c cimport (
@@ -77,10 +77,11 @@ cdef int _components(lc_components *c, object x, object offsets, object means, o
     c.offsets = <const double *>data(offsets)
     c.means = <const double *>data(means)
     c.factors = <const double *>data(factors)
+    c.levels, c.has_missing = NULL, 0
     return 0
 
 
-def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type, centers=None):
+def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type, centers=None, labels=None, hard=False):
     """One E-step of a Gaussian mixture with its expected statistics, in one pass over the rows.
 
     With ``a[n, k] = offsets[k] - |U_k^T (x_n - means_k)|^2 / 2`` and ``r[n, k] = w_n exp(a[n, k]) / sum_j exp(a[n, j])``
@@ -98,6 +99,10 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
     covariance_type : {'full', 'tied', 'diag', 'spherical'}
     centers : (K, D) ndarray of float64, optional
         Where second moments are taken about inside; the means by default.
+    labels : (N,) ndarray of int32, optional
+        The known component of a row; negative where unknown.
+    hard : bool
+        Rows belong to their best component alone.
 
     Returns
     -------
@@ -108,8 +113,8 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
     scatters : ndarray
         Scatters about these means, not divided by the counts: full (K, D, D), tied (D, D) summed over components,
         diag (K, D), spherical (K,) summed over features.
-    log_likelihood : float
-        ``sum_n w_n log sum_k exp(a[n, k])``, nats.
+    objective : float
+        ``sum_n w_n log sum_k exp(a[n, k])``, nats, with one term in place of the sum where one component counts.
     cancelled : bool
         Whether a center lay over 1000 standard deviations from its mean, so that scatters lost digits; a second
         sweep with ``centers`` set to the means gives them back.
@@ -129,6 +134,11 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
         check_double(sample_weight, "sample_weight", 1)
         check_shape1(sample_weight, "sample_weight", n)
         weight = <double *>data(sample_weight)
+    cdef int *label = NULL
+    cdef bint best = hard
+    if labels is not None:
+        check_labels(labels, n, k)
+        label = <int *>data(labels)
     if centers is None:
         m.centers = c.means
     else:
@@ -146,9 +156,9 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
         api.mixture_work_f64(&c) if dtype == cnp.NPY_FLOAT64 else api.mixture_work_f32(&c))
     with nogil:
         if dtype == cnp.NPY_FLOAT64:
-            status = api.mixture_em_sweep_f64(n, <double *>rows, d, weight, &c, &m, &log_likelihood, &row, work)
+            status = api.mixture_em_sweep_f64(n, <double *>rows, d, weight, label, best, &c, &m, &log_likelihood, &row, work)
         else:
-            status = api.mixture_em_sweep_f32(n, <float *>rows, d, weight, &c, &m, &log_likelihood, &row, work)
+            status = api.mixture_em_sweep_f32(n, <float *>rows, d, weight, label, best, &c, &m, &log_likelihood, &row, work)
         if status == LC_OK:
             # the first moments give way to the means
             api.gaussian_statistics(c.family, k, d, &m, m.first, m.second, &cancelled)
@@ -185,6 +195,7 @@ def gaussian_moments(x, weights, centers, covariance_type):
     c.family = <lc_family>_family(covariance_type)
     c.n_components, c.n_features = k, d
     c.offsets = c.means = c.factors = NULL
+    c.levels, c.has_missing = NULL, 0
     counts, first, second = new_zeros(1, k, 0, 0), new_zeros(2, k, d, 0), _new_matrices(c.family, k, d)
     m.centers = <const double *>data(centers)
     m.counts, m.first, m.second = <double *>data(counts), <double *>data(first), <double *>data(second)

@@ -19,7 +19,7 @@ int main(void) {
   double weights[K] = {0.5, 0.5}, means[K * D] = {1.0, 5.0}, variances[K * D] = {1.0, 1.0};
   double offsets[K], factors[K * D], log_determinants[K], counts[K], first[K * D], second[K * D], scratch[D * D];
   const double log_2pi = log(2 * acos(-1.0));
-  const lc_components components = {LC_GAUSSIAN_DIAG, K, D, offsets, means, factors};
+  const lc_components components = {LC_GAUSSIAN_DIAG, K, D, offsets, means, factors, NULL, 0};
   double centers[K * D];
   const lc_moments moments = {centers, counts, first, second};
   void *work = malloc(lc_mixture_work_f64(&components));
@@ -36,7 +36,7 @@ int main(void) {
       centers[k] = means[k];
       counts[k] = first[k] = second[k] = 0;
     }
-    check(lc_mixture_em_sweep_f64(N, x, D, NULL, &components, &moments, &log_likelihood, &where, work));
+    check(lc_mixture_em_sweep_f64(N, x, D, NULL, NULL, 0, &components, &moments, &log_likelihood, &where, work));
     check(lc_gaussian_statistics(LC_GAUSSIAN_DIAG, K, D, &moments, means, second, &cancelled));
     check(lc_gaussian_covariances(LC_GAUSSIAN_DIAG, K, D, counts, second, 0.0, variances));
     for (int k = 0; k < K; k++) weights[k] = counts[k] / N;

@@ -1,0 +1,663 @@
+"""What all mixtures have in common: fitting, predictions, criteria, copies in files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import diagnostics, engine
+from latentcore.arrays import (
+    CSR,
+    Rows,
+    as_labels,
+    as_parameter,
+    as_weights,
+    check_observed,
+    column_names,
+    without_absent,
+)
+from latentcore.errors import (
+    ConvergenceWarning,
+    DegenerateComponentWarning,
+    ImpossibleRowError,
+    NumericalError,
+    as_sklearn,
+)
+from latentcore.estimators.base import Estimator
+from latentcore.estimators.blocks import Evaluation
+from latentcore.estimators.bootstrap import (
+    Bootstrap,
+    BootstrapKind,
+    Generator,
+    collected,
+    matching,
+    resampled,
+    simulated,
+)
+from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
+from latentcore.estimators.priors import check_prior, resolved
+from latentcore.estimators.progress import Reporter
+from latentcore.estimators.restarts import Best, best_of, bound, degenerate_components
+from latentcore.estimators.starts import InitParams, Start
+from latentcore.estimators.summary import Training, components_table, course, figures_table
+from latentcore.families.bernoulli import Bernoulli
+from latentcore.families.multinomial import Multinomial
+from latentcore.families.poisson import Poisson
+from latentcore.protocols import Array, RealArray
+from latentcore.rules.em import EM, MAPEM
+from latentcore.structures.mixture import Mixture as Model
+from latentcore.structures.mixture import MixtureParams, MixturePrior
+from latentcore.threads import get_num_threads
+
+__all__ = ["Assignment", "Callback", "MixtureEstimator", "RandomState", "outcome"]
+
+P = TypeVar("P")
+
+Assignment = Literal["soft", "hard"]
+Callback = Callable[[engine.Progress], None]
+RandomState = int | np.random.RandomState | np.random.Generator
+
+SPARSE_FAMILIES = (Bernoulli, Multinomial, Poisson)
+"""Families that read sparse rows."""
+
+
+class MixtureEstimator(Estimator, Generic[P]):
+    """The face of a mixture. A subclass tells its family, and how it keeps the parameters."""
+
+    _estimator_type = "density_estimator"
+    _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "fit": ("sample_weight", "labels"),
+        "score": ("sample_weight",),
+    }
+
+    n_components: int
+    tol: float
+    max_iter: int
+    n_init: int
+    init_params: InitParams
+    weights_init: npt.ArrayLike | None
+    random_state: RandomState | None
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    n_threads: int | None
+    prior: Any
+    assignment: Assignment
+    equal_weights: bool
+
+    weights_: npt.NDArray[Any]
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    n_degenerate_: int
+
+    # -- what a subclass tells --------------------------------------------------------------------
+
+    def _family_class(self) -> type:
+        """The class of the family, known before a fit."""
+        raise NotImplementedError
+
+    def _family_to_fit(self, x: RealArray) -> Any:
+        """The family that is fitted to ``x``."""
+        raise NotImplementedError
+
+    def _family(self) -> Any:
+        """The family, as it was learned."""
+        raise NotImplementedError
+
+    def _params(self) -> MixtureParams[P]:
+        """The parameters that the public attributes hold now; raises ``NotFittedError``."""
+        raise NotImplementedError
+
+    def _attributes(self, params: MixtureParams[P], family: Any, dtype: Any) -> dict[str, Any]:
+        """The public attributes of these parameters, fitted to data of this dtype."""
+        raise NotImplementedError
+
+    def _params_of(self, attributes: dict[str, Any]) -> MixtureParams[P]:
+        """The parameters that ``_attributes`` made attributes of."""
+        raise NotImplementedError
+
+    def _reordered(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        """The public attributes of parameters with component ``order[k]`` in place k."""
+        raise NotImplementedError
+
+    def _heading(self, params: MixtureParams[P]) -> str:
+        raise NotImplementedError
+
+    def _start(
+        self,
+        model: Model[P, Any],
+        data: Rows,
+        prior: MixturePrior[Any] | None,
+        warm: MixtureParams[P] | None,
+    ) -> Start[P]:
+        raise NotImplementedError
+
+    def _family_to_refit(self) -> Any:
+        """The family, as a fit that goes on from the learned parameters uses it."""
+        return self._family()
+
+    # -- fitting ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit to rows ``X`` by EM.
+
+        Parameters
+        ----------
+        X : array or data frame, (N, D)
+            C-contiguous float32 and float64 arrays are not copied. NaN, and what a data frame has
+            for a missing value, is a missing entry.
+        y : ignored
+        sample_weight : (N,), optional
+            A row of weight 2 counts as two rows, a row of weight 0 is left out.
+        labels : (N,) integers, optional
+            Components of the rows, from 0, where they are known; -1 where they are not. Where all
+            are known, the fit is the supervised one, in closed form.
+        callback : callable, optional
+            Gets an ``engine.Progress`` after each iteration.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong.
+        NumericalError
+            A component collapsed, from every start.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not met in ``max_iter`` iterations.
+        DegenerateComponentWarning
+            Every start ended with a component that has collapsed.
+        """
+        self._fit(X, sample_weight, labels, callback)
+        return self
+
+    def fit_predict(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        callback: Callback | None = None,
+    ) -> npt.NDArray[np.intp]:
+        """``fit(X)``, then ``predict(X)``."""
+        params, x = self._fit(X, sample_weight, labels, callback)
+        return self._evaluation(params).labels(x)
+
+    def _fit(
+        self, X: Any, sample_weight: Any, labels: Any, callback: Callback | None
+    ) -> tuple[MixtureParams[P], RealArray]:
+        self._check_arguments()
+        names = column_names(X)
+        rows = self._rows_to_fit(X, sample_weight, labels)
+        data = without_absent(rows)
+        self._check_size(data)
+        check_observed(data.x, names)
+        family = self._family_to_fit(data.x)
+        check_support(family, rows.x, names)
+        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
+        prior = resolved(self.prior, model, data, self.n_components)
+        try:
+            best = self._best_of_starts(model, prior, data, callback)
+        except NumericalError as error:
+            raise self._explained(error, rows) from None
+
+        if best.degenerate:
+            self._warn_of_degenerate(best.degenerate)
+        if not best.fit.converged and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data.",
+                as_sklearn(ConvergenceWarning),
+                stacklevel=3,
+            )
+        learned = self._attributes(best.fit.params, family, data.x.dtype)
+        params = self._params_of(learned)
+        evaluation = Evaluation(Model(family), params, self._work_per_row, self.n_threads)
+        learned |= outcome(best)
+        learned["_training"] = Training(
+            len(data), data.total_weight(), *evaluation.log_likelihood_and_entropy(data)
+        )
+        learned["n_features_in_"] = data.x.shape[1]
+        self._replace(learned, names)
+        return params, rows.x
+
+    def _rows_to_fit(self, X: Any, sample_weight: Any, labels: Any) -> Rows:
+        x = self._matrix(X)
+        weight = as_weights(sample_weight, len(x))
+        rows = Rows(x, weight, labels=as_labels(labels, len(x), self.n_components))
+        _check_all_occur(rows, self.n_components)
+        return rows
+
+    def _best_of_starts(
+        self,
+        model: Model[P, Any],
+        prior: MixturePrior[Any] | None,
+        data: Rows,
+        callback: Callback | None,
+    ) -> Best[P]:
+        start = self._start(model, data, prior, self._warm_params(data))
+        run = self._run(model, prior, data)
+        previous = float("-inf") if start.warm is None else self.lower_bound_
+        reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
+        n_starts = self.n_init if start.warm is None else 1
+        return best_of(
+            n_starts, lambda step: run(start.next(), previous, step), model.family, reporter
+        )
+
+    def _run(
+        self, model: Model[P, Any], prior: MixturePrior[Any] | None, data: Rows
+    ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
+        """What makes a fit of a start, the objective before it, and whom to tell each step."""
+        work = self._work_per_row(data.x, self.n_components)
+        shard_rows = engine.rows_per_shard(len(data), work)
+        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
+        rule: Any = EM(model) if prior is None else MAPEM(model, prior)
+
+        def run(
+            start: MixtureParams[P], previous: float, step: Callback | None
+        ) -> engine.Fit[MixtureParams[P]]:
+            return engine.run(
+                rule,
+                start,
+                expectation,
+                total_weight=data.total_weight(),
+                tol=self.tol,
+                max_iter=self.max_iter,
+                previous=previous,
+                callback=step,
+            )
+
+        return run
+
+    def _warm_params(self, data: Rows) -> MixtureParams[P] | None:
+        if not self.warm_start or "converged_" not in self.__dict__:
+            return None
+        self._check_width(data.x)
+        params = self._params()
+        found = len(params.weights)
+        if found != self.n_components:
+            raise ValueError(
+                f"warm_start: expected the n_components = {found} of the last fit, "
+                f"got {self.n_components}"
+            )
+        return params
+
+    def _warn_of_degenerate(self, components: list[int]) -> None:
+        which = ", ".join(map(str, components))
+        remedy = "fewer components" if self.prior is not None else "a prior or fewer components"
+        warnings.warn(
+            f"component{'s' * (len(components) > 1)} {which}: expected proper components, got "
+            f"collapsed ones, whose parameters are at a limit; too few distinct rows support "
+            f"them (use {remedy})",
+            DegenerateComponentWarning,
+            stacklevel=4,
+        )
+
+    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+        """The error with the number of the row as the user counts."""
+        if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
+            return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+        return error
+
+    # -- predictions ------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> npt.NDArray[np.intp]:
+        """The most probable component of each row, (N,)."""
+        evaluation = self._evaluation()
+        return evaluation.labels(self._seen(X))
+
+    def predict_proba(self, X: Any) -> RealArray:
+        """Posterior probabilities of the components, (N, K), of the dtype of the data."""
+        evaluation = self._evaluation()
+        return evaluation.responsibilities(self._seen(X))
+
+    def score_samples(self, X: Any) -> RealArray:
+        """Log-density of each row, (N,), nats, of the dtype of the data.
+
+        Of a row with missing entries: the density of what was observed.
+        """
+        evaluation = self._evaluation()
+        return evaluation.log_density(self._seen(X))
+
+    def uncertainty(self, X: Any) -> Array:
+        """``1 - max_k r_nk`` of each row, (N,): the probability that ``predict`` errs there."""
+        evaluation = self._evaluation()
+        return evaluation.uncertainty(self._seen(X))
+
+    def entropy(self, X: Any) -> Array:
+        """``-sum_k r_nk log r_nk`` of each row, (N,), nats: 0 where one component has it all."""
+        evaluation = self._evaluation()
+        return evaluation.entropy(self._seen(X))
+
+    def impute(self, X: Any) -> RealArray:
+        """A copy of ``X`` (N, D) with conditional means, given the row's other entries, where NaN was.
+
+        Raises
+        ------
+        TypeError
+            The family cannot impute.
+        """
+        evaluation = self._evaluation()
+        self._capable("impute")
+        x = self._seen(X)
+        if isinstance(x, CSR):
+            raise TypeError("X: expected a dense array, got a sparse one, which misses nothing")
+        return evaluation.imputed(x)
+
+    def elbo(self, X: Any, responsibilities: Any, *, sample_weight: Any = None) -> diagnostics.ELBO:
+        """The evidence lower bound of any responsibilities (N, K), and its gap to the log-likelihood.
+
+        See ``latentcore.diagnostics.elbo``.
+        """
+        evaluation = self._evaluation()
+        data = self._seen_rows(X, sample_weight)
+        r = as_parameter(responsibilities, "responsibilities")
+        return diagnostics.elbo(evaluation.log_joint(data.x), r, data.sample_weight)
+
+    # -- criteria ---------------------------------------------------------------------------------
+
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """Mean log-likelihood of a row, nats; the weighted mean with ``sample_weight``."""
+        evaluation, data = self._assessed(X, sample_weight)
+        return evaluation.log_likelihood(data) / data.total_weight()
+
+    def loglik(self, X: Any, *, sample_weight: Any = None) -> float:
+        """Log-likelihood of all rows, nats; each counts ``sample_weight`` times."""
+        evaluation, data = self._assessed(X, sample_weight)
+        return evaluation.log_likelihood(data)
+
+    def aic(self, X: Any, *, sample_weight: Any = None) -> float:
+        """Akaike's information criterion; the lower the better."""
+        evaluation, data = self._assessed(X, sample_weight)
+        n_parameters = self._count(evaluation.params)
+        return diagnostics.aic(evaluation.log_likelihood(data), n_parameters)
+
+    def bic(self, X: Any, *, sample_weight: Any = None) -> float:
+        """Bayesian information criterion; the lower the better."""
+        evaluation, data = self._assessed(X, sample_weight)
+        n_parameters = self._count(evaluation.params)
+        return diagnostics.bic(evaluation.log_likelihood(data), n_parameters, data.total_weight())
+
+    def icl(self, X: Any, *, sample_weight: Any = None) -> float:
+        """Integrated completed likelihood: BIC plus twice the entropy of ``predict_proba(X)``."""
+        evaluation, data = self._assessed(X, sample_weight)
+        n_parameters = self._count(evaluation.params)
+        log_likelihood, entropy = evaluation.log_likelihood_and_entropy(data)
+        return diagnostics.icl(log_likelihood, n_parameters, data.total_weight(), entropy)
+
+    # -- the model itself -------------------------------------------------------------------------
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Draw rows (n, D) and their components (n,), ordered by component.
+
+        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
+        goes on.
+        """
+        params = self._params()
+        if integer("n_samples", n_samples, -(2**62)) < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': expected an integer >= 1, got {n_samples}"
+            )
+        return self._sampled(params, n_samples, random_generator(self.random_state))
+
+    def _sampled(
+        self, params: MixtureParams[P], n: int, rng: Generator
+    ) -> tuple[Array, npt.NDArray[np.int64]]:
+        family = self._capable("sample")
+        counts = rng.multinomial(n, _normalised(params.weights))
+        rows = [
+            family.sample(params.components, k, int(count), rng) for k, count in enumerate(counts)
+        ]
+        return np.vstack(rows), np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+
+    def summary(self) -> str:
+        """A table of the fit to its training data and of the components; print it."""
+        params = self._params()
+        state = self.__dict__
+        lines = [self._heading(params)]
+        if "_training" in state:
+            lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
+            lines += figures_table(state["_training"], self._count(params))
+        names = state.get("feature_names_in_")
+        table = components_table(params, self._family(), names, self._n_features())
+        return "\n".join([*lines, "", *table])
+
+    def relabel(
+        self, by: Literal["weight"] | Callable[[Self], npt.ArrayLike] | npt.ArrayLike = "weight"
+    ) -> Self:
+        """Put the components into an order, in place; which is first is otherwise chance.
+
+        Parameters
+        ----------
+        by : "weight", callable or (K,) integers
+            The largest weight first; what the callable makes of the model, (K,) numbers, smallest
+            first; or the components in the order wanted. Equals keep their order.
+
+        Examples
+        --------
+        ``model.relabel(by=lambda m: m.means_[:, 0])``
+
+        Raises
+        ------
+        ValueError
+            Not "weight", not K numbers, or not a permutation of 0 to K - 1.
+        """
+        n_components = len(self._params().weights)
+        if isinstance(by, str):
+            if by != "weight":
+                raise ValueError(f"by: expected 'weight', a callable or an order, got {by!r}")
+            order = np.argsort(-np.asarray(self.weights_), kind="stable")
+        elif callable(by):
+            keys = np.asarray(by(self))
+            if keys.shape != (n_components,):
+                raise ValueError(f"by: expected shape ({n_components},), got {keys.shape}")
+            order = np.argsort(keys, kind="stable")
+        else:
+            order = np.asarray(by)
+            if order.dtype.kind not in "iu" or sorted(order.ravel()) != list(range(n_components)):
+                raise ValueError(
+                    f"by: expected the components 0 to {n_components - 1} in some order, got {by!r}"
+                )
+        self.__dict__ = {**self.__dict__, **self._reordered(order)}
+        return self
+
+    def bootstrap(
+        self,
+        X: Any,
+        n: int = 100,
+        *,
+        kind: BootstrapKind = "nonparametric",
+        sample_weight: Any = None,
+        labels: Any = None,
+        random_state: RandomState | None = None,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> Bootstrap[P]:
+        """Standard errors: fit again, from here, to data that might have been, n times.
+
+        Components of a refit are matched to the model's by the rows that they share: the
+        assignment of largest joint responsibility for the rows of ``X``.
+
+        Parameters
+        ----------
+        X, sample_weight, labels
+            What the model was fitted to.
+        n : int, >= 2
+        kind : {"nonparametric", "parametric"}
+            Rows of ``X`` drawn with replacement (Efron 1979), or rows drawn from the model.
+        random_state : int, numpy RandomState or Generator, optional
+        callback : callable, optional
+            Gets the number of refits done and n.
+
+        Raises
+        ------
+        NumericalError
+            Too many refits ended with a collapsed component.
+        """
+        params = self._params()
+        one_of("kind", kind, get_args(BootstrapKind))
+        integer("n", n, 2)
+        rng = random_generator(random_state)
+        self._check_arguments()
+        names = column_names(X)
+        self._check_names(names)
+        data = without_absent(self._rows_to_fit(X, sample_weight, labels))
+        self._check_width(data.x)
+        self._check_support(data.x)
+        family = self._family_to_refit()
+        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
+        prior = resolved(self.prior, model, data, len(params.weights))
+        before = self._evaluation(params).responsibilities(data.x)
+        refits = []
+        for done in range(1, n + 1):
+            again = (
+                resampled(data, rng)
+                if kind == "nonparametric"
+                else simulated(data, lambda m, rng: self._sampled(params, m, rng), rng)
+            )
+            refit = self._refitted(model, prior, again, params)
+            if refit is not None:
+                after = self._evaluation(refit).responsibilities(data.x)
+                refits.append((refit, matching(before, after, data.sample_weight)))
+            if callback is not None:
+                callback(done, n)
+        return collected(family, refits, n)
+
+    def _refitted(
+        self,
+        model: Model[P, Any],
+        prior: MixturePrior[Any] | None,
+        data: Rows,
+        params: MixtureParams[P],
+    ) -> MixtureParams[P] | None:
+        """Parameters of a fit that begins at ``params``; None if a component collapsed."""
+        try:
+            fit = self._run(model, prior, data)(params, float("-inf"), None)
+        except NumericalError:
+            return None
+        return None if degenerate_components(model.family, fit.params.components) else fit.params
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _evaluation(self, params: MixtureParams[P] | None = None) -> Evaluation:
+        params = self._params() if params is None else params
+        return Evaluation(Model(self._family()), params, self._work_per_row, self.n_threads)
+
+    def _n_parameters(self) -> int:
+        return self._count(self._params())
+
+    def _count(self, params: MixtureParams[P]) -> int:
+        """Free parameters: weights and components."""
+        n_weights = 0 if self.equal_weights else len(params.weights) - 1
+        return n_weights + int(self._capable("n_parameters").n_parameters(params.components))
+
+    def _capable(self, method: str) -> Any:
+        """The family, which has to have this method."""
+        family = self._family()
+        if not hasattr(family, method):
+            raise TypeError(f"family: expected one with a method {method!r}, got {family!r}")
+        return family
+
+    def _work_per_row(self, x: RealArray, n_components: int) -> float:
+        """Multiply-adds of a sweep; an exponential counts as 16."""
+        n_entries = len(x.values) / len(x) if isinstance(x, CSR) else x.shape[1]
+        return float(n_components * (4 * n_entries + 16))
+
+    def _takes_missing(self) -> bool:
+        family = self._family_class()
+        return hasattr(family, "impute") and not issubclass(family, Multinomial)
+
+    def _takes_sparse(self) -> bool:
+        return issubclass(self._family_class(), SPARSE_FAMILIES)
+
+    def _check_support(self, x: RealArray) -> None:
+        check_support(self._family(), x, getattr(self, "feature_names_in_", None))
+
+    def _assessed(self, X: Any, sample_weight: Any) -> tuple[Evaluation, Rows]:
+        evaluation = self._evaluation()
+        return evaluation, without_absent(self._seen_rows(X, sample_weight))
+
+    # -- checks -----------------------------------------------------------------------------------
+
+    def _check_arguments(self) -> None:
+        integer("n_components", self.n_components, 1)
+        real("tol", self.tol)
+        integer("max_iter", self.max_iter, 0)
+        integer("n_init", self.n_init, 1)
+        one_of("init_params", self.init_params, get_args(InitParams))
+        random_generator(self.random_state)
+        boolean("warm_start", self.warm_start)
+        integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
+        integer("verbose_interval", self.verbose_interval, 1)
+        get_num_threads(self.n_threads)
+        check_prior(self.prior)
+        one_of("assignment", self.assignment, get_args(Assignment))
+        boolean("equal_weights", self.equal_weights)
+        if self.equal_weights and self.weights_init is not None:
+            raise ValueError("weights_init: expected None with equal_weights=True, got weights")
+
+    def _check_size(self, data: Rows) -> None:
+        found = f"n_samples = {len(data)}"
+        if data.sample_weight is not None:
+            found += " of positive weight"
+        if len(data) < 2:
+            raise ValueError(
+                f"X: expected at least 2 rows, got {found} while a minimum of 2 is required by "
+                f"{type(self).__name__}"
+            )
+        if len(data) < self.n_components and self.prior is None:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"{found} (a prior would allow it)"
+            )
+
+
+def check_support(family: Any, x: RealArray, names: Any) -> None:
+    """Raise ``ValueError`` for a value that the family's distributions never take."""
+    if hasattr(family, "check"):
+        family.check(x, None if names is None else list(names))
+
+
+def outcome(best: Best[Any] | None) -> dict[str, Any]:
+    return {
+        "converged_": best is not None and best.fit.converged,
+        "n_iter_": 0 if best is None else best.fit.n_iter,
+        "lower_bound_": float("-inf") if best is None else bound(best.fit),
+        "lower_bounds_": [] if best is None else best.fit.history,
+        "n_degenerate_": 0 if best is None else best.n_degenerate,
+    }
+
+
+def _check_all_occur(rows: Rows, n_components: int) -> None:
+    """Where every row has a label, every label has a row."""
+    if rows.labels is None:
+        return
+    present = rows.labels if rows.sample_weight is None else rows.labels[rows.sample_weight > 0]
+    if (present >= 0).all():
+        counts = np.bincount(present, minlength=n_components)
+        if not counts.all():
+            raise ValueError(
+                f"labels: expected every label from 0 to n_components - 1 = {n_components - 1} "
+                f"where all rows have one, but label {int(counts.argmin())} never occurs"
+            )
+
+
+def _normalised(weights: Array) -> Array:
+    """Weights that sum to one in double, too; float32 ones do not."""
+    total = float(weights.sum())
+    return weights if abs(total - 1.0) < 1e-12 else weights / total

@@ -1,0 +1,93 @@
+"""From the argument ``prior`` to a prior of weights and components."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from latentcore.arrays import Rows
+from latentcore.statistics import total
+from latentcore.structures.mixture import Mixture, MixturePrior
+
+__all__ = ["Prior", "check_prior", "resolved"]
+
+H = TypeVar("H")
+
+Prior: TypeAlias = Literal["weak"] | MixturePrior[H] | H | None
+"""What the argument may be."""
+
+_BLOCK_ROWS = 1 << 14
+
+
+def check_prior(prior: Any) -> None:
+    """Raise for what no family could take."""
+    if prior is None or (isinstance(prior, str) and prior == "weak"):
+        return
+    if isinstance(prior, str):
+        raise ValueError(f"prior: expected None, 'weak' or a prior, got {prior!r}")
+    if not is_dataclass(prior) or isinstance(prior, type):
+        raise TypeError(f"prior: expected None, 'weak' or a prior, got {prior!r}")
+
+
+def resolved(
+    prior: Any, model: Mixture[Any, Any], data: Rows, n_components: int
+) -> MixturePrior[Any] | None:
+    """The prior of a fit; None for maximum likelihood.
+
+    Parameters
+    ----------
+    prior : None, "weak", MixturePrior, or the prior of the components
+        "weak" is the family's own on the scale of the data, and a Dirichlet of ``alpha = 1 + 1/K``: worth a row.
+        With a prior of the components alone, that of the weights is flat.
+
+    Raises
+    ------
+    TypeError
+        The family has no conjugate prior, or another one.
+    ValueError
+        A prior of the wrong shape, or of weights with ``alpha < 1``.
+    """
+    if prior is None:
+        return None
+    family = model.family
+    if not hasattr(family, "mode"):
+        raise TypeError(
+            f"prior: expected None, as {type(family).__name__} has no conjugate prior, got {prior!r}"
+        )
+    if isinstance(prior, str):
+        alpha = np.full(n_components, 1.0 + 1.0 / n_components)
+        return MixturePrior(alpha, _weak(family, data, n_components))
+    if not isinstance(prior, MixturePrior):
+        prior = MixturePrior(np.ones(n_components), prior)
+    alpha = np.asarray(prior.weights, np.float64)
+    if alpha.shape != (n_components,) or not (alpha >= 1).all() or not np.isfinite(alpha).all():
+        raise ValueError(
+            f"prior.weights: expected n_components = {n_components} finite numbers >= 1, "
+            f"got {prior.weights!r}"
+        )
+    _check_components(prior.components, n_components)
+    return MixturePrior(alpha, prior.components)
+
+
+def _weak(family: Any, data: Rows, n_components: int) -> Any:
+    def pooled(block: Rows) -> Any:
+        ones = np.ones((len(block), 1), block.x.dtype)
+        weight = block.sample_weight
+        weights = ones if weight is None else ones * weight[:, None].astype(ones.dtype)
+        return family.expected_statistics(None, block.x, weights)
+
+    return family.weak_prior(total(map(pooled, data.shards(_BLOCK_ROWS))), n_components)
+
+
+def _check_components(prior: Any, n_components: int) -> None:
+    if not is_dataclass(prior):
+        return
+    for field in fields(prior):
+        shape = np.shape(getattr(prior, field.name))
+        if shape and shape[0] not in (1, n_components):
+            raise ValueError(
+                f"prior.{field.name}: expected {n_components} components or 1 on the first axis, "
+                f"got shape {shape}"
+            )

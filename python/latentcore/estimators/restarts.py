@@ -1,0 +1,77 @@
+"""Several fits from several starts, of which the best proper one is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from latentcore import engine
+from latentcore.errors import NumericalError
+from latentcore.estimators.progress import Reporter
+from latentcore.structures.mixture import MixtureParams
+
+__all__ = ["Best", "best_of", "bound", "degenerate_components"]
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Best(Generic[P]):
+    """The fit that is kept, its degenerate components, and how many fits ended degenerate or not at all."""
+
+    fit: engine.Fit[MixtureParams[P]]
+    degenerate: list[int]
+    n_degenerate: int
+
+
+def best_of(
+    n_starts: int,
+    run: Callable[[Callable[[engine.Progress], None] | None], engine.Fit[MixtureParams[P]]],
+    family: Any,
+    reporter: Reporter,
+) -> Best[P]:
+    """Run ``n_starts`` times and keep the fit of largest bound, proper ones before degenerate ones.
+
+    Raises
+    ------
+    NumericalError
+        Every run raised one; the last of them.
+    """
+    best: Best[P] | None = None
+    failure: NumericalError | None = None
+    n_degenerate = 0
+    for restart in range(n_starts):
+        reporter.begin(restart)
+        try:
+            fit = run(reporter.step)
+        except NumericalError as error:
+            failure = error
+            n_degenerate += 1
+            continue
+        degenerate: list[int] = []
+        if fit.history:
+            reporter.end(bound(fit), fit.converged)
+            degenerate = degenerate_components(family, fit.params.components)
+        n_degenerate += bool(degenerate)
+        better = best is None or _rank(fit, degenerate) > _rank(best.fit, best.degenerate)
+        if better or not fit.history:
+            best = Best(fit, degenerate, 0)
+    if best is None:
+        assert failure is not None
+        raise failure
+    return Best(best.fit, best.degenerate, n_degenerate)
+
+
+def bound(fit: engine.Fit[Any]) -> float:
+    """The last objective; -inf of a fit that made no step."""
+    return fit.history[-1] if fit.history else float("-inf")
+
+
+def _rank(fit: engine.Fit[Any], degenerate: list[int]) -> tuple[bool, float]:
+    return not degenerate, bound(fit)
+
+
+def degenerate_components(family: Any, components: Any) -> list[int]:
+    """Components at a cap or floor, as far as the family can tell."""
+    return list(family.degenerate(components)) if hasattr(family, "degenerate") else []

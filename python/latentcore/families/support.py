@@ -1,0 +1,174 @@
+"""What families of independent columns share: supports, quotients of sums, missing entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import kernels
+from latentcore.arrays import CSR, Array, RealArray
+
+__all__ = [
+    "check_entries",
+    "column_means",
+    "filled",
+    "imputed",
+    "log_factorial",
+    "log_gamma",
+    "log_of",
+    "quotients",
+    "row_sums",
+    "whole",
+]
+
+_BLOCK_ELEMENTS = 1 << 16
+"""Entries looked at together: half a MiB."""
+
+
+# -- supports
+
+
+def check_entries(
+    x: RealArray | CSR,
+    columns: Sequence[object] | None,
+    allowed: Callable[[RealArray], npt.NDArray[np.bool_]],
+    expected: Callable[[int], str],
+) -> None:
+    """Look at all entries, a block at a time; those that a CSR does not store are zeros, and allowed.
+
+    Parameters
+    ----------
+    x : (N, D)
+    columns : names or indices of the columns, for the message
+    allowed : block of rows (n, D), or of a CSR's entries (n,) -> mask of that shape
+    expected : column -> what its entries have to be
+
+    Raises
+    ------
+    ValueError
+        For the first entry that is not allowed, naming its row and column.
+    """
+    if isinstance(x, CSR):
+        begin, end = int(x.begins[0]), int(x.begins[-1])
+        for start in range(begin, end, _BLOCK_ELEMENTS):
+            bad = ~allowed(x.values[start : min(start + _BLOCK_ELEMENTS, end)])
+            if bad.any():
+                entry = start + int(bad.argmax())
+                row = int(np.searchsorted(x.begins, entry, side="right")) - 1
+                _refuse(x.values[entry], row, int(x.columns[entry]), columns, expected)
+        return
+    size = max(1, _BLOCK_ELEMENTS // x.shape[1])
+    for start in range(0, len(x), size):
+        bad = ~allowed(x[start : start + size])
+        if bad.any():
+            row, column = divmod(int(bad.argmax()), x.shape[1])
+            value = x[start + row, column]
+            _refuse(value, start + row, column, columns, expected)
+
+
+def _refuse(
+    value: Any,
+    row: int,
+    column: int,
+    columns: Sequence[object] | None,
+    expected: Callable[[int], str],
+) -> None:
+    name = str(column) if columns is None else repr(columns[column])
+    raise ValueError(f"X: expected {expected(column)}, got {value} in row {row}, column {name}")
+
+
+def whole(x: RealArray) -> npt.NDArray[np.bool_]:
+    """Where entries are whole numbers >= 0."""
+    mask: npt.NDArray[np.bool_] = (x >= 0) & (x < np.inf) & (np.floor(x) == x)
+    return mask
+
+
+# -- parameters
+
+
+def quotients(above: Array, below: Array, previous: Array | None, neutral: Array | float) -> Array:
+    """``above / below``, (K, F), where ``below`` is positive.
+
+    Elsewhere ``previous``; if there is none, the quotient of the sums over components; if these are zero too,
+    ``neutral``.
+    """
+    seen = below > 0
+    if seen.all():
+        return above / below
+    if previous is None:
+        pooled = [part.sum(axis=0, keepdims=True) for part in (above, below)]
+        previous = quotients(
+            pooled[0], pooled[1], np.broadcast_to(neutral, pooled[0].shape), neutral
+        )
+    out = np.broadcast_to(previous, above.shape).copy()
+    return np.divide(above, below, out=out, where=seen)
+
+
+def log_of(x: Array) -> Array:
+    """The logarithm; -inf for 0, without a warning."""
+    return kernels.log(np.ascontiguousarray(x))
+
+
+def log_gamma(x: Array) -> Array:
+    """log Gamma(x) of positive numbers, entry by entry."""
+    return kernels.lgamma(np.ascontiguousarray(x))
+
+
+_LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
+
+
+def log_factorial(counts: Array) -> Array:
+    """log Gamma(counts + 1), by a table for small whole counts."""
+    index = np.clip(counts, 0, len(_LOG_FACTORIALS) - 1).astype(np.intp)
+    out: Array = _LOG_FACTORIALS[index]
+    others = index != counts
+    if others.any():
+        out[others] = log_gamma(counts[others] + 1.0)
+    return out
+
+
+# -- rows
+
+
+def row_sums(x: RealArray | CSR, function: Callable[[Array], Array]) -> Array:
+    """``sum_d function(x_nd)`` over what was observed, (N,), a block at a time; ``function`` is 0 at 0."""
+    n_entries = int(x.begins[-1] - x.begins[0]) if isinstance(x, CSR) else x.size
+    size = max(1, _BLOCK_ELEMENTS * len(x) // max(n_entries, 1))
+    out: Array = np.empty(len(x))
+    for start in range(0, len(x), size):
+        block = x[start : start + size]
+        if isinstance(block, CSR):
+            rows = np.repeat(np.arange(len(block)), np.diff(block.begins))
+            values = block.values[int(block.begins[0]) : int(block.begins[-1])].astype(np.float64)
+            out[start : start + size] = np.bincount(rows, function(values), minlength=len(block))
+        else:
+            values = block.astype(np.float64)
+            values[np.isnan(values)] = 0.0
+            out[start : start + size] = function(values).sum(axis=1)
+    return out
+
+
+def column_means(x: Array) -> Array:
+    """Means over what was observed, (D,); 0 for a column of which nothing was."""
+    observed = ~np.isnan(x)
+    sums = np.where(observed, x, 0.0).sum(axis=0)
+    means: Array = sums / np.maximum(observed.sum(axis=0), 1)
+    return means
+
+
+def filled(x: Array) -> Array:
+    """Missing entries replaced by the means of their columns."""
+    return np.where(np.isnan(x), column_means(x), x)
+
+
+def imputed(x: RealArray, responsibilities: RealArray, values: Array) -> RealArray:
+    """A copy of x (N, D), missing entries replaced by mixtures of the components' ``values`` (K, D)."""
+    out = x.copy()
+    rows = np.flatnonzero(np.isnan(x).any(axis=1))
+    means = responsibilities[rows].astype(np.float64) @ values
+    out[rows] = np.where(np.isnan(x[rows]), means, x[rows])
+    return out

@@ -1,0 +1,16 @@
+"""What the tests of families share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from latentcore.arrays import CSR
+
+
+def csr(dense: Any) -> CSR:
+    """The rows without their zeros."""
+    rows, columns = np.nonzero(dense)
+    begins = np.searchsorted(rows, np.arange(len(dense) + 1))
+    return CSR(dense[rows, columns], columns.astype(np.int32), begins, dense.shape[1])
