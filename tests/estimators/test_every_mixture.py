@@ -675,6 +675,14 @@ def test_value_outside_the_support_is_named(case: Case, value: float) -> None:
         case.make(2).fit(frame)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in OUTSIDE], ids=str)
+def test_value_outside_the_support_of_an_absent_row_does_not_matter(case: Case) -> None:
+    weight = (np.arange(N) % 3 > 0).astype(float)
+    x = np.where(weight[:, None] > 0, case.x, OUTSIDE[case.name][0])
+    expected = case.make(2, random_state=0).fit(case.x[weight > 0])
+    assert_same(case.make(2, random_state=0).fit(x, sample_weight=weight), expected, rtol=1e-9)
+
+
 def test_code_that_was_never_seen_is_refused() -> None:
     model = CategoricalMixture(2, random_state=0).fit(CASES[3].x)
     assert model.n_categories_ == LEVELS
