@@ -2,8 +2,8 @@
 
 ``Mclust(iris[, -5])$BIC`` prints 2 log L - df log 150, the higher the better, and depends on no random number
 (the program: Scrucca, Fop, Murphy & Raftery 2016, R Journal 8, 289-317). Its best is VEV,2 at -561.7285, a type of
-covariance that is not here; of those that are, VVV,2. mclust stops when log L rises by less than 1e-5 of itself, so that
-a converged fit is above its value by a few thousandths. For K >= 4 its one start finds local maxima.
+covariance that is not here; of those that are, VVV,2. mclust stops when log L rises by less than 1e-5 of itself, so
+that a converged fit is above its value by a few thousandths. For K >= 4 its one start finds local maxima.
 """
 
 from __future__ import annotations
