@@ -38,10 +38,6 @@ packed LC_KERNEL(linear_pack)(const lc_components *c, void *memory) {
   return p;
 }
 
-LC_INLINE void sin_cos(vec x, vec *sine, vec *cosine) { /* PLACEHOLDER */
-  for (int i = 0; i < LANES; i++) (*sine)[i] = (real)sin((double)x[i]), (*cosine)[i] = (real)cos((double)x[i]);
-}
-
 /* 1 where x was observed, and x itself there; `neutral` elsewhere. */
 LC_INLINE vec observed_part(real *x, vec neutral) {
   vec value = load(x);

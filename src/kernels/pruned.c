@@ -152,12 +152,6 @@ static void guess_components(pruner *s, packed *p, ptrdiff_t n, const real *x, p
   s->starts[0] = 0;
 }
 
-LC_INLINE int any_lane(ivec mask) {
-  bits any = 0;
-  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) any |= mask[i];
-  return any != 0;
-}
-
 /* The rows of a tile of component l that other components must be kept for. */
 static void keep_components(pruner *s, const packed *p, ptrdiff_t l, ptrdiff_t n, const int32_t *list, const real *tile,
                             const real *own) {

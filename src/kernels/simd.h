@@ -34,6 +34,19 @@ LC_INLINE void store(real *p, vec v) { *(vec_unaligned *)p = v; }
 LC_INLINE vec broadcast(real x) { return x - (vec){0}; }
 LC_INLINE vec select_vec(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 
+/* Whether a mask (all ones or all zeros, lane by lane) has ones. */
+LC_INLINE int any_lane(ivec mask) {
+#if VECTOR_BYTES == 64
+  return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif VECTOR_BYTES == 32
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
+  bits any = 0;
+  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) any |= mask[i];
+  return any != 0;
+#endif
+}
+
 /* The larger lane by lane; b where either is NaN. */
 LC_INLINE vec max_vec(vec a, vec b) {
 #if LC_F32 && VECTOR_BYTES == 64
