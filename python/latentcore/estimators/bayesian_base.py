@@ -248,7 +248,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         except NumericalError as error:
             raise self._explained(error, rows) from None
         bounds = [*self.__dict__.get("lower_bounds_", []), info.objective]
-        learned = self._learned_of(state.params, prior, family, data)
+        n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
+        learned = self._learned_of(state.params, prior, family, data, n_copies)
         learned |= {
             "converged_": False,
             "n_iter_": len(bounds),
@@ -329,7 +330,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         bounds = fit.history if self.batch_size is not None else [*fit.history[1:], bound]
         last = fit.history[-1] if fit.history else float("-inf")
         n_steps = n_steps if self.batch_size is not None else len(fit.history)
-        return self._learned_of(posterior, prior, model.family, data) | {
+        n_copies = self._n_copies(data.x.shape[1])
+        return self._learned_of(posterior, prior, model.family, data, n_copies) | {
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
@@ -339,20 +341,22 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         }
 
     def _learned_of(
-        self, posterior: MixturePrior[H], prior: MixturePrior[H], family: Any, data: Rows
+        self,
+        posterior: MixturePrior[H],
+        prior: MixturePrior[H],
+        family: Any,
+        data: Rows,
+        n_copies: int,
     ) -> dict[str, Any]:
         """What the posterior and the shape of the data tell."""
         dtype = np.dtype(data.x.dtype)
-        same_prior = "prior_" in self.__dict__ and self.prior_.components is prior.components
-        n_features = data.x.shape[1]
-        n_copies = self._copies if same_prior else self._n_copies(n_features)
         return {
             "posterior_": posterior,
             "prior_": prior,
             "family_": family,
             "_dtype": dtype.name,
             "_copies": n_copies,
-            "n_features_in_": n_features,
+            "n_features_in_": data.x.shape[1],
             **self._public(posterior, prior, family, dtype, n_copies),
         }
 
@@ -484,7 +488,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if posterior is self.posterior_:
             return self
         _, expected = expectation(model.expected(posterior))
-        learned = self._learned_of(posterior, prior, self.family_, data)
+        learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
         learned["elbo_terms_"] = self._terms(model, prior, posterior, data, expected)
         learned["lower_bound_"] = bound
         learned["_course"] = (bound, *self._course[1:])

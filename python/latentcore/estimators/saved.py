@@ -15,8 +15,10 @@ from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 
 __all__ = ["load"]
@@ -28,10 +30,12 @@ _CLASSES: dict[str, type[Estimator]] = {
         BernoulliMixture,
         CategoricalMixture,
         ExponentialMixture,
+        GammaMixture,
         GaussianMixture,
         Mixture,
         MultinomialMixture,
         PoissonMixture,
+        VonMisesMixture,
     )
 }
 
