@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, get_args
 
 import numpy as np
@@ -50,7 +50,16 @@ __all__ = ["BayesianEstimator", "BoundTerms"]
 P = TypeVar("P")
 H = TypeVar("H")
 
-_KEPT = ("posterior_", "prior_", "family_", "n_features_in_", "elbo_terms_", "_dtype", "_course", "_copies")
+_KEPT = (
+    "posterior_",
+    "prior_",
+    "family_",
+    "n_features_in_",
+    "elbo_terms_",
+    "_dtype",
+    "_course",
+    "_copies",
+)
 
 
 class BoundTerms(TypedDict):
@@ -216,7 +225,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         fitted = "posterior_" in self.__dict__
         if fitted:
             self._check_names(names)
-            names = None if "feature_names_in_" not in self.__dict__ else list(self.feature_names_in_)
+            names = (
+                None if "feature_names_in_" not in self.__dict__ else list(self.feature_names_in_)
+            )
         rows = self._rows(X, sample_weight)
         data = without_absent(rows)
         if fitted:
@@ -239,7 +250,11 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         model = Mixture(family)
         try:
             if not fitted:
-                start = total / weight * self._initial(family, data, random_generator(self.random_state))
+                start = (
+                    total
+                    / weight
+                    * self._initial(family, data, random_generator(self.random_state))
+                )
                 posterior = model.update(prior, start)
             rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
             state, info = rule.step(
@@ -386,7 +401,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     def _expectation(self, model: Mixture[P, Any], data: Rows) -> Expectation[Any, Any]:
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
-        return engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))  # type: ignore[arg-type]
+        return engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
 
     def _bound(
         self,
@@ -495,9 +510,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         self.__dict__ = {**self.__dict__, **learned}
         return self
 
-    def _selected(
-        self, posterior: MixturePrior[H], keep: npt.NDArray[np.intp]
-    ) -> MixturePrior[H]:
+    def _selected(self, posterior: MixturePrior[H], keep: npt.NDArray[np.intp]) -> MixturePrior[H]:
         n_components = len(posterior.weights.mean())
         components = selected(self.family_, posterior.components, keep, n_components)
         return MixturePrior(selected_weights(posterior.weights, keep), components)
@@ -668,7 +681,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if type(posterior) is not MixturePrior or type(prior) is not MixturePrior:
             raise ValueError(f"posterior_: expected a MixturePrior, got {posterior!r}")
         n_features = integer("n_features_in_", values["n_features_in_"], 1)
-        model: Mixture[P, Any] = Mixture(family)
+        model: Mixture[Any, Any] = Mixture(family)  # type: ignore[arg-type]
         divergence = model.divergence(posterior, prior)  # of shapes that agree
         x = np.zeros((1, n_features))
         density = model.log_joint(model.expected(posterior), x)

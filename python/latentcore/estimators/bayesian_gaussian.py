@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import Rows
@@ -107,8 +106,8 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     - Its ``lower_bound_`` leaves out constants and is no bound. ``tol`` is on the change of the total in both.
     - Full and tied covariances with a Dirichlet distribution: the same updates. scikit-learn's degrees of freedom of
       tied covariances are those of one of K copies of the prior: the prior here has K times
-      ``degrees_of_freedom_prior`` and ``covariance_prior``, and ``degrees_of_freedom_`` is the posterior's divided by K.
-      ``score_samples`` differs by a constant.
+      ``degrees_of_freedom_prior`` and ``covariance_prior``, and ``degrees_of_freedom_`` is the posterior's divided
+      by K. ``score_samples`` differs by a constant.
     - Diagonal and spherical: the same updates of means and covariances. Expected log-precisions are those of the Gamma
       distributions of which ``degrees_of_freedom_`` and ``covariances_`` are the parameters, where scikit-learn takes
       those of a Wishart distribution in D dimensions. So responsibilities differ by O(D^2 / N_k), and not where D = 1.

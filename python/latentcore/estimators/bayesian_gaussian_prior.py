@@ -133,10 +133,8 @@ def _moments(type_: CovarianceType, data: Rows) -> tuple[Array, Array]:
 
 def _regular(covariance: Array, type_: CovarianceType, reg_covar: float) -> Array:
     """With ``reg_covar`` on the variances, if it is singular."""
-    if type_ in ("full", "tied"):
-        values = np.linalg.eigvalsh(covariance)
-    else:
-        values = np.atleast_1d(covariance)
+    matrix = type_ in ("full", "tied")
+    values = np.linalg.eigvalsh(covariance) if matrix else np.atleast_1d(covariance)
     if values.min() > _SINGULAR * values.max():
         return covariance
     if reg_covar == 0:
@@ -144,9 +142,7 @@ def _regular(covariance: Array, type_: CovarianceType, reg_covar: float) -> Arra
             "covariance_prior: expected a positive definite one, but the default, the covariance of "
             "the data, is singular, and reg_covar is 0"
         )
-    if type_ in ("full", "tied"):
-        return covariance + reg_covar * np.eye(len(covariance))
-    regular: Array = covariance + reg_covar
+    regular: Array = covariance + (reg_covar * np.eye(len(covariance)) if matrix else reg_covar)
     return regular
 
 
@@ -158,7 +154,11 @@ def _checked_mean(value: npt.ArrayLike, n_features: int) -> Array:
 
 def _checked_covariance(value: npt.ArrayLike, type_: CovarianceType, n_features: int) -> Array:
     covariance = np.asarray(as_parameter(value, "covariance_prior"), np.float64)
-    shape = {"full": (n_features, n_features), "tied": (n_features, n_features), "diag": (n_features,)}
+    shape = {
+        "full": (n_features, n_features),
+        "tied": (n_features, n_features),
+        "diag": (n_features,),
+    }
     _check_shape(
         f"{type_} covariance_prior", "covariance_prior", covariance.shape, shape.get(type_, ())
     )

@@ -13,7 +13,7 @@ from latentcore import diagnostics
 from latentcore.arrays import Rows
 from latentcore.engine import rows_per_shard
 from latentcore.protocols import Array, RealArray
-from latentcore.structures.mixture import ExpectedMixture, Mixture, MixtureParams
+from latentcore.structures.mixture import ExpectedMixture, Mixture
 from latentcore.threads import get_num_threads, ordered_map
 
 __all__ = ["Evaluation"]
@@ -27,10 +27,15 @@ _BLOCK_ELEMENTS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a mixture says of rows, in memory that is that of the result and a block."""
+    """What a mixture says of rows, in memory that is that of the result and a block.
+
+    Parameters
+    ----------
+    params : MixtureParams or ExpectedMixture
+    """
 
     model: Mixture[Any, Any]
-    params: MixtureParams[Any] | ExpectedMixture[Any]
+    params: Any
     work_per_row: Callable[[RealArray, int], float]
     n_threads: int | None
 

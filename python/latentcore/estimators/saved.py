@@ -9,6 +9,8 @@ from latentcore import storage
 from latentcore.errors import StorageError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_means import GaussianMeansMixture
+from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.mixture import Mixture
 from latentcore.estimators.named_mixtures import (
@@ -27,10 +29,12 @@ _CLASSES: dict[str, type[Estimator]] = {
     cls.__name__: cls
     for cls in (
         BayesianGaussianMixture,
+        BayesianMixture,
         BernoulliMixture,
         CategoricalMixture,
         ExponentialMixture,
         GammaMixture,
+        GaussianMeansMixture,
         GaussianMixture,
         Mixture,
         MultinomialMixture,
