@@ -26,19 +26,15 @@ def kl(q: Any, p: Any) -> float:
     return under(q, lambda t: q.logpdf(t) - p.logpdf(t))
 
 
-def sticks(concentration: float, counts: Any) -> list[Any]:
-    """Posteriors of the first K - 1 sticks, in this order."""
-    return [
-        stats.beta(1 + counts[j], concentration + sum(counts[j + 1 :]))
-        for j in range(len(counts) - 1)
-    ]
+def sticks(concentration: float, counts: Any) -> list[tuple[float, float]]:
+    """Betas of the first K - 1 sticks, in this order, after these counts."""
+    return [(1 + n, concentration + sum(counts[j + 1 :])) for j, n in enumerate(counts[:-1])]
 
 
 def log_evidence(concentration: float, counts: Any) -> float:
     """log E of the product of weight_j^counts_j, sticks in this order."""
     return sum(
-        special.betaln(*q.args) - special.betaln(1, concentration)
-        for q in sticks(concentration, counts)
+        special.betaln(*q) - special.betaln(1, concentration) for q in sticks(concentration, counts)
     )
 
 
@@ -67,7 +63,7 @@ def test_divergence_of_dirichlets_is_that_of_independent_gammas_less_that_of_the
 def test_sticks_are_betas(concentration: float) -> None:
     q = StickBreaking(concentration, np.zeros(4)).update(COUNTS)
     order = q.order()
-    betas = sticks(concentration, COUNTS[order])
+    betas = [stats.beta(*q) for q in sticks(concentration, COUNTS[order])]
     broken = [under(beta, np.log) for beta in betas] + [0.0]
     left = np.cumsum([0.0] + [under(beta, lambda t: np.log1p(-t)) for beta in betas])
     np.testing.assert_allclose(q.expected_log()[order], broken + left, rtol=1e-7)
