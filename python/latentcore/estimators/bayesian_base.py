@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ from latentcore.arrays import (
 )
 from latentcore.errors import ConvergenceWarning, ImpossibleRowError, NumericalError, as_sklearn
 from latentcore.estimators.base import Estimator
+from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
 from latentcore.estimators.bayesian_selected import selected, selected_weights
 from latentcore.estimators.bayesian_stochastic import run_by_batches
 from latentcore.estimators.bayesian_weights import (
@@ -100,6 +102,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     batch_size: int | None
     delay: float
     forgetting: float
+    optimize_concentration: bool
 
     prior_: MixturePrior[H]
     posterior_: MixturePrior[H]
@@ -262,6 +265,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             )
         except NumericalError as error:
             raise self._explained(error, rows) from None
+        if self.optimize_concentration:
+            prior = with_best_concentration(prior, state.params)
         bounds = [*self.__dict__.get("lower_bounds_", []), info.objective]
         n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
         learned = self._learned_of(state.params, prior, family, data, n_copies)
@@ -271,7 +276,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "lower_bound_": info.objective,
             "lower_bounds_": bounds,
             "elbo_terms_": self._terms(
-                model, prior, posterior, data, info.terms.expected, total / weight
+                model, rule.prior, posterior, data, info.terms.expected, total / weight
             ),
             "_course": (info.objective, float(state.n_steps), seen),
         }
@@ -316,7 +321,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         expectation = self._expectation(model, data)
         n_steps = 0
 
-        def run(step: Callback | None) -> engine.Fit[Any]:
+        def run(step: Callback | None) -> engine.Fit[Both[H]]:
             nonlocal n_steps
             start = warm
             if start is None:
@@ -325,20 +330,25 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             stop: dict[str, Any] = {
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
+            if self.batch_size is None and self.optimize_concentration:
+                rule = EmpiricalCAVI[H](model)
+                return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
             if self.batch_size is None:
-                return engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
+                cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
+                return replace(cavi, params=Both(cavi.params, prior))
             fit, n_steps = run_by_batches(
                 StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
                 start, data, lambda batch: self._expectation(model, batch),
-                lambda q: self._bound(model, prior, q, expectation),
-                batch_size=self.batch_size, rng=rng, **stop,
+                lambda both: self._bound(model, both.prior, both.posterior, expectation),
+                batch_size=self.batch_size, rng=rng,
+                optimize_concentration=self.optimize_concentration, **stop,
             )  # fmt: skip
             return fit
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         best: Any = best_of(self.n_init if warm is None else 1, run, None, reporter)
-        fit = best.fit
-        posterior: MixturePrior[H] = fit.params
+        fit: engine.Fit[Both[H]] = best.fit
+        posterior, prior = fit.params.posterior, fit.params.prior
         _, expected = expectation(model.expected(posterior))
         terms = self._terms(model, prior, posterior, data, expected)
         bound = total_of(terms)
@@ -647,6 +657,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         forgetting = real("forgetting", self.forgetting)
         if not (forgetting == 0 or 0.5 < forgetting <= 1):
             raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        boolean("optimize_concentration", self.optimize_concentration)
         check_weight_prior(
             self.weight_concentration_prior_type,
             self.weight_concentration_prior,

@@ -68,6 +68,9 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         stop. It may fall.
     delay, forgetting : float
         Step t of stochastic inference has the size ``(t + delay)^-forgetting``. With forgetting 0 all have size 1.
+    optimize_concentration : bool
+        Whether each iteration ends with the concentration of the largest bound in the prior's place (empirical Bayes);
+        ``weight_concentration_prior_`` tells the last one.
 
     Attributes
     ----------
@@ -165,6 +168,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         batch_size: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
+        optimize_concentration: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -187,6 +191,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         self.batch_size = batch_size
         self.delay = delay
         self.forgetting = forgetting
+        self.optimize_concentration = optimize_concentration
 
     # -- the family -------------------------------------------------------------------------------
 

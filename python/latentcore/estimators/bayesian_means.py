@@ -63,6 +63,7 @@ class GaussianMeansMixture(BayesianEstimator[GaussianParams, NormalPrior]):
 
     weight_concentration_prior_type = "fixed"
     weight_concentration_prior = None
+    optimize_concentration = False
 
     means_: npt.NDArray[Any]
     mean_variances_: Array

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import Rows
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.bayesian_weights import WeightPriorType, concentration_prior
+from latentcore.estimators.components import arrays_of
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import SPARSE_FAMILIES, RandomState
 from latentcore.estimators.priors import resolved
@@ -19,6 +22,7 @@ from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.mixture import Mixture, MixturePrior
+from latentcore.structures.weights import StickBreaking
 
 __all__ = ["BayesianMixture"]
 
@@ -93,6 +97,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         batch_size: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
+        optimize_concentration: bool = False,
     ) -> None:
         self.family = family
         self.n_components = n_components
@@ -111,6 +116,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         self.batch_size = batch_size
         self.delay = delay
         self.forgetting = forgetting
+        self.optimize_concentration = optimize_concentration
 
     def _family_class(self) -> type:
         return family_class(self.family)
@@ -126,7 +132,15 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         components = with_weights.components
         if hasattr(family, "check_prior"):
             family.check_prior(components, self.n_components, data.x.shape[1])
-        return MixturePrior(self._weight_prior(), components)
+        weights = self._weight_prior()
+        if isinstance(weights, StickBreaking) and not _exchangeable(
+            family, components, self.n_components
+        ):
+            raise ValueError(
+                "prior: expected the same for all components with a Dirichlet process, of which "
+                "sticks are exchanged, got different ones"
+            )
+        return MixturePrior(weights, components)
 
     def _attributes(
         self,
@@ -163,6 +177,18 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
     def _heading(self) -> str:
         name = type(self.family_).__name__
         return f"Bayesian {name} mixture: K = {len(self.weights_)}, D = {self.n_features_in_}"
+
+
+def _exchangeable(family: Any, prior: Any, n_components: int) -> bool:
+    first = [
+        list(arrays_of(selected(family, prior, np.array([k]), n_components)))
+        for k in range(n_components)
+    ]
+    return all(
+        np.array_equal(a, b)
+        for other in first[1:]
+        for (_, a), (_, b) in zip(first[0], other, strict=True)
+    )
 
 
 def _takes_missing(cls: type, family: Any) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from latentcore.arrays import Rows
 from latentcore.engine import Fit, Progress
+from latentcore.estimators.bayesian_empirical import Both, with_best_concentration
 from latentcore.protocols import Expectation
 from latentcore.rules.cavi import StochasticVI, VariationalState
+from latentcore.structures.mixture import MixturePrior
 
 __all__ = ["batches", "run_by_batches"]
 
@@ -27,32 +30,35 @@ def batches(
 
 
 def run_by_batches(
-    rule: StochasticVI[H, Any],
-    posterior: H,
+    rule: StochasticVI[MixturePrior[H], Any],
+    posterior: MixturePrior[H],
     data: Rows,
     expectation: Callable[[Rows], Expectation[Any, Any]],
-    bound: Callable[[H], float],
+    bound: Callable[[Both[H]], float],
     *,
     batch_size: int,
     rng: np.random.RandomState | np.random.Generator,
     tol: float,
     max_iter: int,
+    optimize_concentration: bool = False,
     previous: float = float("-inf"),
     callback: Callable[[Progress], None] | None = None,
-) -> tuple[Fit[H], int]:
+) -> tuple[Fit[Both[H]], int]:
     """Run epochs until the bound of all data changes by less than ``tol``, or ``max_iter`` are done.
 
     The history holds the bound after each epoch. The number of steps comes back with the fit.
     """
     state = VariationalState(posterior)
-    fit = Fit(posterior)
+    fit = Fit(Both(posterior, rule.prior))
     for epoch in range(1, max_iter + 1):
         for batch in batches(data, batch_size, rng):
             state, _ = rule.step(state, expectation(batch), batch.total_weight())
-        objective = bound(state.params)
+        if optimize_concentration:
+            rule = replace(rule, prior=with_best_concentration(rule.prior, state.params))
+        fit.params = Both(state.params, rule.prior)
+        objective = bound(fit.params)
         change = objective - previous
         previous = objective
-        fit.params = state.params
         fit.history.append(objective)
         if callback is not None:
             callback(Progress(epoch, objective, change))

@@ -58,8 +58,8 @@ def weight_prior(
 def concentration_attribute(posterior: Weights) -> Array | tuple[Array, Array] | None:
     """``weight_concentration_``: alpha (K,), or both parameters (K,) of the Betas, by component.
 
-    The last stick of a Dirichlet process, that of the smallest component, is all that is left, and no Beta; what stands
-    here in its place are the numbers that it would have.
+    The last stick of a Dirichlet process is all that is left, and no Beta; what stands here in its place are the
+    numbers that it would have.
     """
     if isinstance(posterior, Dirichlet):
         return posterior.alpha

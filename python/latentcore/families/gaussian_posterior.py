@@ -200,7 +200,9 @@ def _product_of_columns(posterior: GaussianPrior, x: RealArray) -> RealArray:
         rows = x[start : start + size]
         log_density = np.zeros((len(rows), n_components))
         for d in range(n_features):
-            distances = (rows[:, d, None] - posterior.means[:, d]) ** 2 / posterior.scale[:, d]
+            distances = (rows[:, d, None] - posterior.means[:, d]) / np.sqrt(posterior.scale[:, d])
+            with np.errstate(over="ignore"):
+                distances *= distances
             _student(distances, posterior.mean_precision, power, 1)
             log_density += distances
         log_density -= 0.5 * np.log(posterior.scale).sum(axis=1)
