@@ -346,8 +346,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             return fit
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        best: Any = best_of(self.n_init if warm is None else 1, run, None, reporter)
-        fit: engine.Fit[Both[H]] = best.fit
+        n_starts = self.n_init if warm is None else 1
+        fit = best_of(n_starts, run, lambda _: [], reporter).fit
         posterior, prior = fit.params.posterior, fit.params.prior
         _, expected = expectation(model.expected(posterior))
         terms = self._terms(model, prior, posterior, data, expected)
