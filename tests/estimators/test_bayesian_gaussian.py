@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import normal_wishart
 from scipy import special, stats
 from sklearn.datasets import load_iris
 from sklearn.mixture import BayesianGaussianMixture as Theirs
@@ -18,8 +17,9 @@ from sklearn.mixture import BayesianGaussianMixture as Theirs
 import latentcore
 from latentcore import BayesianGaussianMixture
 from latentcore.engine import Progress
-from latentcore.estimators.bayesian_weights import weight_prior
 from latentcore.errors import ConvergenceWarning, NotFittedError, StorageError
+from latentcore.estimators.bayesian_weights import weight_prior
+from reference import normal_wishart
 
 IRIS = load_iris().data
 COVARIANCES = ["full", "tied", "diag", "spherical", "tied_spherical"]
@@ -534,7 +534,7 @@ def test_bad_argument_is_named(arguments: dict[str, Any], message: str) -> None:
 def test_missing_entries_are_refused() -> None:
     x = X.copy()
     x[7, 1] = np.nan
-    with pytest.raises(ValueError, match="X contains NaN: .* row 7, column 1"):
+    with pytest.raises(ValueError, match=r"X contains NaN: .* row 7, column 1"):
         BayesianGaussianMixture(2).fit(x)
 
 

@@ -49,7 +49,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 def fitted(family: Any, x: Any = None, n_components: int = 3, **arguments: Any) -> Any:
     x = DATA[family] if x is None else x
-    defaults = {"random_state": 0, "tol": 1e-8, "max_iter": 500}
+    defaults = {"random_state": 0, "tol": 1e-8, "max_iter": 2000}
     return BayesianMixture(family, n_components, **{**defaults, **arguments}).fit(x)
 
 
