@@ -35,10 +35,10 @@ _CLASSES: dict[str, type] = {
 }
 
 
-def family_named(name: FamilyName, x: RealArray) -> Any:
-    """The family of this name, as it fits the rows ``x``."""
+def family_named(name: FamilyName, x: RealArray, names: list[str] | None = None) -> Any:
+    """The family of this name, as it fits the rows ``x``, whose columns have these names."""
     if name == "categorical":
-        return Categorical.of_rows(x)
+        return Categorical.of_rows(x, names)
     if name == "gaussian":
         return Gaussian("full", reg_covar=1e-6)
     return _CLASSES[name]()
@@ -173,8 +173,8 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
             return _CLASSES[self.family]
         return type(self.family)
 
-    def _family_to_fit(self, x: RealArray) -> Any:
-        return family_named(self.family, x) if isinstance(self.family, str) else self.family
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
+        return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
 
     def _check_arguments(self) -> None:
         super()._check_arguments()

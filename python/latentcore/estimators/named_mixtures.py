@@ -66,6 +66,7 @@ class PoissonMixture(FamilyMixture[PoissonParams, GammaPrior]):
     """
 
     _params_class = PoissonParams
+    _positive_only = True
 
     @property
     def rates_(self) -> Array:
@@ -87,7 +88,7 @@ class PoissonMixture(FamilyMixture[PoissonParams, GammaPrior]):
     def _family_class(self) -> type:
         return Poisson
 
-    def _family_to_fit(self, x: RealArray) -> Poisson:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Poisson:
         return Poisson()
 
 
@@ -118,6 +119,7 @@ class BernoulliMixture(FamilyMixture[BernoulliParams, BetaPrior]):
     """
 
     _params_class = BernoulliParams
+    _positive_only = True
 
     @property
     def probabilities_(self) -> Array:
@@ -139,7 +141,7 @@ class BernoulliMixture(FamilyMixture[BernoulliParams, BetaPrior]):
     def _family_class(self) -> type:
         return Bernoulli
 
-    def _family_to_fit(self, x: RealArray) -> Bernoulli:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Bernoulli:
         return Bernoulli()
 
 
@@ -170,6 +172,7 @@ class ExponentialMixture(FamilyMixture[ExponentialParams, GammaPrior]):
     """
 
     _params_class = ExponentialParams
+    _positive_only = True
 
     @property
     def rates_(self) -> Array:
@@ -193,7 +196,7 @@ class ExponentialMixture(FamilyMixture[ExponentialParams, GammaPrior]):
     def _family_class(self) -> type:
         return Exponential
 
-    def _family_to_fit(self, x: RealArray) -> Exponential:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Exponential:
         return Exponential()
 
 
@@ -224,6 +227,7 @@ class MultinomialMixture(FamilyMixture[MultinomialParams, MultinomialPrior]):
     """
 
     _params_class = MultinomialParams
+    _positive_only = True
 
     @property
     def probabilities_(self) -> Array:
@@ -256,7 +260,7 @@ class MultinomialMixture(FamilyMixture[MultinomialParams, MultinomialPrior]):
     def _family_class(self) -> type:
         return Multinomial
 
-    def _family_to_fit(self, x: RealArray) -> Multinomial:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Multinomial:
         return Multinomial()
 
 
@@ -293,6 +297,7 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
     """
 
     _params_class = CategoricalParams
+    _positive_only = True
 
     def __init__(
         self,
@@ -368,9 +373,9 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
     def _family_class(self) -> type:
         return Categorical
 
-    def _family_to_fit(self, x: RealArray) -> Categorical:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Categorical:
         if self.n_categories is None:
-            return Categorical.of_rows(x)
+            return Categorical.of_rows(x, names)
         given = np.atleast_1d(np.asarray(self.n_categories))
         levels = np.broadcast_to(given, (x.shape[1],)) if given.size == 1 else given
         return Categorical(tuple(int(n) for n in levels))
