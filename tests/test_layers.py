@@ -24,6 +24,7 @@ LAYERS = {
     "latentcore._linalg": 1,
     "latentcore._linear": 1,
     "latentcore._logspace": 1,
+    "latentcore._special": 1,
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,
     "latentcore.protocols": 2,

@@ -13,6 +13,7 @@
 #include "latentcore/linalg.h"
 #include "latentcore/logspace.h"
 #include "latentcore/mixture.h"
+#include "latentcore/special.h"
 #include "latentcore/status.h"
 
 #ifdef __cplusplus
@@ -84,6 +85,14 @@ typedef struct lc_api {
                                     float *, float *, float *, ptrdiff_t *, void *);
   lc_status (*mixture_csr_moments_f32)(ptrdiff_t, const int64_t *, const int32_t *, const float *, const float *, ptrdiff_t,
                                        const lc_components *, const lc_moments *, void *);
+  lc_status (*lgamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*lgamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*digamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*digamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*trigamma_f64)(ptrdiff_t, const double *, double *);
+  lc_status (*trigamma_f32)(ptrdiff_t, const float *, float *);
+  lc_status (*sin_cos_f64)(ptrdiff_t, const double *, double *, double *);
+  lc_status (*sin_cos_f32)(ptrdiff_t, const float *, float *, float *);
 } lc_api;
 
 /* The table of this library; it lives as long as the process. */

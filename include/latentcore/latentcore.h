@@ -8,6 +8,7 @@
 #include "latentcore/linalg.h"
 #include "latentcore/logspace.h"
 #include "latentcore/mixture.h"
+#include "latentcore/special.h"
 #include "latentcore/status.h"
 
 #endif

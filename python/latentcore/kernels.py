@@ -30,9 +30,11 @@ from latentcore._linear import (
     linear_responsibilities,
 )
 from latentcore._logspace import exp, log, logsumexp, responsibilities
+from latentcore._special import digamma, lgamma, sin_cos, trigamma
 
 __all__ = [
     "cholesky",
+    "digamma",
     "exp",
     "gaussian_add",
     "gaussian_em_sweep",
@@ -49,6 +51,7 @@ __all__ = [
     "isa_force",
     "kmeans_potentials",
     "kmeans_sweep",
+    "lgamma",
     "linear_em_sweep",
     "linear_labels",
     "linear_log_density",
@@ -58,4 +61,6 @@ __all__ = [
     "log",
     "logsumexp",
     "responsibilities",
+    "sin_cos",
+    "trigamma",
 ]

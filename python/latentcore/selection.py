@@ -7,12 +7,21 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 from latentcore.errors import ConvergenceWarning, DegenerateComponentWarning, as_sklearn
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.checks import integer
 from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.mixture import FamilyName, Mixture
+from latentcore.estimators.named_mixtures import (
+    BernoulliMixture,
+    CategoricalMixture,
+    ExponentialMixture,
+    MultinomialMixture,
+    PoissonMixture,
+)
 from latentcore.families.gaussian import CovarianceType
 
 __all__ = ["Candidate", "Criterion", "Selection", "SelectionProgress", "select"]
@@ -20,10 +29,18 @@ __all__ = ["Candidate", "Criterion", "Selection", "SelectionProgress", "select"]
 Criterion = Literal["bic", "aic", "icl"]
 
 _NAMED: dict[str, Callable[[], Estimator]] = {
-    f"gaussian-{type_}": lambda type_=type_: GaussianMixture(covariance_type=type_)  # type: ignore[misc]
-    for type_ in get_args(CovarianceType)
+    **{name: partial(Mixture, name) for name in get_args(FamilyName) if name != "gaussian"},
+    **{
+        f"gaussian-{type_}": partial(GaussianMixture, covariance_type=type_)
+        for type_ in get_args(CovarianceType)
+    },
+    "bernoulli": BernoulliMixture,
+    "categorical": CategoricalMixture,
+    "exponential": ExponentialMixture,
+    "multinomial": MultinomialMixture,
+    "poisson": PoissonMixture,
 }
-"""The families that a name stands for; the Gaussian ones also by their covariances alone."""
+"""What a name begins with; Gaussians go by their covariances alone, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,7 @@ class Candidate:
     Attributes
     ----------
     family : str
-        The name of the family, or the estimator as it prints.
+        Its name, or the family or estimator as it prints.
     n_components : int
     log_likelihood : float
         Total, nats.
@@ -156,10 +173,10 @@ def select(
     X : array or data frame, (N, D)
     n_components : int, or several
         K of the grid.
-    families : one or several of str and estimator
-        Names, such as "gaussian-full" or just "full", and mixtures to begin with, which stay as they are. Criteria of
-        families are comparable if they are densities of the same kind: do not let counts choose between a Gaussian
-        and a Poisson.
+    families : one or several of str, Family and estimator
+        Names, such as "gaussian-full", or just "full", and "poisson"; families, for a ``Mixture``; unfitted mixtures,
+        of which copies are fitted. Densities and probabilities do not compare: do not let counts choose between a
+        Gaussian and a Poisson.
     criterion : {"bic", "aic", "icl"} or callable
         What to minimise; a function gets the fitted mixture and ``X``.
     sample_weight : (N,), optional
@@ -280,7 +297,9 @@ def _grid(
     """Names and unfitted mixtures of all fits."""
     several = n_components if isinstance(n_components, Iterable) else [n_components]
     numbers = [integer("n_components", k, 1) for k in several]
-    chosen = [families] if isinstance(families, str | Estimator) else list(families)
+    chosen = list(families) if isinstance(families, Iterable) else [families]
+    if isinstance(families, str):
+        chosen = [families]
     if not numbers or not chosen:
         name = "families" if numbers else "n_components"
         raise ValueError(f"{name}: expected at least one, got none")
@@ -294,14 +313,18 @@ def _grid(
 def _model(family: Any) -> tuple[str, Estimator]:
     """The name, and what to copy."""
     if isinstance(family, str):
-        name = family if family in _NAMED else f"gaussian-{family}"
+        name = "gaussian-full" if family == "gaussian" else family
+        if name not in _NAMED:
+            name = f"gaussian-{family}"
         if name not in _NAMED:
             expected = ", ".join(map(repr, _NAMED))
             raise ValueError(f"families: expected names among {expected}, got {family!r}")
         return name, _NAMED[name]()
-    if not isinstance(family, Estimator) or "n_components" not in family.get_params():
-        raise TypeError(f"families: expected names and mixtures, got {family!r}")
-    return repr(_like(family, {"n_components": 1})), family
+    if isinstance(family, Estimator) and "n_components" in family.get_params():
+        return repr(_like(family, {"n_components": 1})), family
+    if isinstance(family, type) or not hasattr(family, "expected_statistics"):
+        raise TypeError(f"families: expected names, families and mixtures, got {family!r}")
+    return repr(family), Mixture(family)
 
 
 def _like(model: Estimator, changed: dict[str, Any]) -> Estimator:

@@ -253,6 +253,30 @@ static int has_rows(ptrdiff_t n, const int64_t *begins, const int32_t *columns, 
     CURRENT(set);                                                                                                             \
     set->p->kmeans_potentials(n, k, d, x, x_stride, row_weights, candidates, nearest, potentials, work);                      \
     return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_lgamma_##p(ptrdiff_t n, const real *x, real *out) {                                                            \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->lgamma(n, x, out);                                                                                                \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_digamma_##p(ptrdiff_t n, const real *x, real *out) {                                                           \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->digamma(n, x, out);                                                                                               \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_trigamma_##p(ptrdiff_t n, const real *x, real *out) {                                                          \
+    REQUIRE(n >= 0 && (n == 0 || (x && out)));                                                                                \
+    CURRENT(set);                                                                                                             \
+    set->p->trigamma(n, x, out);                                                                                              \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_sin_cos_##p(ptrdiff_t n, const real *x, real *sine, real *cosine) {                                            \
+    REQUIRE(n >= 0 && (n == 0 || (x && sine && cosine && sine != cosine)));                                                   \
+    CURRENT(set);                                                                                                             \
+    set->p->sin_cos(n, x, sine, cosine);                                                                                      \
+    return LC_OK;                                                                                                             \
   }
 
 DEFINE(double, f64)
@@ -322,6 +346,14 @@ static const lc_api api = {
     .logsumexp_f32 = lc_logsumexp_f32,
     .responsibilities_f64 = lc_responsibilities_f64,
     .responsibilities_f32 = lc_responsibilities_f32,
+    .lgamma_f64 = lc_lgamma_f64,
+    .lgamma_f32 = lc_lgamma_f32,
+    .digamma_f64 = lc_digamma_f64,
+    .digamma_f32 = lc_digamma_f32,
+    .trigamma_f64 = lc_trigamma_f64,
+    .trigamma_f32 = lc_trigamma_f32,
+    .sin_cos_f64 = lc_sin_cos_f64,
+    .sin_cos_f32 = lc_sin_cos_f32,
     .mixture_work_f64 = lc_mixture_work_f64,
     .mixture_work_f32 = lc_mixture_work_f32,
     .mixture_em_sweep_f64 = lc_mixture_em_sweep_f64,

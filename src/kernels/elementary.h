@@ -154,4 +154,16 @@ LC_INLINE void sin_cos(vec x, vec *sine, vec *cosine) {
   *cosine = (vec)((ivec)select_vec(odd, sine_r, cosine_r) ^ of_cosine);
 }
 
+/* out[i] = function(x[i]) */
+LC_INLINE void elementwise(vec (*function)(vec), ptrdiff_t n, const real *x, real *out) {
+  ptrdiff_t i = 0;
+  for (; i + LANES <= n; i += LANES) store(out + i, function(load(x + i)));
+  if (i < n) {
+    real rest[LANES] = {0};
+    memcpy(rest, x + i, (size_t)(n - i) * sizeof(real));
+    store(rest, function(load(rest)));
+    memcpy(out + i, rest, (size_t)(n - i) * sizeof(real));
+  }
+}
+
 #endif

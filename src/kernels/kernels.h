@@ -14,6 +14,11 @@ void LC_KERNEL(logsumexp)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_s
 void LC_KERNEL(responsibilities)(ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_stride, real *r, ptrdiff_t r_stride,
                                  real *lse, void *work);
 
+void LC_KERNEL(lgamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(digamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(trigamma)(ptrdiff_t n, const real *x, real *out);
+void LC_KERNEL(sin_cos)(ptrdiff_t n, const real *x, real *sine, real *cosine);
+
 /* The public functions for dense and sparse rows are the same kernels. */
 #if LC_F32
 typedef lc_matrix_f32 matrix;

@@ -2,17 +2,6 @@
 #include "kernels.h"
 #include "tile.h"
 
-LC_INLINE void elementwise(vec (*function)(vec), ptrdiff_t n, const real *x, real *out) {
-  ptrdiff_t i = 0;
-  for (; i + LANES <= n; i += LANES) store(out + i, function(load(x + i)));
-  if (i < n) {
-    real rest[LANES] = {0};
-    memcpy(rest, x + i, (size_t)(n - i) * sizeof(real));
-    store(rest, function(load(rest)));
-    memcpy(out + i, rest, (size_t)(n - i) * sizeof(real));
-  }
-}
-
 void LC_KERNEL(exp)(ptrdiff_t n, const real *x, real *out) { elementwise(exp_vec, n, x, out); }
 void LC_KERNEL(log)(ptrdiff_t n, const real *x, real *out) { elementwise(log_vec, n, x, out); }
 

@@ -22,6 +22,10 @@ const lc_table_f64 TABLE(f64, LC_ISA) = {
     .kmeans_work = LC_KERNEL(kmeans_work),
     .kmeans_sweep = LC_KERNEL(kmeans_sweep),
     .kmeans_potentials = LC_KERNEL(kmeans_potentials),
+    .lgamma = LC_KERNEL(lgamma),
+    .digamma = LC_KERNEL(digamma),
+    .trigamma = LC_KERNEL(trigamma),
+    .sin_cos = LC_KERNEL(sin_cos),
 };
 
 #if !LC_F32

@@ -37,6 +37,10 @@ typedef LC_MATRIX_OF(double) lc_matrix_f64;
                          double *, double *, double *, double *, void *);                                                     \
     void (*kmeans_potentials)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, const double *, const double *,       \
                               const double *, double *, void *);                                                              \
+    void (*lgamma)(ptrdiff_t, const real *, real *);                                                                          \
+    void (*digamma)(ptrdiff_t, const real *, real *);                                                                         \
+    void (*trigamma)(ptrdiff_t, const real *, real *);                                                                        \
+    void (*sin_cos)(ptrdiff_t, const real *, real *, real *);                                                                 \
   }
 
 typedef LC_TABLE_OF(float, lc_matrix_f32) lc_table_f32;

@@ -7,9 +7,7 @@ _Real = TypeVar("_Real", np.float32, np.float64)
 _Array = npt.NDArray[np.float64]
 _Features = Literal["x", "x_log_x", "cos_sin", "one_hot"]
 _Levels = npt.NDArray[np.intp]
-_Rows = (
-    npt.NDArray[_Real] | tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[_Real]]
-)
+_Rows = npt.NDArray[_Real] | tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[_Real]]
 
 def linear_em_sweep(
     x: _Rows[_Real],

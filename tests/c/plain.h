@@ -18,6 +18,23 @@ static inline long double plain_logsumexp(ptrdiff_t k, const long double *a) {
   return largest + logl(sum);
 }
 
+/* psi(x) and psi'(x): the recurrence up to 40, there the asymptotic series. */
+static inline long double plain_digamma(long double x) {
+  long double sum = 0;
+  for (; x < 40; x++) sum -= 1 / x;
+  long double w = 1 / (x * x);
+  return sum + logl(x) - 0.5L / x -
+         w * (1 / 12.L - w * (1 / 120.L - w * (1 / 252.L - w * (1 / 240.L - w * (1 / 132.L - w * (691 / 32760.L))))));
+}
+
+static inline long double plain_trigamma(long double x) {
+  long double sum = 0;
+  for (; x < 40; x++) sum += 1 / (x * x);
+  long double w = 1 / (x * x);
+  return sum + 1 / x + w / 2 +
+         w / x * (1 / 6.L - w * (1 / 30.L - w * (1 / 42.L - w * (1 / 30.L - w * (5 / 66.L - w * (691 / 2730.L))))));
+}
+
 /* Element (i, j) of the factor of component k, whatever the family stores. */
 static inline long double plain_factor(const lc_components *c, ptrdiff_t k, ptrdiff_t i, ptrdiff_t j) {
   ptrdiff_t d = c->n_features;

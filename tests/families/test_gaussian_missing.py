@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from latentcore.arrays import Rows
+from latentcore.engine import expectation
 from latentcore.errors import ImpossibleRowError
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.rules.em import EM
@@ -158,6 +159,17 @@ def test_the_sweep_weighs_conditional_moments_by_the_posterior(
     parts = [model.expected_statistics(mixture, part) for part in rows.shards(60)]
     assert sum(value for _, value in parts) == pytest.approx(objective, rel=rtol)
     assert_moments(total(s for s, _ in parts).components, expected, rtol)
+
+
+@every_type
+def test_threads_change_nothing(covariance_type: Any) -> None:
+    family, params = a_model(covariance_type)
+    model, mixture, rows = Mixture(family), MixtureParams(WEIGHTS, params), Rows(some_rows())
+    (one, first), (three, second) = (expectation(model, rows, 40, n)(mixture) for n in (1, 3))
+    assert first == second
+    for name in ("counts", "means", "scatters"):
+        values = (getattr(each.components, name) for each in (one, three))
+        np.testing.assert_array_equal(*values)
 
 
 @every_type

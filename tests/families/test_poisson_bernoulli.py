@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import gammaln
 
 from families.tools import csr
 from latentcore.arrays import Rows
@@ -111,15 +112,23 @@ def test_missing_entries_are_within_the_support() -> None:
 
 
 def test_sparse_rows_have_the_base_and_the_embedding_of_dense_ones() -> None:
-    x = np.random.default_rng(1).poisson(0.7, (50, 4)).astype(float)
+    x = np.random.default_rng(1).poisson(0.7, (40_000, 4)).astype(np.float32)
     x[7] = 0
     sparse = csr(x)
-    np.testing.assert_allclose(Poisson().log_base(sparse), Poisson().log_base(x), rtol=1e-14)
-    np.testing.assert_allclose(
-        Poisson().log_base(sparse[20:30]), Poisson().log_base(x[20:30]), rtol=1e-14
-    )
-    np.testing.assert_array_equal(Poisson().embedding(sparse), np.sqrt(x))
+    expected = -gammaln(x.astype(float) + 1).sum(axis=1)  # of several blocks
+    for rows in (slice(None), slice(20, 30), slice(39_990, None), slice(5, 5)):
+        for data in (x, sparse):
+            base = Poisson().log_base(data[rows])
+            np.testing.assert_allclose(base, expected[rows], rtol=1e-14, atol=1e-15)
+    np.testing.assert_array_equal(Poisson().embedding(sparse), np.sqrt(x.astype(float)))
     np.testing.assert_array_equal(Bernoulli().embedding(sparse), x)
+
+
+def test_base_of_large_counts_is_that_of_scipy() -> None:
+    x = np.array([[0.0], [1.0], [254.0], [255.0], [256.0], [1e6], [1e15], [np.inf], [2.5], [-1.0]])
+    with np.errstate(invalid="ignore"):
+        expected = -gammaln(x[:, 0] + 1)
+    np.testing.assert_allclose(Poisson().log_base(x), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("family", [Poisson(), Bernoulli()])

@@ -39,6 +39,7 @@ from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
 from laws.numpy_poisson import NumpyPoisson
 from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
+from laws.user_family import example
 from reference import gaussian
 
 Array = npt.NDArray[np.float64]
@@ -220,6 +221,30 @@ def poisson_case(name: str, family: Any, make: Callable[[Array], Any], **more: A
         name, family, lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows,
         lambda params, x: by_columns(stats.poisson.logpmf, x, params.rates),
         lambda statistics: statistics.sums, tilt, apart=apart, **more,
+    )  # fmt: skip
+
+
+def user_case() -> FamilyCase:
+    """Negative binomials of given size."""
+    size, make = 3.0, example.NegativeBinomialParams
+
+    def log_density(params: Any, x: RealArray) -> Array:
+        p = size / (size + params.means)
+        return by_columns(lambda x, p: stats.nbinom.logpmf(x, size, p), x, p)
+
+    def tilt(params: Any, k: int, d: int, h: float) -> Any:
+        means = params.means.copy()
+        q = np.exp(h) * means[k, d] / (means[k, d] + size)
+        means[k, d] = size * q / (1 - q)
+        return make(means)
+
+    def apart(rng: np.random.Generator) -> tuple[Any, Array]:
+        return make(1e-10 * 1e14**CORNERS), 1e4 * mixed(rng, np.array, CORNERS)
+
+    return FamilyCase(
+        "negative-binomial-of-a-user", example.NegativeBinomial(size),
+        lambda rng: make(rng.uniform(1.0, 9.0, SHAPE)), poisson_rows, log_density,
+        lambda statistics: statistics.sums, tilt, impossible=False, apart=apart,
     )  # fmt: skip
 
 
@@ -427,11 +452,22 @@ def columns_case() -> FamilyCase:
         rates, means = 1 + 200 * CORNERS[:, :1], 40 * CORNERS[:, 1:]
         return make(rates, means, np.ones_like(means)), rows(rng, rates[:, 0], means[:, 0])
 
+    def prior(n: float) -> ColumnsPrior:
+        degrees_of_freedom = n + (1 if n >= 0.1 else -3)  # flat, as proper ones are not
+        normal = GaussianPrior([[0.5]], [n], [degrees_of_freedom], [[n]])
+        return ColumnsPrior((normal, GammaPrior(1 + 4 * n, n)))
+
+    def log_prior(prior: ColumnsPrior, params: ColumnsParams) -> float:
+        normal, poisson = params.parts
+        log_density = gaussian.log_prior(prior.parts[0], normal.means, normal.covariances, "diag")
+        return log_density + gamma_log_prior(prior.parts[1], poisson)
+
     return FamilyCase(
         "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
         parameters,
         lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
         log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
+        missing=True, prior=prior, log_prior=log_prior,
     )  # fmt: skip
 
 
@@ -490,6 +526,7 @@ FAMILIES = [
         "poisson", Poisson(), PoissonParams, counts=linear_counts, missing=True,
         prior=gamma_prior, log_prior=gamma_log_prior,
     ),
+    user_case(),
     bernoulli_case(),
     exponential_case(),
     categorical_case(),

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
+from latentcore.families.columns import IndependentColumns
+from latentcore.families.gaussian import Gaussian
 
-__all__ = ["arrays_of", "check_leading_axis", "given_components", "mapped"]
+__all__ = ["arrays_of", "check_leading_axis", "given_components", "mapped", "reordered"]
 
 P = TypeVar("P")
 AnyArray = npt.NDArray[Any]
@@ -49,6 +51,18 @@ def mapped(function: Callable[..., AnyArray], params: P, *others: P) -> P:
         }
         return replace(first, **changed)  # type: ignore[return-value]
     return params
+
+
+def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
+    """Parameters with component ``order[k]`` in place k; what components have in common stays."""
+    given: Any = params
+    if isinstance(family, IndependentColumns):
+        parts = zip(family.parts, given.parts, strict=True)
+        return replace(given, parts=tuple(reordered(p.family, own, order) for p, own in parts))  # type: ignore[no-any-return]
+    if isinstance(family, Gaussian) and family.covariance_type == "tied":
+        changed = {name: getattr(given, name)[order] for name in ("means", "log_determinants")}
+        return replace(given, **changed)  # type: ignore[no-any-return]
+    return mapped(lambda array: array[order], params)
 
 
 def given_components(value: Any, params_class: type[P] | None, n_components: int, name: str) -> P:

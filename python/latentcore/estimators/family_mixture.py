@@ -10,7 +10,12 @@ import numpy.typing as npt
 
 from latentcore.arrays import Rows
 from latentcore.estimators.checks import integer, random_generator
-from latentcore.estimators.components import arrays_of, check_leading_axis, given_components
+from latentcore.estimators.components import (
+    arrays_of,
+    check_leading_axis,
+    given_components,
+    reordered,
+)
 from latentcore.estimators.gaussian_parameters import checked_weights
 from latentcore.estimators.mixture_base import Assignment, MixtureEstimator, RandomState, outcome
 from latentcore.estimators.priors import Prior
@@ -140,6 +145,12 @@ class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
 
     def _attributes(self, params: MixtureParams[P], family: Any, dtype: Any) -> dict[str, Any]:
         return {"weights_": params.weights, "components_": params.components, "family_": family}
+
+    def _reordered(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        return {
+            "weights_": np.asarray(self.weights_)[order],
+            "components_": reordered(self._family(), self.components_, order),
+        }
 
     def _heading(self, params: MixtureParams[P]) -> str:
         name = type(self._family()).__name__

@@ -232,6 +232,9 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     def _family(self) -> Gaussian:
         return Gaussian(self.covariance_type)
 
+    def _family_to_refit(self) -> Gaussian:
+        return Gaussian(self.covariance_type, float(self.reg_covar))
+
     def _start(
         self,
         model: Mixture[GaussianParams, Any],
@@ -276,6 +279,11 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
         params = border.from_attributes(attributes, self.covariance_type)
         assert params is not None
         return params
+
+    def _reordered(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        shared = border.NAMES[2:] if self.covariance_type == "tied" else ()
+        names = [name for name in border.NAMES if name in self.__dict__ and name not in shared]
+        return {name: np.asarray(self.__dict__[name])[order] for name in names}
 
     def _n_features(self) -> int:
         return int(np.shape(self.means_)[1])  # attributes may be set by hand

@@ -29,10 +29,19 @@ from latentcore.errors import (
 )
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.blocks import Evaluation
+from latentcore.estimators.bootstrap import (
+    Bootstrap,
+    BootstrapKind,
+    Generator,
+    collected,
+    matching,
+    resampled,
+    simulated,
+)
 from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import Best, best_of, bound
+from latentcore.estimators.restarts import Best, best_of, bound, degenerate_components
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.estimators.summary import Training, components_table, course, figures_table
 from latentcore.families.bernoulli import Bernoulli
@@ -113,6 +122,10 @@ class MixtureEstimator(Estimator, Generic[P]):
         """The parameters that ``_attributes`` made attributes of."""
         raise NotImplementedError
 
+    def _reordered(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        """The public attributes of parameters with component ``order[k]`` in place k."""
+        raise NotImplementedError
+
     def _heading(self, params: MixtureParams[P]) -> str:
         raise NotImplementedError
 
@@ -124,6 +137,10 @@ class MixtureEstimator(Estimator, Generic[P]):
         warm: MixtureParams[P] | None,
     ) -> Start[P]:
         raise NotImplementedError
+
+    def _family_to_refit(self) -> Any:
+        """The family, as a fit that goes on from the learned parameters uses it."""
+        return self._family()
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -235,16 +252,29 @@ class MixtureEstimator(Estimator, Generic[P]):
         callback: Callback | None,
     ) -> Best[P]:
         start = self._start(model, data, prior, self._warm_params(data))
+        run = self._run(model, prior, data)
+        previous = float("-inf") if start.warm is None else self.lower_bound_
+        reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
+        n_starts = self.n_init if start.warm is None else 1
+        return best_of(
+            n_starts, lambda step: run(start.next(), previous, step), model.family, reporter
+        )
+
+    def _run(
+        self, model: Model[P, Any], prior: MixturePrior[Any] | None, data: Rows
+    ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
+        """What makes a fit of a start, the objective before it, and whom to tell each step."""
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
         expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
-        previous = float("-inf") if start.warm is None else self.lower_bound_
 
-        def run(step: Callback | None) -> engine.Fit[MixtureParams[P]]:
+        def run(
+            start: MixtureParams[P], previous: float, step: Callback | None
+        ) -> engine.Fit[MixtureParams[P]]:
             return engine.run(
                 rule,
-                start.next(),
+                start,
                 expectation,
                 total_weight=data.total_weight(),
                 tol=self.tol,
@@ -253,9 +283,7 @@ class MixtureEstimator(Estimator, Generic[P]):
                 callback=step,
             )
 
-        reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        n_starts = self.n_init if start.warm is None else 1
-        return best_of(n_starts, run, model.family, reporter)
+        return run
 
     def _warm_params(self, data: Rows) -> MixtureParams[P] | None:
         if not self.warm_start or "converged_" not in self.__dict__:
@@ -386,22 +414,17 @@ class MixtureEstimator(Estimator, Generic[P]):
             raise ValueError(
                 f"Invalid value for 'n_samples': expected an integer >= 1, got {n_samples}"
             )
-        rng = random_generator(self.random_state)
-        counts = rng.multinomial(n_samples, _normalised(params.weights))
-        x = self._drawn(params, counts, rng)
-        return x, np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        return self._sampled(params, n_samples, random_generator(self.random_state))
 
-    def _drawn(
-        self,
-        params: MixtureParams[P],
-        counts: npt.NDArray[Any],
-        rng: np.random.RandomState | np.random.Generator,
-    ) -> Array:
-        """``counts`` (K,) rows of the components."""
+    def _sampled(
+        self, params: MixtureParams[P], n: int, rng: Generator
+    ) -> tuple[Array, npt.NDArray[np.int64]]:
         family = self._capable("sample")
-        return np.vstack(
-            [family.sample(params.components, k, int(count), rng) for k, count in enumerate(counts)]
-        )
+        counts = rng.multinomial(n, _normalised(params.weights))
+        rows = [
+            family.sample(params.components, k, int(count), rng) for k, count in enumerate(counts)
+        ]
+        return np.vstack(rows), np.repeat(np.arange(len(counts), dtype=np.int64), counts)
 
     def summary(self) -> str:
         """A table of the fit to its training data and of the components; print it."""
@@ -414,6 +437,120 @@ class MixtureEstimator(Estimator, Generic[P]):
         names = state.get("feature_names_in_")
         table = components_table(params, self._family(), names, self._n_features())
         return "\n".join([*lines, "", *table])
+
+    def relabel(
+        self, by: Literal["weight"] | Callable[[Self], npt.ArrayLike] | npt.ArrayLike = "weight"
+    ) -> Self:
+        """Put the components into an order, in place; which is first is otherwise chance.
+
+        Parameters
+        ----------
+        by : "weight", callable or (K,) integers
+            The largest weight first; what the callable makes of the model, (K,) numbers, smallest
+            first; or the components in the order wanted. Equals keep their order.
+
+        Examples
+        --------
+        ``model.relabel(by=lambda m: m.means_[:, 0])``
+
+        Raises
+        ------
+        ValueError
+            Not "weight", not K numbers, or not a permutation of 0 to K - 1.
+        """
+        n_components = len(self._params().weights)
+        if isinstance(by, str):
+            if by != "weight":
+                raise ValueError(f"by: expected 'weight', a callable or an order, got {by!r}")
+            order = np.argsort(-np.asarray(self.weights_), kind="stable")
+        elif callable(by):
+            keys = np.asarray(by(self))
+            if keys.shape != (n_components,):
+                raise ValueError(f"by: expected shape ({n_components},), got {keys.shape}")
+            order = np.argsort(keys, kind="stable")
+        else:
+            order = np.asarray(by)
+            if order.dtype.kind not in "iu" or sorted(order.ravel()) != list(range(n_components)):
+                raise ValueError(
+                    f"by: expected the components 0 to {n_components - 1} in some order, got {by!r}"
+                )
+        self.__dict__ = {**self.__dict__, **self._reordered(order)}
+        return self
+
+    def bootstrap(
+        self,
+        X: Any,
+        n: int = 100,
+        *,
+        kind: BootstrapKind = "nonparametric",
+        sample_weight: Any = None,
+        labels: Any = None,
+        random_state: RandomState | None = None,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> Bootstrap[P]:
+        """Standard errors: fit again, from here, to data that might have been, n times.
+
+        Components of a refit are matched to the model's by the rows that they share: the
+        assignment of largest joint responsibility for the rows of ``X``.
+
+        Parameters
+        ----------
+        X, sample_weight, labels
+            What the model was fitted to.
+        n : int, >= 2
+        kind : {"nonparametric", "parametric"}
+            Rows of ``X`` drawn with replacement (Efron 1979), or rows drawn from the model.
+        random_state : int, numpy RandomState or Generator, optional
+        callback : callable, optional
+            Gets the number of refits done and n.
+
+        Raises
+        ------
+        NumericalError
+            Too many refits ended with a collapsed component.
+        """
+        params = self._params()
+        one_of("kind", kind, get_args(BootstrapKind))
+        integer("n", n, 2)
+        rng = random_generator(random_state)
+        self._check_arguments()
+        names = column_names(X)
+        self._check_names(names)
+        data = without_absent(self._rows_to_fit(X, sample_weight, labels))
+        self._check_width(data.x)
+        self._check_support(data.x)
+        family = self._family_to_refit()
+        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
+        prior = resolved(self.prior, model, data, len(params.weights))
+        before = self._evaluation(params).responsibilities(data.x)
+        refits = []
+        for done in range(1, n + 1):
+            again = (
+                resampled(data, rng)
+                if kind == "nonparametric"
+                else simulated(data, lambda m, rng: self._sampled(params, m, rng), rng)
+            )
+            refit = self._refitted(model, prior, again, params)
+            if refit is not None:
+                after = self._evaluation(refit).responsibilities(data.x)
+                refits.append((refit, matching(before, after, data.sample_weight)))
+            if callback is not None:
+                callback(done, n)
+        return collected(family, refits, n)
+
+    def _refitted(
+        self,
+        model: Model[P, Any],
+        prior: MixturePrior[Any] | None,
+        data: Rows,
+        params: MixtureParams[P],
+    ) -> MixtureParams[P] | None:
+        """Parameters of a fit that begins at ``params``; None if a component collapsed."""
+        try:
+            fit = self._run(model, prior, data)(params, float("-inf"), None)
+        except NumericalError:
+            return None
+        return None if degenerate_components(model.family, fit.params.components) else fit.params
 
     # -- inside -----------------------------------------------------------------------------------
 

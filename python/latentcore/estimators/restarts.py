@@ -11,7 +11,7 @@ from latentcore.errors import NumericalError
 from latentcore.estimators.progress import Reporter
 from latentcore.structures.mixture import MixtureParams
 
-__all__ = ["Best", "best_of", "bound"]
+__all__ = ["Best", "best_of", "bound", "degenerate_components"]
 
 P = TypeVar("P")
 
@@ -52,7 +52,7 @@ def best_of(
         degenerate: list[int] = []
         if fit.history:
             reporter.end(bound(fit), fit.converged)
-            degenerate = _degenerate(family, fit.params.components)
+            degenerate = degenerate_components(family, fit.params.components)
         n_degenerate += bool(degenerate)
         better = best is None or _rank(fit, degenerate) > _rank(best.fit, best.degenerate)
         if better or not fit.history:
@@ -72,5 +72,6 @@ def _rank(fit: engine.Fit[Any], degenerate: list[int]) -> tuple[bool, float]:
     return not degenerate, bound(fit)
 
 
-def _degenerate(family: Any, components: Any) -> list[int]:
+def degenerate_components(family: Any, components: Any) -> list[int]:
+    """Components at a cap or floor, as far as the family can tell."""
     return list(family.degenerate(components)) if hasattr(family, "degenerate") else []

@@ -70,7 +70,7 @@ class Group:
     columns : (P, D)
         Of each pattern: the columns observed, then the missing ones, both rising.
     n_observed : int
-    begins : (P + 1,)
+    begins : list of P + 1 int
         Pattern p has the rows ``begins[p]`` to ``begins[p + 1] - 1``.
     index : (n,)
         Which rows of the data they are.
@@ -81,7 +81,7 @@ class Group:
 
     columns: Indices
     n_observed: int
-    begins: Indices
+    begins: list[int]
     index: Indices
     data: Rows
 
@@ -166,7 +166,7 @@ def _group(
         x = np.zeros((len(rows), 1), data.x.dtype)
     weight = None if data.sample_weight is None else data.sample_weight[rows]
     labels = None if data.labels is None else data.labels[rows]
-    return Group(columns, n_observed, group_begins, rows, Rows(x, weight, labels=labels))
+    return Group(columns, n_observed, group_begins.tolist(), rows, Rows(x, weight, labels=labels))
 
 
 def with_column_means(x: RealArray) -> RealArray:

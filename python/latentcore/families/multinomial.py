@@ -17,7 +17,7 @@ from latentcore.families.priors import DirichletPrior
 from latentcore.families.support import (
     check_entries,
     filled,
-    log_gamma,
+    log_factorial,
     log_of,
     quotients,
     row_sums,
@@ -82,7 +82,7 @@ class Multinomial(Linear[MultinomialParams]):
     def log_base(self, x: RealArray | CSR) -> Array:
         """The log of the multinomial coefficient, (N,)."""
         totals = row_sums(x, lambda counts: counts)
-        return log_gamma(totals + 1.0) - row_sums(x, lambda counts: log_gamma(counts + 1.0))
+        return log_factorial(totals) - row_sums(x, log_factorial)
 
     def maximize(
         self, stats: LinearStatistics, previous: MultinomialParams | None = None

@@ -15,7 +15,7 @@ from latentcore.families.support import (
     check_entries,
     filled,
     imputed,
-    log_gamma,
+    log_factorial,
     log_of,
     quotients,
     row_sums,
@@ -44,7 +44,7 @@ class Poisson(Linear[PoissonParams]):
 
     def log_base(self, x: RealArray | CSR) -> Array:
         """``-sum_d log x_d!``, (N,)."""
-        return -row_sums(x, lambda counts: log_gamma(counts + 1.0))
+        return -row_sums(x, log_factorial)
 
     def maximize(
         self, stats: LinearStatistics, previous: PoissonParams | None = None

@@ -2,6 +2,8 @@
 cimport numpy as cnp
 from libc.stdlib cimport malloc
 
+from latentcore._c cimport lc_status
+
 cnp.import_array()
 
 cdef inline object wrong_array(object a, str name, int n_dimensions):
@@ -95,3 +97,36 @@ cdef inline void *workspace(size_t size) except NULL:
     if p == NULL:
         raise MemoryError(f"a workspace of {size} bytes")
     return p
+
+# Any number of dimensions; returns the dtype.
+cdef inline int check_any_real(object x) except -1:
+    if not cnp.PyArray_Check(x):
+        raise TypeError(f"x: expected a NumPy array, got {type(x).__name__}")
+    return check_real(x, "x", cnp.PyArray_NDIM(<cnp.ndarray>x))
+
+# `out`, which has to be like x, or a new array.
+cdef inline object out_like(object x, object out, str name, int dtype):
+    cdef int n_dimensions = cnp.PyArray_NDIM(<cnp.ndarray>x)
+    if out is None:
+        return cnp.PyArray_EMPTY(n_dimensions, cnp.PyArray_DIMS(<cnp.ndarray>x), dtype, 0)
+    check_like(out, name, n_dimensions, dtype, True)
+    if not cnp.PyArray_SAMESHAPE(<cnp.ndarray>x, <cnp.ndarray>out):
+        raise wrong_shape(out, name, x.shape)
+    return out
+
+ctypedef lc_status (*elementwise_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+ctypedef lc_status (*elementwise_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+
+# A function of each element of x.
+cdef inline object elementwise(object x, object out, elementwise_f64 f64, elementwise_f32 f32):
+    cdef int dtype = check_any_real(x)
+    out = out_like(x, out, "out", dtype)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void *source = data(x)
+    cdef void *target = data(out)
+    with nogil:
+        if dtype == cnp.NPY_FLOAT64:
+            f64(n, <double *>source, <double *>target)
+        else:
+            f32(n, <float *>source, <float *>target)
+    return out

@@ -103,6 +103,14 @@ cdef extern from "latentcore/api.h" nogil:
                                           float *, float *, float *, Py_ssize_t *, void *) noexcept nogil
         lc_status (*mixture_csr_moments_f32)(Py_ssize_t, const int64_t *, const int32_t *, const float *, const float *,
                                              Py_ssize_t, const lc_components *, const lc_moments *, void *) noexcept nogil
+        lc_status (*lgamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*lgamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*digamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*digamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*trigamma_f64)(Py_ssize_t, const double *, double *) noexcept nogil
+        lc_status (*trigamma_f32)(Py_ssize_t, const float *, float *) noexcept nogil
+        lc_status (*sin_cos_f64)(Py_ssize_t, const double *, double *, double *) noexcept nogil
+        lc_status (*sin_cos_f32)(Py_ssize_t, const float *, float *, float *) noexcept nogil
 
     const int LC_API_ABI
     const char *LC_API_CAPSULE

@@ -3,32 +3,10 @@
 cimport numpy as cnp
 from libc.stdlib cimport free
 
-from latentcore._arrays cimport check_like, check_real, check_shape1, check_shape2, data, new, workspace
+from latentcore._arrays cimport check_like, check_real, check_shape1, check_shape2, data, elementwise, new, workspace
 from latentcore._core cimport api
 
 cnp.import_array()
-
-
-cdef object _elementwise(object x, object out, bint is_exp):
-    if not cnp.PyArray_Check(x):
-        raise TypeError(f"x: expected a NumPy array, got {type(x).__name__}")
-    cdef int dtype = check_real(x, "x", cnp.PyArray_NDIM(<cnp.ndarray>x))
-    if out is None:
-        out = cnp.PyArray_EMPTY(
-            cnp.PyArray_NDIM(<cnp.ndarray>x), cnp.PyArray_DIMS(<cnp.ndarray>x), dtype, 0)
-    else:
-        check_like(out, "out", cnp.PyArray_NDIM(<cnp.ndarray>x), dtype, True)
-        if not cnp.PyArray_SAMESHAPE(<cnp.ndarray>x, <cnp.ndarray>out):
-            raise ValueError(f"out: expected shape {x.shape}, got {out.shape}")
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef void *source = data(x)
-    cdef void *target = data(out)
-    with nogil:
-        if dtype == cnp.NPY_FLOAT64:
-            (api.exp_f64 if is_exp else api.log_f64)(n, <double *>source, <double *>target)
-        else:
-            (api.exp_f32 if is_exp else api.log_f32)(n, <float *>source, <float *>target)
-    return out
 
 
 def exp(x, out=None):
@@ -45,7 +23,7 @@ def exp(x, out=None):
     ndarray
         ``out``, or a new array. Results below the smallest normal number are 0.
     """
-    return _elementwise(x, out, True)
+    return elementwise(x, out, api.exp_f64, api.exp_f32)
 
 
 def log(x, out=None):
@@ -62,7 +40,7 @@ def log(x, out=None):
     ndarray
         ``out``, or a new array. -inf at 0, NaN below; no warnings.
     """
-    return _elementwise(x, out, False)
+    return elementwise(x, out, api.log_f64, api.log_f32)
 
 
 def logsumexp(a, out=None):

@@ -1,0 +1,160 @@
+"""Standard errors of a mixture by refitting it to data that might have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore.arrays import CSR, Labels, Rows
+from latentcore.errors import NumericalError
+from latentcore.estimators.components import mapped, reordered
+from latentcore.protocols import Array, RealArray
+from latentcore.structures.mixture import MixtureParams
+
+__all__ = [
+    "Bootstrap",
+    "BootstrapKind",
+    "Generator",
+    "collected",
+    "matching",
+    "resampled",
+    "simulated",
+]
+
+P = TypeVar("P")
+
+BootstrapKind = Literal["parametric", "nonparametric"]
+Generator = np.random.RandomState | np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap(Generic[P]):
+    """What became of the parameters when the model was fitted again and again.
+
+    Attributes
+    ----------
+    weights : (n, K)
+        Of each refit, its components in the order of the model's.
+    components : the family's parameters
+        Those of all refits: each array has the refits on a leading axis, (n, K, ...).
+    weights_se : (K,)
+        Standard errors: standard deviations over the refits.
+    components_se : the family's parameters
+        The same of each number.
+    n_failed : int
+        Refits that are left out because a component collapsed.
+    """
+
+    weights: Array
+    components: P
+    weights_se: Array
+    components_se: P
+    n_failed: int
+
+    def interval(self, level: float = 0.95) -> tuple[MixtureParams[P], MixtureParams[P]]:
+        """Lower and upper ends of percentile intervals, number by number (Efron 1979)."""
+        if not 0 < level < 1:
+            raise ValueError(f"level: expected a number between 0 and 1, got {level!r}")
+
+        def end(q: float) -> MixtureParams[P]:
+            def quantile(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+                return np.asarray(np.quantile(values, q, axis=0))
+
+            return MixtureParams(quantile(self.weights), mapped(quantile, self.components))
+
+        return end(0.5 * (1.0 - level)), end(0.5 * (1.0 + level))
+
+
+def resampled(data: Rows, rng: Generator) -> Rows:
+    """As many rows drawn with replacement, as whole weights of the rows that came."""
+    weight = data.sample_weight
+    shares = np.full(len(data), 1.0 / len(data)) if weight is None else weight / weight.sum()
+    counts = rng.multinomial(_whole_weight(data), shares)
+    drawn = counts > 0
+    labels = None if data.labels is None else data.labels[drawn]
+    return Rows(data.x[drawn], counts[drawn].astype(np.float64), labels=labels)
+
+
+def simulated(
+    data: Rows,
+    draw: Callable[[int, Generator], tuple[Array, npt.NDArray[np.int64]]],
+    rng: Generator,
+) -> Rows:
+    """As many rows drawn from the model, with entries missing and labels known as in rows of the data."""
+    n = _whole_weight(data)
+    x, components = draw(n, rng)
+    order = rng.permutation(n)
+    drawn: RealArray = np.ascontiguousarray(x[order], data.x.dtype)
+    labels: Labels | None = None
+    like = _rows_like(data, n, rng)
+    if not isinstance(data.x, CSR):
+        drawn[np.isnan(data.x[like])] = np.nan
+    if data.labels is not None:
+        labels = np.where(data.labels[like] >= 0, components[order], -1).astype(np.int32)
+    return Rows(drawn, labels=labels)
+
+
+def matching(before: RealArray, after: RealArray, weight: Array | None) -> npt.NDArray[np.intp]:
+    """For each component of one model the one of another that shares most of its rows.
+
+    Parameters
+    ----------
+    before, after : (N, K)
+        Responsibilities of both models for the same rows.
+    weight : (N,), optional
+
+    Returns
+    -------
+    (K,)
+        A permutation: the assignment of largest joint responsibility.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    wide = before.astype(np.float64)
+    shared = (wide if weight is None else wide * weight[:, None]).T @ after.astype(np.float64)
+    order: npt.NDArray[np.intp] = linear_sum_assignment(-np.nan_to_num(shared))[1]
+    return order
+
+
+def collected(
+    family: Any, refits: list[tuple[MixtureParams[P], npt.NDArray[np.intp]]], n: int
+) -> Bootstrap[P]:
+    """Standard errors of refits, given with the order of their components.
+
+    Raises
+    ------
+    NumericalError
+        Fewer than two refits are left of ``n``.
+    """
+    if len(refits) < 2:
+        raise NumericalError(
+            f"bootstrap: expected at least 2 refits without a collapsed component, got "
+            f"{len(refits)} of {n} (use a prior, or fewer components)"
+        )
+    weights = np.array([params.weights[order] for params, order in refits])
+    parts = [reordered(family, params.components, order) for params, order in refits]
+    components = mapped(lambda *arrays: np.stack(arrays), *parts)
+    return Bootstrap(
+        weights,
+        components,
+        weights.std(axis=0, ddof=1),
+        mapped(lambda values: np.asarray(values.std(axis=0, ddof=1)), components),
+        n - len(refits),
+    )
+
+
+def _whole_weight(data: Rows) -> int:
+    return max(1, round(data.total_weight()))
+
+
+def _rows_like(data: Rows, n: int, rng: Generator) -> npt.NDArray[np.intp]:
+    """Indices of n rows, in proportion to their weights."""
+    if data.sample_weight is None:
+        return np.arange(n)
+    shares = data.sample_weight / data.sample_weight.sum()
+    chosen: npt.NDArray[np.intp] = rng.choice(len(data), size=n, p=shares)
+    return chosen
