@@ -282,7 +282,8 @@ def uncertainty(
     limit = max(1 - 1 / len(model.weights_), 1e-12)
     points = ax.scatter(
         rows[:, across], values if one else rows[:, up], s=6 + 50 * values / limit, c=values,
-        cmap="cividis_r", vmin=0, vmax=limit, alpha=0.8, linewidths=0, rasterized=True,
+        cmap="cividis_r", vmin=0, vmax=limit, alpha=0.8, linewidths=0.3, edgecolors="#777777",
+        rasterized=True,
     )  # fmt: skip
     if one:
         ax.set_ylim(0, 1.05 * limit)

@@ -12,6 +12,7 @@ from latentcore.cli.models import (
     ColumnFamilies,
     Mixture,
     SavedMixture,
+    complaints_about,
     described_categories,
     load,
     mixture,
@@ -19,6 +20,7 @@ from latentcore.cli.models import (
     read_labels,
     read_rows,
     save,
+    tell_missing,
 )
 from latentcore.cli.progress import FitProgress, SelectProgress
 from latentcore.cli.tables import Table, output_format, write_table
@@ -52,11 +54,13 @@ def fit(
     save_figure = None if plot is None else _figure_saver(plot)
     table = read_rows(file, columns, labels, text=family in _OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
-    model = mixture(family, table, covariance, column_families, components, settings)
-    with FitProgress(model.max_iter, model.n_init, progress) as callback:
+    with complaints_about(file):
+        model = mixture(family, table, covariance, column_families, components, settings)
+    with FitProgress(model.max_iter, model.n_init, progress) as callback, complaints_about(file):
         model.fit(table, labels=None if known is None else known.values, callback=callback)
     classes = None if known is None else known.classes
     print(model.summary() + described_categories(table.categories, classes))
+    tell_missing(table)
     if out is not None:
         save(out, model, table.categories, classes)
     if save_figure is not None:
@@ -82,14 +86,16 @@ def select(
     table = read_rows(file, columns, None, text=set(families) <= _OF_TEXTS)
     grid: list[Any] = list(families)
     if "mixed" in families:
-        family = product_family(table, covariance, column_families)
-        grid[grid.index("mixed")] = _product_mixture(family)
-    with SelectProgress(progress) as report:
+        with complaints_about(file):
+            product = product_family(table, covariance, column_families)
+        grid[grid.index("mixed")] = product
+    with SelectProgress(progress) as report, complaints_about(file):
         found = select_over_grid(
             table, components, grid, criterion=criterion, progress=report, **settings
         )
     found = _with_short_names(found, families, len(components))
     print(str(found) + described_categories(table.categories, None))
+    tell_missing(table)
     if out is not None:
         save(out, found.best, table.categories, None)
     if save_figure is not None:
@@ -104,18 +110,18 @@ def predict(model: str, file: str, proba: bool, out: Path | None) -> None:
         output_format(out)
     saved = load(model)
     table = saved.rows_of(file)
-    if proba:
-        probabilities = saved.model.predict_proba(table)
-        write_table(out, probabilities, [f"p{k}" for k in range(probabilities.shape[1])])
-    else:
-        write_table(out, saved.model.predict(table)[:, None], ["component"])
+    with complaints_about(file):
+        found = saved.model.predict_proba(table) if proba else saved.model.predict(table)[:, None]
+    names = [f"p{k}" for k in range(found.shape[1])] if proba else ["component"]
+    write_table(out, found, names)
 
 
 def score(model: str, file: str) -> None:
     """Print how probable the rows of a file are under a model."""
     saved = load(model)
     table = saved.rows_of(file)
-    total = saved.model.loglik(table)
+    with complaints_about(file):
+        total = saved.model.loglik(table)
     print(f"rows            {len(table.data)}")
     print(f"log-likelihood  {total:.6f}")
     print(f"per row         {total / len(table.data):.6f}")
@@ -127,7 +133,9 @@ def impute(model: str, file: str, out: Path | None) -> None:
         output_format(out)
     saved = load(model)
     table = saved.rows_of(file)
-    write_table(out, saved.model.impute(table), saved.column_names(), table.categories)
+    with complaints_about(file):
+        completed = saved.model.impute(table)
+    write_table(out, completed, saved.column_names(), table.categories)
 
 
 def sample(model: str, rows: int, seed: int | None, out: Path | None) -> None:
@@ -173,12 +181,6 @@ def plot(
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
-
-
-def _product_mixture(family: Any) -> Any:
-    import latentcore
-
-    return latentcore.Mixture(family)
 
 
 def _with_short_names(found: Selection, families: Sequence[str], n_components: int) -> Selection:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -17,6 +19,7 @@ from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
 from latentcore.estimators.mixture import FamilyName, family_named
 from latentcore.estimators.mixture_base import MixtureEstimator
+from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian
 
@@ -25,6 +28,7 @@ __all__ = [
     "ColumnFamilies",
     "Labels",
     "SavedMixture",
+    "complaints_about",
     "described_categories",
     "load",
     "mixture",
@@ -32,6 +36,7 @@ __all__ = [
     "read_labels",
     "read_rows",
     "save",
+    "tell_missing",
 ]
 
 FAMILIES = (*sorted(get_args(FamilyName)), "mixed")
@@ -100,8 +105,7 @@ def product_family(
         said = ";".join(f"{f}:{','.join(names[j] for j in c)}" for f, c in groups.items())
         print(f'assumed --column-families "{said}"', file=sys.stderr)
     return IndependentColumns(
-        (_part(family, table.data[:, columns], covariance), columns)
-        for family, columns in groups.items()
+        (_part(family, table, columns, covariance), columns) for family, columns in groups.items()
     )
 
 
@@ -117,9 +121,12 @@ def _guess(values: npt.NDArray[Any], is_text: bool) -> str:
     return "gaussian"
 
 
-def _part(family: str, values: npt.NDArray[Any], covariance: CovarianceType) -> Any:
+def _part(family: str, table: Table, columns: list[int], covariance: CovarianceType) -> Any:
+    values = table.data[:, columns]
     if family == "gaussian":
         return Gaussian(covariance, _REG_COVAR)
+    if family == "categorical":
+        return Categorical.of_rows(values, [table.names[j] for j in columns])
     return family_named(family, values)  # type: ignore[arg-type]
 
 
@@ -142,11 +149,24 @@ def read_rows(file: str, columns: Sequence[str] | None, labels: str | None, text
                 raise ValueError(f"{file}: expected columns besides the labels {labels!r}")
         elif labels in columns:
             raise ValueError(f"--columns: expected columns other than the labels {labels!r}")
-    table = read_table(file, columns, text=text)
+    return read_table(file, columns, text=text)
+
+
+def tell_missing(table: Table) -> None:
+    """Say how many entries are missing, if any are."""
     missing = int(np.isnan(table.data).sum())
     if missing:
         print(f"{missing} of {table.data.size} entries are missing", file=sys.stderr)
-    return table
+
+
+@contextmanager
+def complaints_about(file: str) -> Iterator[None]:
+    """Messages of estimators, which count rows from 0, name the file and count them from 1."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        counted = re.sub(r"\brow (\d+)\b", lambda found: f"row {int(found[1]) + 1}", str(error))
+        raise ValueError(f"{file}: {counted}") from None
 
 
 def read_labels(file: str, column: str, n_components: int) -> Labels:
