@@ -44,7 +44,8 @@ class Gamma(Linear[GammaParams]):
     Notes
     -----
     Log-densities are sums of numbers as large as ``shape |log x|``, which float64 holds to 1e-7 nats at the cap. In
-    float32 they are good to ``1e-7 shape |log x|``: shapes beyond 1e4 want float64.
+    float32 they are good to ``1e-7 shape |log x|``: shapes beyond 1e4 want float64,
+    and rows that are all equal may end short of the cap.
     """
 
     features: ClassVar[Features] = "x_log_x"
@@ -135,7 +136,8 @@ class Gamma(Linear[GammaParams]):
         """Logarithms, (N, D), columns standardised; missing ones are means of the column."""
         logs = filled(log_of(x.astype(np.float64)))
         scales = logs.std(axis=0)
-        standard: Array = (logs - logs.mean(axis=0)) / np.where(scales > 0, scales, 1.0)
+        varies = scales > 1e-14 * np.abs(logs).max(axis=0, initial=0.0)  # beyond rounding
+        standard: Array = (logs - logs.mean(axis=0)) / np.where(varies, scales, 1.0)
         return standard
 
     def sample(self, params: GammaParams, k: int, n: int, rng: Any) -> Array:
@@ -167,7 +169,8 @@ def _shapes_of(gap: Array) -> Array:
     return np.minimum(a, LARGEST_SHAPE)
 
 
-_SERIES_FROM = 16.0
+_SERIES_FROM = 10.0
+_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160)
 
 
 def _log_less_digamma(a: Array) -> tuple[Array, Array]:
@@ -175,7 +178,7 @@ def _log_less_digamma(a: Array) -> tuple[Array, Array]:
     a = np.ascontiguousarray(a)
     w = 1.0 / np.maximum(a, _SERIES_FROM)
     value, slope = 0.5 * w, -0.5 * w * w
-    for power, b in enumerate((1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760), 1):
+    for power, b in enumerate(_SERIES, 1):
         term = b * w ** (2 * power)
         value, slope = value + term, slope - 2 * power * term * w
     near = a < _SERIES_FROM

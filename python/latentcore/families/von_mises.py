@@ -42,7 +42,8 @@ class VonMises(Linear[VonMisesParams]):
     Notes
     -----
     Log-densities are differences of numbers as large as the concentration: float64 holds them to 1e-8 nats at the cap.
-    In float32 they are good to ``1e-7 concentration``: concentrations beyond 1e4 want float64.
+    In float32 they are good to ``1e-7 concentration``: concentrations beyond 1e4 want float64,
+    and rows of one direction may end short of the cap.
     """
 
     features: ClassVar[Features] = "cos_sin"
