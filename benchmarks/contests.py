@@ -17,7 +17,13 @@ from scipy.special import logsumexp as scipy_logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans
 
-from latentcore import BernoulliMixture, GaussianMixture, MultinomialMixture, PoissonMixture
+from latentcore import (
+    BernoulliMixture,
+    GaussianMixture,
+    MultinomialMixture,
+    PoissonMixture,
+    kernels,
+)
 from latentcore.arrays import Rows
 from latentcore.families.gaussian import Gaussian
 from latentcore.structures.mixture import Mixture, MixtureParams
@@ -249,15 +255,37 @@ def _scipy(x: csr_array, start: npt.NDArray[np.float64]) -> Fit:
 # -- hard assignments -----------------------------------------------------------------------------
 
 
+def lloyd(problem: Problem) -> Contest:
+    """k-means, the kernel alone."""
+    return _beside_kmeans(problem, "kmeans", _sweeps(problem))
+
+
 def hard(problem: Problem) -> Contest:
     """Classification EM with equal weights and one spherical covariance, which is k-means."""
+    return _beside_kmeans(problem, "hard", _hard_em(problem))
+
+
+def _beside_kmeans(problem: Problem, name: str, ours: Fit) -> Contest:
+    """Fits return minus the mean squared distance to the centers, which is what k-means minimises."""
     dtype: DType = "float64" if problem.x.dtype == np.float64 else "float32"
-    name = problem.shape.name.replace("spherical", "hard")
-    return Contest(name, dtype, _hard_em(problem), _lloyd(problem), problem.shape.goal, 10)
+    name = problem.shape.name.replace("spherical", name)
+    return Contest(name, dtype, ours, _kmeans(problem), problem.shape.goal, 10)
+
+
+def _sweeps(problem: Problem) -> Fit:
+    labels = np.empty(len(problem.x), np.int32)
+
+    def fit(n_iterations: int) -> float:
+        centers = problem.start["means_init"].astype(np.float64)
+        for _ in range(n_iterations):
+            counts, first, _ = kernels.kmeans_sweep(problem.x, None, centers, labels)
+            centers = centers + first / counts[:, None]
+        return -kernels.kmeans_sweep(problem.x, None, centers, labels)[2] / len(labels)
+
+    return fit
 
 
 def _hard_em(problem: Problem) -> Fit:
-    """Minus the mean squared distance to the centers, which is what k-means minimises."""
     family = Gaussian("tied_spherical", reg_covar=0.0)
     model = Mixture(family, hard=True, equal_weights=True)
     rows = Rows(problem.x)
@@ -279,7 +307,7 @@ def _hard_em(problem: Problem) -> Fit:
     return fit
 
 
-def _lloyd(problem: Problem) -> Fit:
+def _kmeans(problem: Problem) -> Fit:
     centers = problem.start["means_init"]
 
     def fit(n_iterations: int) -> float:
@@ -318,10 +346,14 @@ def gaps(shape: Shape, dtype: DType) -> Contest:
 
 def _gaussian(problem: Problem, x: npt.NDArray[Any]) -> Fit:
     def fit(n_iterations: int) -> float:
-        model = GaussianMixture(
-            problem.shape.n_components, covariance_type=problem.shape.covariance_type, tol=0.0,
-            max_iter=n_iterations, n_threads=1, **problem.start,
-        )  # fmt: skip
+        settings: dict[str, Any] = {
+            "covariance_type": problem.shape.covariance_type,
+            "tol": 0.0,
+            "max_iter": n_iterations,
+            "n_threads": 1,
+            **problem.start,
+        }
+        model = GaussianMixture(problem.shape.n_components, **settings)
         return float(model.fit(x).lower_bound_)
 
     return fit
