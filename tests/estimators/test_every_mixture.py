@@ -23,10 +23,12 @@ from latentcore import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     GaussianMixture,
     Mixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.engine import Progress
 from latentcore.errors import (
@@ -48,6 +50,10 @@ quiet = pytest.mark.filterwarnings("ignore:.*did not converge")
 WEIGHTS = np.array([0.6, 0.4])
 RATES = np.array([[1.0, 5.0, 9.0], [8.0, 2.0, 4.0]])
 PROBABILITIES = np.array([[0.1, 0.8, 0.3], [0.7, 0.2, 0.6]])
+SHAPES = np.array([[1.5, 3.0], [6.0, 2.0]])
+GAMMA_RATES = np.array([[1.0, 2.0], [1.0, 0.5]])
+DIRECTIONS = np.array([[0.5, 3.0], [2.5, -1.0]])
+CONCENTRATIONS = np.array([[3.0, 5.0], [8.0, 2.0]])
 SHARES = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
 LEVELS = (2, 3)
 CODES = np.array([[0.9, 0.1, 0.2, 0.3, 0.5], [0.2, 0.8, 0.7, 0.2, 0.1]])
@@ -109,6 +115,16 @@ def of_multinomial(model: Any, x: Any) -> Any:
     return np.stack(
         [stats.multinomial.logpmf(x, x.sum(axis=1).astype(int), q / q.sum()) for q in p], axis=1
     )
+
+
+def of_gamma(model: Any, x: Any) -> Any:
+    shapes, rates = model.shapes_, model.rates_
+    return stats.gamma(shapes, scale=1 / rates).logpdf(x[:, None, :]).sum(axis=2)
+
+
+def of_von_mises(model: Any, x: Any) -> Any:
+    density = stats.vonmises(model.concentrations_, loc=model.means_)
+    return density.logpdf(x[:, None, :]).sum(axis=2)
 
 
 def of_gaussian(model: Any, x: Any) -> Any:
@@ -177,6 +193,16 @@ CASES = [
             WEIGHTS, [[0, 0], [3, 3]], [np.eye(2), 4 * np.eye(2)], **kw
         ),
         NORMAL, of_gaussian, 10,
+    ),
+    Case(
+        "gamma", GammaMixture,
+        lambda **kw: GammaMixture.from_params(WEIGHTS, SHAPES, GAMMA_RATES, **kw),
+        rows(lambda rng, k: rng.gamma(SHAPES[k], 1 / GAMMA_RATES[k])), of_gamma, 8,
+    ),
+    Case(
+        "von mises", VonMisesMixture,
+        lambda **kw: VonMisesMixture.from_params(WEIGHTS, DIRECTIONS, CONCENTRATIONS, **kw),
+        rows(lambda rng, k: rng.vonmises(DIRECTIONS[k], CONCENTRATIONS[k])), of_von_mises, 8,
     ),
     Case(
         "columns", lambda *k, **kw: Mixture(COLUMNS, *k, **kw),
@@ -517,7 +543,8 @@ def test_missing_entries_are_fitted_and_imputed(case: Case, dtype: Any) -> None:
     assert np.isfinite(completed).all()
     seen = ~np.isnan(x)
     np.testing.assert_array_equal(completed[seen], x[seen])
-    model.score_samples(np.round(completed) if case.name != "gaussian" else completed)
+    whole = (case.x == np.round(case.x)).all(axis=0)
+    assert np.isfinite(model.score_samples(np.where(whole, np.round(completed), completed))).all()
 
 
 def test_imputed_counts_are_conditional_means() -> None:
@@ -624,6 +651,7 @@ def test_other_families_refuse_sparse_rows(model: Any) -> None:
 # -- values outside the support ----------------------------------------------------------------
 
 OUTSIDE = {
+    "gamma": [0.0, -1.0],
     "poisson": [-1.0, 0.5],
     "bernoulli": [2.0, 0.5, -1.0],
     "exponential": [-0.1],
@@ -645,6 +673,14 @@ def test_value_outside_the_support_is_named(case: Case, value: float) -> None:
     frame = pd.DataFrame(x).rename(columns=lambda j: f"c{j}")
     with pytest.raises(ValueError, match=rf"got {value} in row 7, column 'c1'"):
         case.make(2).fit(frame)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in OUTSIDE], ids=str)
+def test_value_outside_the_support_of_an_absent_row_does_not_matter(case: Case) -> None:
+    weight = (np.arange(N) % 3 > 0).astype(float)
+    x = np.where(weight[:, None] > 0, case.x, OUTSIDE[case.name][0])
+    expected = case.make(2, random_state=0).fit(case.x[weight > 0])
+    assert_same(case.make(2, random_state=0).fit(x, sample_weight=weight), expected, rtol=1e-9)
 
 
 def test_code_that_was_never_seen_is_refused() -> None:
@@ -728,6 +764,11 @@ def test_bad_argument_is_named_and_nothing_changes(
             lambda: CategoricalMixture.from_params([1.0], [[0.5, 0.5, 1]], n_categories=[2]),
             "sum of n_categories = 2 columns",
         ),
+        (
+            lambda: GammaMixture.from_params([1.0], [[1.0]], [[1.0, 2.0]]),
+            r"the shape \(1, 1\) of sha",
+        ),
+        (lambda: VonMisesMixture.from_params([1.0], [[1.0]], [[-1.0]]), "concentrations: expected"),
         (lambda: PoissonMixture.from_params([0.9], [[1.0]]), "should be normalized"),
     ],
 )
@@ -844,6 +885,15 @@ def test_bootstrap_agrees_with_the_theory_of_known_components(kind: Any) -> None
     expected = np.sqrt(model.rates_[:, 0] / [300, 100])
     np.testing.assert_allclose(result.components_se.rates[:, 0], expected, rtol=0.25)
     np.testing.assert_allclose(result.weights_se, np.sqrt(0.75 * 0.25 / 400), rtol=0.25)
+
+
+def test_directions_are_compared_the_short_way_round() -> None:
+    x = np.random.default_rng(0).vonmises(np.pi, 4.0, (300, 1))
+    model = VonMisesMixture(1).fit(x)
+    result = model.bootstrap(x, 100, random_state=0)
+    assert result.components_se.means[0, 0] < 0.06
+    low, high = result.interval()
+    assert low.components.means < model.means_ < high.components.means
 
 
 def test_bootstrap_keeps_labels_and_missing_entries() -> None:

@@ -23,10 +23,12 @@ from latentcore import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     GaussianMixture,
     Mixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.arrays import CSR
 from latentcore.errors import ConvergenceWarning, NotFittedError, as_sklearn
@@ -72,7 +74,14 @@ class MappedExponential(Mapped, ExponentialMixture):
         return np.abs(x)
 
 
+class MappedGamma(Mapped, GammaMixture):
+    def mapped(self, x: Any) -> Any:
+        return np.abs(x) + 1
+
+
 MODELS = [
+    MappedGamma(),
+    VonMisesMixture(),
     MappedPoisson(),
     MappedMultinomial(),
     MappedBernoulli(),
@@ -189,10 +198,12 @@ from latentcore import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     GaussianMixture,
     Mixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.arrays import CSR
 from latentcore.errors import ConvergenceWarning, NotFittedError

@@ -538,7 +538,7 @@ class MixtureEstimator(Estimator, Generic[P]):
                 refits.append((refit, matching(before, after, data.sample_weight)))
             if callback is not None:
                 callback(done, n)
-        return collected(family, refits, n)
+        return collected(family, params.components, refits, n)
 
     def _refitted(
         self,

@@ -17,17 +17,22 @@ from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
+from latentcore.families.pseudo_rows import PseudoRows
+from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.protocols import Array, RealArray
 
 __all__ = [
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",
+    "GammaMixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "VonMisesMixture",
 ]
 
 
@@ -394,6 +399,130 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
             raise ValueError(f"n_categories: expected integers, got {self.n_categories!r}")
 
 
+class GammaMixture(FamilyMixture[GammaParams, PseudoRows]):
+    """A mixture of independent gammas: rows of D numbers > 0.
+
+    NaN is a missing one.
+
+    Parameters
+    ----------
+    n_components : int
+        K, the number of components.
+    params_init : GammaParams or {"shapes": (K, D), "rates": (K, D)}, optional
+        Parameters to begin with.
+    prior : None, "weak", MixturePrior or PseudoRows
+        None is maximum likelihood, else the mode of the posterior. "weak" is worth a row.
+    others : as of ``GaussianMixture``
+
+    Attributes
+    ----------
+    weights_ : (K,)
+    shapes_, rates_ : (K, D)
+        Means are shapes / rates. A shape of 1e8 is a component that has collapsed onto one value.
+    components_ : GammaParams
+        The same, as the family has them.
+    converged_, n_iter_, lower_bound_, lower_bounds_, n_degenerate_, n_features_in_ :
+        As of ``GaussianMixture``.
+    """
+
+    _params_class = GammaParams
+    _positive_only = True
+
+    @property
+    def shapes_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.shapes
+
+    @property
+    def rates_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.rates
+
+    @classmethod
+    def from_params(
+        cls,
+        weights: npt.ArrayLike,
+        shapes: npt.ArrayLike,
+        rates: npt.ArrayLike,
+        *,
+        random_state: RandomState | None = None,
+    ) -> Self:
+        """A model with weights (K,), shapes and rates (K, D) > 0, ready to predict and sample."""
+        shapes, rates = _positive(shapes, "shapes"), _positive(rates, "rates")
+        _check_same_shape(rates, "rates", shapes, "shapes")
+        params = GammaParams(shapes, rates)
+        return cls._made(Gamma(), weights, params, random_state=random_state)
+
+    def _family_class(self) -> type:
+        return Gamma
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gamma:
+        return Gamma()
+
+
+class VonMisesMixture(FamilyMixture[VonMisesParams, PseudoRows]):
+    """A mixture of independent von Mises distributions: rows of D angles in radians.
+
+    NaN is a missing one.
+
+    Parameters
+    ----------
+    n_components : int
+        K, the number of components.
+    params_init : VonMisesParams or {"means": (K, D), "concentrations": (K, D)}, optional
+        Parameters to begin with.
+    prior : None, "weak", MixturePrior or PseudoRows
+        None is maximum likelihood, else the mode of the posterior. "weak" is worth a row.
+    others : as of ``GaussianMixture``
+
+    Attributes
+    ----------
+    weights_ : (K,)
+    means_ : (K, D)
+        Mean directions, radians.
+    concentrations_ : (K, D)
+        0 is the uniform distribution, 1e8 a component that has collapsed onto one direction.
+    components_ : VonMisesParams
+        The same, as the family has them.
+    converged_, n_iter_, lower_bound_, lower_bounds_, n_degenerate_, n_features_in_ :
+        As of ``GaussianMixture``.
+    """
+
+    _params_class = VonMisesParams
+
+    @property
+    def means_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.means
+
+    @property
+    def concentrations_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.concentrations
+
+    @classmethod
+    def from_params(
+        cls,
+        weights: npt.ArrayLike,
+        means: npt.ArrayLike,
+        concentrations: npt.ArrayLike,
+        *,
+        random_state: RandomState | None = None,
+    ) -> Self:
+        """A model with weights (K,), means and concentrations >= 0 (K, D), ready to predict and sample."""
+        means = _matrix(means, "means", low=-np.inf)
+        concentrations = _matrix(concentrations, "concentrations", low=0.0)
+        _check_same_shape(concentrations, "concentrations", means, "means")
+        params = VonMisesParams(means, concentrations)
+        return cls._made(VonMises(), weights, params, random_state=random_state)
+
+    def _family_class(self) -> type:
+        return VonMises
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> VonMises:
+        return VonMises()
+
+
 # -- parameters that a user gives ----------------------------------------------------------------
 
 
@@ -414,6 +543,13 @@ def _positive(value: Any, name: str) -> Array:
     if not array.all():
         raise ValueError(f"{name}: expected numbers > 0, got 0.0")
     return array
+
+
+def _check_same_shape(array: Array, name: str, other: Array, as_name: str) -> None:
+    if array.shape != other.shape:
+        raise ValueError(
+            f"{name}: expected the shape {other.shape} of {as_name}, got {array.shape}"
+        )
 
 
 def _check_sums(probabilities: Array, starts: list[int], name: str) -> None:
