@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -21,7 +21,7 @@ from latentcore.arrays import Rows
 from latentcore.families.gaussian import Gaussian
 from latentcore.initialization import initial_statistics
 from memory import peak_of_fit
-from shapes import OLD_FAITHFUL, Clusters, DType, Problem, Shape, make
+from shapes import LLOYD_SHAPES, OLD_FAITHFUL, Clusters, DType, Problem, Shape, make
 from timing import (
     Clock,
     Effort,
@@ -240,6 +240,45 @@ def _their_kmeans(problem: Problem, inertia: dict[Library, float]) -> None:
     inertia["scikit-learn"] = float(model.fit(problem.x).inertia_)
 
 
+def lloyd(plan: Plan) -> Iterator[Row]:
+    """Iteration of Lloyd's algorithm from given centers, overlapping clusters, one thread, CPU time."""
+    shapes = [shape.shrunk() for shape in LLOYD_SHAPES] if plan.effort.quick else LLOYD_SHAPES
+    with threadpool_limits(1):
+        for problem in replace(plan, shapes=list(shapes)).problems():
+            np.testing.assert_allclose(
+                _our_lloyd(problem, 2),
+                _their_lloyd(problem, 2),
+                rtol=1e-4 if problem.x.dtype == np.float32 else 1e-10,
+            )
+            ours, theirs = interleaved(
+                5 * plan.effort.repeats,
+                partial(seconds_per_iteration, partial(_our_lloyd, problem), 10),
+                partial(seconds_per_iteration, partial(_their_lloyd, problem), 10),
+            )
+            goal = problem.shape.goal if problem.x.dtype == np.float64 else None
+            yield {
+                **_what(problem),
+                **_compared(ours, theirs),
+                "goal": "" if goal is None else goal,
+            }
+
+
+def _our_lloyd(problem: Problem, n_iterations: int) -> float:
+    """The inertia of so many iterations."""
+    centers = problem.start["means_init"].astype(np.float64)
+    labels = np.empty(len(problem.x), np.int32)
+    for _ in range(n_iterations):
+        counts, first, _ = kernels.kmeans_sweep(problem.x, None, centers, labels)
+        centers = centers + first / counts[:, None]
+    return kernels.kmeans_sweep(problem.x, None, centers, labels)[2]
+
+
+def _their_lloyd(problem: Problem, n_iterations: int) -> float:
+    centers = problem.start["means_init"]
+    model = KMeans(len(centers), init=centers, n_init=1, tol=0.0, max_iter=n_iterations)
+    return float(model.fit(problem.x).inertia_)
+
+
 PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "em": em,
     "separated": separated,
@@ -248,4 +287,5 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "logsumexp": logsumexp,
     "overhead": overhead,
     "kmeans": kmeans,
+    "lloyd": lloyd,
 }

@@ -36,7 +36,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
-    parts = ["em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans"]
+    parts = ["em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd"]
     shapes = ["full-1e6-2-3", "full-2e5-32-16"]
     file = tmp_path / "result.json"
     result = run("--only", *parts, *shapes, "--json", str(file))

@@ -316,7 +316,7 @@ def test_bad_cell_outside_the_chosen_columns_does_not_matter(run, file):
     [
         (["fit", "nowhere.csv", "-k", 2], "nowhere.csv: there is no such file"),
         (["fit", ".", "-k", 2], ".: expected a file, got a folder"),
-        (["fit", "@iris", "-k", 2], "there is no such bundled data set; there are @faithful"),
+        (["fit", "@mtcars", "-k", 2], "there is no such bundled data set; there are @faithful"),
         (["fit", "@faithful"], "the following arguments are required: -k/--components"),
         (["fit", "@faithful", "-k", 0], "expected an integer >= 1, got '0'"),
         (["fit", "@faithful", "-k", "two"], "expected an integer >= 1, got 'two'"),
@@ -494,7 +494,7 @@ def test_fit_says_how_many_entries_are_missing(run, file):
         ("multinomial", "a,b\n1,2\n1,2\n1,\n", "row 3, column 'b'"),
         ("bernoulli", "a,b\n1,0\n2,0\n", "row 2, column 'a'"),
         ("exponential", "a,b\n1,2\n-1,1\n", "row 2, column 'a'"),
-        ("categorical", "a,b\n1,2\n1,0.5\n", "got 0.5 in row 2, column"),
+        ("categorical", "a,b\n1,2\n1,0.5\n", "row 2, column 'b'"),
         ("gaussian", "a,b\n1,\n2,\n", "column 'b'"),
     ],
 )

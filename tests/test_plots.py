@@ -11,16 +11,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy import sparse
-from scipy.stats import bernoulli, expon, norm, poisson
+from scipy.stats import bernoulli, expon, gamma, norm, poisson, vonmises
 
 from latentcore import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     GaussianMixture,
     Mixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
     plots,
 )
 from latentcore.cli.tables import Table
@@ -281,15 +283,38 @@ def test_bars_of_large_counts_hold_several_numbers_and_still_sum_to_one():
     assert ax.get_lines()[0].get_ydata().sum() == pytest.approx(1, abs=0.01)
 
 
-def test_durations_have_the_density_of_exponentials():
-    model = ExponentialMixture.from_params([0.5, 0.5], [[10.0], [0.1]], random_state=0)
-    rows, _ = model.sample(300)
+@pytest.mark.parametrize(
+    ("model", "truth"),
+    [
+        (
+            ExponentialMixture.from_params([0.5, 0.5], [[10.0], [0.1]]),
+            [expon(scale=0.1).pdf, expon(scale=10).pdf],
+        ),
+        (
+            GammaMixture.from_params([0.5, 0.5], [[0.5], [9.0]], [[10.0], [1.0]]),
+            [gamma(0.5, scale=0.1).pdf, gamma(9).pdf],
+        ),
+    ],
+)
+def test_durations_have_their_density_from_the_least_one_on(model, truth):
+    rows, _ = model.set_params(random_state=0).sample(300)
     ax = plots.densities(model, rows)
-    for line, rate in zip(ax.get_lines()[:2], (10.0, 0.1), strict=True):
+    for line, pdf in zip(ax.get_lines()[:2], truth, strict=True):
         x, y = line.get_data()
         assert x.min() > 0
-        np.testing.assert_allclose(y, 0.5 * expon(scale=1 / rate).pdf(x), rtol=1e-10)
+        np.testing.assert_allclose(y, 0.5 * pdf(x), rtol=1e-10)
     assert ax.get_ylim()[1] <= 4 * max(bar.get_height() for bar in ax.patches)
+
+
+@pytest.mark.parametrize(("shift", "start"), [(0.0, -np.pi), (np.pi, 0.0), (50.0, 50 - np.pi)])
+def test_angles_have_their_density_over_a_whole_turn(shift, start):
+    model = VonMisesMixture.from_params([1.0], [[0.3 + shift]], [[4.0]], random_state=0)
+    angles = vonmises(4.0, loc=0.3).rvs(200, random_state=1)
+    angles = np.concatenate([[-np.pi], (angles + np.pi) % (2 * np.pi) - np.pi]) + shift
+    (line,) = plots.densities(model, angles).get_lines()
+    x, y = line.get_data()
+    assert (x[0], x[-1]) == pytest.approx((start, start + 2 * np.pi))
+    np.testing.assert_allclose(y, vonmises(4.0, loc=0.3 + shift).pdf(x), rtol=1e-9)
 
 
 def test_columns_of_a_mixed_table_have_their_own_families():

@@ -11,8 +11,10 @@ from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.estimators.saved import load
 from latentcore.threads import get_num_threads, set_num_threads, threads
@@ -23,10 +25,12 @@ __all__ = [
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",
+    "GammaMixture",
     "GaussianMixture",
     "Mixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "VonMisesMixture",
     "__version__",
     "get_include",
     "get_num_threads",
