@@ -17,11 +17,16 @@ import numpy.typing as npt
 from latentcore.arrays import as_matrix
 from latentcore.estimators.components import mapped
 from latentcore.estimators.mixture_base import MixtureEstimator
+from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.columns import IndependentColumns
+from latentcore.families.exponential import Exponential
+from latentcore.families.gamma import Gamma
 from latentcore.families.gaussian import CovarianceType, Gaussian
 from latentcore.families.linear import Linear
 from latentcore.families.multinomial import Multinomial
+from latentcore.families.poisson import Poisson
+from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Array, RealArray
 from latentcore.selection import Candidate, Criterion, Selection
 
@@ -488,14 +493,14 @@ def _style(k: int) -> str:
 
 _Support = Literal["line", "positive", "circle", "whole"]
 
-_SUPPORTS: dict[str, _Support] = {
-    "Bernoulli": "whole",
-    "Categorical": "whole",
-    "Exponential": "positive",
-    "Gamma": "positive",
-    "Gaussian": "line",
-    "Poisson": "whole",
-    "VonMises": "circle",
+_SUPPORTS: dict[type, _Support] = {
+    Bernoulli: "whole",
+    Categorical: "whole",
+    Exponential: "positive",
+    Gamma: "positive",
+    Gaussian: "line",
+    Poisson: "whole",
+    VonMises: "circle",
 }
 
 
@@ -517,7 +522,7 @@ class _Marginal:
     @property
     def support(self) -> _Support | None:
         """None if nobody knows."""
-        return _SUPPORTS.get(type(self.family).__name__)
+        return _SUPPORTS.get(type(self.family))
 
     def is_discrete(self, values: Array) -> bool:
         """Whether probabilities are those of whole numbers; of a family that is not ours, the values tell."""

@@ -19,7 +19,6 @@ from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
 from latentcore.estimators.mixture import FamilyName, family_named
 from latentcore.estimators.mixture_base import MixtureEstimator
-from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian
 
@@ -122,12 +121,10 @@ def _guess(values: npt.NDArray[Any], is_text: bool) -> str:
 
 
 def _part(family: str, table: Table, columns: list[int], covariance: CovarianceType) -> Any:
-    values = table.data[:, columns]
     if family == "gaussian":
         return Gaussian(covariance, _REG_COVAR)
-    if family == "categorical":
-        return Categorical.of_rows(values, [table.names[j] for j in columns])
-    return family_named(family, values)  # type: ignore[arg-type]
+    names = [table.names[j] for j in columns]
+    return family_named(family, table.data[:, columns], names)  # type: ignore[arg-type]
 
 
 # -- data ------------------------------------------------------------------------------------------------------------

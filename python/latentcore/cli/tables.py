@@ -39,6 +39,7 @@ Format = Literal["csv", "tsv", "parquet", "npy"]
 BUNDLED = {
     "@faithful": datasets.load_old_faithful,
     "@earthquakes": datasets.load_earthquakes,
+    "@iris": datasets.load_iris,
     "@nile": datasets.load_nile,
 }
 
