@@ -11,10 +11,13 @@ from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.estimators.saved import load
+from latentcore.selection import Selection, select
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
@@ -23,14 +26,18 @@ __all__ = [
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",
+    "GammaMixture",
     "GaussianMixture",
     "Mixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "Selection",
+    "VonMisesMixture",
     "__version__",
     "get_include",
     "get_num_threads",
     "load",
+    "select",
     "set_num_threads",
     "threads",
 ]

@@ -226,7 +226,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     def _family_class(self) -> type:
         return Gaussian
 
-    def _family_to_fit(self, x: RealArray) -> Gaussian:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type, float(self.reg_covar))
 
     def _family(self) -> Gaussian:

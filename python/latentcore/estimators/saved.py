@@ -14,8 +14,10 @@ from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 
 __all__ = ["load"]
@@ -26,10 +28,12 @@ _CLASSES: dict[str, type[MixtureEstimator[Any]]] = {
         BernoulliMixture,
         CategoricalMixture,
         ExponentialMixture,
+        GammaMixture,
         GaussianMixture,
         Mixture,
         MultinomialMixture,
         PoissonMixture,
+        VonMisesMixture,
     )
 }
 

@@ -17,10 +17,13 @@ from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.columns import ColumnsParams, ColumnsPrior, IndependentColumns
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianPrior
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
+from latentcore.families.pseudo_rows import PseudoRows
+from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.structures.mixture import MixturePrior
 
 __all__ = ["pack", "unpack"]
@@ -38,6 +41,8 @@ _CLASSES: dict[str, type[Any]] = {
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        Gamma,
+        GammaParams,
         GammaPrior,
         Gaussian,
         GaussianParams,
@@ -49,6 +54,9 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         Poisson,
         PoissonParams,
+        PseudoRows,
+        VonMises,
+        VonMisesParams,
     )
 }
 _DEEPEST = 8

@@ -45,16 +45,17 @@ def course(training: Training, converged: bool, n_iter: int) -> str:
     return f"fitted to {n_rows} rows{weighted}; {outcome}, {n_iter} iterations"
 
 
-def figures_table(training: Training, n_parameters: int) -> list[str]:
-    """Lines with the log-likelihood, degrees of freedom and criteria of the training data."""
+def figures_table(training: Training, n_parameters: int | None) -> list[str]:
+    """Lines with the log-likelihood and, if the parameters are counted, criteria of the training data."""
     _, weight, log_likelihood, entropy = training
-    figures = [
-        ("log-likelihood", f"{log_likelihood:.3f}"),
-        ("df", f"{n_parameters}"),
-        ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
-        ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
-        ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
-    ]
+    figures = [("log-likelihood", f"{log_likelihood:.3f}")]
+    if n_parameters is not None:
+        figures += [
+            ("df", f"{n_parameters}"),
+            ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
+            ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
+            ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
+        ]
     width = max(len(text) for _, text in figures)
     return [f"{name:<14}  {text:>{width}}" for name, text in figures]
 
