@@ -293,7 +293,7 @@ def test_coordinate_ascent_ascends(
     _, infos = ascent(model, prior, x, random_r(200, 4), 40)  # type: ignore[arg-type]
     bounds = np.array([info.objective for info in infos])
     assert (np.diff(bounds) >= -rounding * np.abs(bounds[1:])).all()
-    assert bounds[-1] > bounds[0] + 1.0
+    assert bounds[-1] > bounds[0] + 0.1
 
 
 @every_type
@@ -357,17 +357,16 @@ def test_blend_is_linear_in_natural_coordinates(covariance_type: Any, rate: floa
 
 
 def test_blend_loses_nothing_far_from_the_origin() -> None:
-    near, far = (
-        [
-            GaussianPrior(offset + means, np.full(1, 3.0), np.full(1, 5.0), np.eye(2)[None])
-            for means in ([[0.0, 0.5]], [[0.25, 1.0]])
-        ]
-        for offset in (0.0, 2.0**26)
-    )
     family = Gaussian("full")
-    np.testing.assert_array_equal(
-        family.blend(*far, 0.25).scale, family.blend(*near, 0.25).scale  # type: ignore[call-arg]
-    )  # fmt: skip
+
+    def blended(origin: float) -> GaussianPrior:
+        a, b = (
+            GaussianPrior(origin + np.array([means]), [3.0], [5.0], [np.eye(2)])  # type: ignore[arg-type]
+            for means in ([0.0, 0.5], [0.25, 1.0])
+        )
+        return family.blend(a, b, 0.25)
+
+    np.testing.assert_array_equal(blended(2.0**26).scale, blended(0.0).scale)
 
 
 def assert_same(a: GaussianPrior, b: GaussianPrior) -> None:
@@ -489,21 +488,19 @@ def test_predictive_density_is_the_density_integrated_over_the_posterior(
 ) -> None:
     q = a_prior(covariance_type, 1, 1)
     (m,), kappa, nu, psi = q.means[0], q.mean_precision[0], q.degrees_of_freedom[0], q.scale.item()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)  # of a standard normal
+    weights = weights / weights.sum()
 
-    def joint(mean: float, precision: float, at: float) -> float:
-        deviation = 1 / np.sqrt(precision)
-        prior = stats.gamma.pdf(precision, nu / 2, scale=2 / psi)
-        prior *= np.exp(-0.5 * kappa * precision * (mean - m) ** 2)
-        prior *= np.sqrt(kappa * precision / (2 * np.pi))
-        return float(
-            prior * np.exp(-0.5 * ((at - mean) / deviation) ** 2) / deviation / np.sqrt(2 * np.pi)
-        )
+    def given_precision(precision: float, at: float) -> float:
+        means = m + nodes / np.sqrt(kappa * precision)
+        density = weights @ stats.norm.pdf(at, means, 1 / np.sqrt(precision))
+        return float(density * stats.gamma.pdf(precision, nu / 2, scale=2 / psi))
 
     for at in (m, m + 1.5):
-        x = np.array([[at]])
-        (found,) = np.exp(Gaussian(covariance_type).predictive_log_density(q, x))  # type: ignore[arg-type]
-        most = stats.gamma.ppf(1 - 1e-12, nu / 2, scale=2 / psi)
-        exact, _ = integrate.dblquad(joint, 0, most, -40, 40, args=(at,), epsabs=1e-9, epsrel=1e-9)
+        (found,) = np.exp(
+            Gaussian(covariance_type).predictive_log_density(q, np.array([[at]]))  # type: ignore[arg-type]
+        )
+        exact, _ = integrate.quad(given_precision, 0, np.inf, args=(at,), epsabs=1e-12)
         assert found[0] == pytest.approx(exact, rel=1e-6)
 
 
