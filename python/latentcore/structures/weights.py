@@ -78,8 +78,8 @@ class StickBreaking:
     """A Dirichlet process truncated at K sticks (Blei & Jordan 2006).
 
     ``weight_(j) = v_j prod_{i<j} (1 - v_i)``, ``v_j ~ Beta(1, concentration)``, ``v_K = 1``. The posterior is
-    ``v_j ~ Beta(1 + N_(j), concentration + sum_{i>j} N_(i))``, with sticks broken in the order of the largest bound:
-    of falling counts, but for the component that takes what is left (see ``order``).
+    ``v_j ~ Beta(1 + N_(j), concentration + sum_{i>j} N_(i))``, with sticks broken in the order of falling counts, which
+    gives the largest bound of all orders.
 
     Attributes
     ----------
@@ -95,29 +95,9 @@ class StickBreaking:
         return StickBreaking(self.concentration, self.counts + counts)
 
     def order(self) -> npt.NDArray[np.intp]:
-        """The component of each stick.
-
-        With T_j the count after j sticks, and N the last one's, the bound depends on the order by
-        ``log Gamma(concentration + N) - log Gamma(1 + N) - sum_{j=1}^{K-2} log(concentration + T_j)``. So counts fall;
-        but a concentration above 1 expects much to be left at the end, and any component may be the last.
-        """
-        falling: npt.NDArray[np.intp] = np.argsort(-self.counts, kind="stable")
-        if self.concentration <= 1.0:
-            return falling
-        counts = self.counts[falling]
-        last = self._place_of_the_last(counts)
-        order: npt.NDArray[np.intp] = np.append(np.delete(falling, last), falling[last])
+        """The component of each stick."""
+        order: npt.NDArray[np.intp] = np.argsort(-self.counts, kind="stable")
         return order
-
-    def _place_of_the_last(self, counts: Array) -> int:
-        """Which of the falling counts to put at the end."""
-        n_sticks = len(counts)
-        place, j = np.arange(n_sticks)[:, None], np.arange(1, n_sticks - 1)
-        from_here = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
-        tails = np.where(j <= place, from_here[j], from_here[j + 1] + counts[place])
-        left = kernels.lgamma(self.concentration + counts) - kernels.lgamma(1.0 + counts)
-        bounds = left - np.log(self.concentration + tails).sum(axis=1)
-        return n_sticks - 1 - int(bounds[::-1].argmax())  # the smallest of equals
 
     def betas(self) -> tuple[Array, Array]:
         """Parameters of the Beta distributions of the first K - 1 sticks."""
