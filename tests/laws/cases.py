@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from latentcore.arrays import Rows
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
@@ -75,6 +75,8 @@ class FamilyCase:
     prior : n -> H
         A proper conjugate prior worth about n rows; flat in the limit n = 0.
     log_prior : (H, P) -> float
+    log_evidence : (H, x (N, D), z (N,)) -> float
+        Of rows in these components under a prior that all components have, parameters integrated out.
     """
 
     name: str
@@ -90,6 +92,7 @@ class FamilyCase:
     apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
     prior: Callable[[float], Any] | None = None
     log_prior: Callable[[Any, Any], float] | None = None
+    log_evidence: Callable[[Any, Array, Array], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,65 @@ SHAPE = (N_COMPONENTS, N_FEATURES)
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
 
+def by_component(marginal: Callable[[Any, Array], Any]) -> Callable[[Any, Array, Array], float]:
+    """Log evidence of rows in their components, of that of a component's rows (n, D)."""
+
+    def log_evidence(prior: Any, x: Array, z: Array) -> float:
+        return float(sum(np.sum(marginal(prior, x[z == k])) for k in np.unique(z)))
+
+    return log_evidence
+
+
+def seen_and_sums(x: Array) -> tuple[Array, Array]:
+    """Of each column the number of entries that are there, and their sum."""
+    return (~np.isnan(x)).sum(axis=0), np.nansum(x, axis=0)
+
+
+def gamma_normaliser(shape: Array, rate: Array) -> Array:
+    normaliser: Array = special.gammaln(shape) - shape * np.log(rate)
+    return normaliser
+
+
+def poisson_marginal(prior: GammaPrior, x: Array) -> Array:
+    n, sums = seen_and_sums(x)
+    base = np.nansum(special.gammaln(x + 1), axis=0)
+    after = gamma_normaliser(prior.shape + sums, prior.rate + n)
+    return after - gamma_normaliser(prior.shape, prior.rate) - base
+
+
+def exponential_marginal(prior: GammaPrior, x: Array) -> Array:
+    n, sums = seen_and_sums(x)
+    after = gamma_normaliser(prior.shape + n, prior.rate + sums)
+    return after - gamma_normaliser(prior.shape, prior.rate)
+
+
+def bernoulli_marginal(prior: BetaPrior, x: Array) -> Array:
+    n, ones = seen_and_sums(x)
+    after: Array = special.betaln(prior.a + ones, prior.b + n - ones)
+    return after - special.betaln(prior.a, prior.b)
+
+
+def dirichlet_normaliser(alpha: Array) -> Array:
+    normaliser: Array = special.gammaln(alpha).sum() - special.gammaln(alpha.sum())
+    return normaliser
+
+
+def categorical_marginal(prior: DirichletPrior, x: Array) -> Any:
+    alphas = np.split(prior.concentration[0], np.cumsum(LEVELS)[:-1])
+    counts = [(x[:, [d]] == np.arange(n)).sum(axis=0) for d, n in enumerate(LEVELS)]
+    return sum(
+        dirichlet_normaliser(alpha + seen) - dirichlet_normaliser(alpha)
+        for alpha, seen in zip(alphas, counts, strict=True)
+    )
+
+
+def multinomial_marginal(prior: MultinomialPrior, x: Array) -> Array:
+    alpha = prior.concentration[0]
+    coefficients = special.gammaln(x.sum(axis=1) + 1).sum() - special.gammaln(x + 1).sum()
+    after = dirichlet_normaliser(alpha + x.sum(axis=0))
+    return after - dirichlet_normaliser(alpha) + coefficients
+
+
 def poisson_rows(rng: np.random.Generator) -> Array:
     return mixed(rng, rng.poisson, rng.uniform(1.0, 12.0, SHAPE))
 
@@ -276,7 +338,7 @@ def bernoulli_case() -> FamilyCase:
         lambda rng: mixed(rng, lambda p: rng.binomial(1, p), rng.uniform(0.1, 0.9, SHAPE)),
         lambda params, x: by_columns(stats.bernoulli.logpmf, x, params.probabilities),
         lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
-        apart=apart, log_prior=log_prior,
+        apart=apart, log_prior=log_prior, log_evidence=by_component(bernoulli_marginal),
         prior=lambda n: BetaPrior(1 + n * np.array([[0.3, 0.6]]), 1 + n * np.array([[0.7, 0.4]])),
     )  # fmt: skip
 
@@ -301,6 +363,7 @@ def exponential_case() -> FamilyCase:
         ),
         lambda statistics: statistics.sums, tilt, linear_counts, impossible=False, missing=True,
         apart=apart, prior=gamma_prior, log_prior=gamma_log_prior,
+        log_evidence=by_component(exponential_marginal),
     )  # fmt: skip
 
 
@@ -366,6 +429,7 @@ def categorical_case() -> FamilyCase:
         lambda rng: rows_of(rng, random_categories(rng)), log_density, sums, tilt, linear_counts,
         impossible=False, missing=True, apart=apart,
         prior=lambda n: DirichletPrior(1 + n * shares), log_prior=log_prior,
+        log_evidence=by_component(categorical_marginal),
     )  # fmt: skip
 
 
@@ -408,6 +472,7 @@ def multinomial_case(name: str, totals: Callable[[np.random.Generator], Array]) 
         lambda statistics: statistics.sums, tilt if equal else None, linear_counts,
         impossible=False, apart=apart, log_prior=log_prior,
         prior=lambda n: MultinomialPrior(1 + n * np.array([[5.0, 7.0]])),
+        log_evidence=by_component(multinomial_marginal),
     )  # fmt: skip
 
 
@@ -484,6 +549,8 @@ def split_case(of: FamilyCase, column: Callable[[Any, int], Any]) -> FamilyCase:
     assert of.apart is not None
     assert of.prior is not None
     assert of.log_prior is not None
+    assert of.log_evidence is not None
+    log_evidence = of.log_evidence
     apart, prior, log_prior, tilt = of.apart, of.prior, of.log_prior, of.tilt
     assert tilt is not None
 
@@ -503,6 +570,7 @@ def split_case(of: FamilyCase, column: Callable[[Any, int], Any]) -> FamilyCase:
         apart=split_apart,
         prior=lambda n: ColumnsPrior(split(prior(n))),
         log_prior=lambda prior, params: log_prior(joined(prior.parts), joined(params.parts)),
+        log_evidence=lambda prior, x, z: log_evidence(joined(prior.parts), x, z),
     )
 
 
@@ -525,6 +593,7 @@ FAMILIES = [
     poisson_case(
         "poisson", Poisson(), PoissonParams, counts=linear_counts, missing=True,
         prior=gamma_prior, log_prior=gamma_log_prior,
+        log_evidence=by_component(poisson_marginal),
     ),
     user_case(),
     bernoulli_case(),

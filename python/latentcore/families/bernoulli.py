@@ -10,9 +10,10 @@ import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
-from latentcore.families.priors import hyperparameter, times_log
+from latentcore.families.priors import blended, hyperparameter, of_components, times_log
 from latentcore.families.support import (
     check_entries,
+    digamma,
     filled,
     imputed,
     log_gamma,
@@ -47,6 +48,10 @@ class BetaPrior:
     def __post_init__(self) -> None:
         object.__setattr__(self, "a", hyperparameter(self.a, "a"))
         object.__setattr__(self, "b", hyperparameter(self.b, "b"))
+
+    def log_normaliser(self) -> Array:
+        """log B(a, b), entry by entry."""
+        return log_gamma(self.a) + log_gamma(self.b) - log_gamma(self.a + self.b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,44 @@ class Bernoulli(Linear[BernoulliParams]):
     def log_prior(self, prior: BetaPrior, params: BernoulliParams) -> float:
         """The log-density of the probabilities, nats."""
         p, a, b = params.probabilities, prior.a, prior.b
-        constant = log_gamma(a + b) - log_gamma(a) - log_gamma(b)
-        return float((constant + times_log(a - 1.0, p) + times_log(b - 1.0, 1.0 - p)).sum())
+        kernel = times_log(a - 1.0, p) + times_log(b - 1.0, 1.0 - p)
+        return float((kernel - prior.log_normaliser()).sum())
 
     def weak_prior(self, pooled: LinearStatistics, n_components: int) -> BetaPrior:
         """One more row: its entries are the means over all rows and over one more that has 1/2 in every column."""
         row = (pooled.sums + 0.5) / (pooled.counts + 1.0)
         return BetaPrior(1.0 + row, 2.0 - row)
+
+    # -- with a posterior
+
+    def expected(self, posterior: BetaPrior, n_components: int) -> LinearForm:
+        """``psi(b) - psi(a + b)`` and ``psi(a) - psi(b)``."""
+        of_b = digamma(posterior.b)
+        forms = of_b - digamma(posterior.a + posterior.b), digamma(posterior.a) - of_b
+        return LinearForm(*(of_components(values, n_components) for values in forms))
+
+    def divergence(self, posterior: BetaPrior, prior: BetaPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats."""
+        a, b = posterior.a, posterior.b
+        of_sum = digamma(a + b)
+        terms = prior.log_normaliser() - posterior.log_normaliser()
+        terms = terms + (a - prior.a) * (digamma(a) - of_sum)
+        divergence: Array = (terms + (b - prior.b) * (digamma(b) - of_sum)).sum(axis=1)
+        return divergence
+
+    def blend(self, posterior: BetaPrior, other: BetaPrior, rate: float) -> BetaPrior:
+        """``(1 - rate) posterior + rate other``: a and b are natural coordinates."""
+        return blended(posterior, other, rate)
+
+    def mean(self, posterior: BetaPrior) -> BernoulliParams:
+        """``a / (a + b)``."""
+        return BernoulliParams(posterior.a / (posterior.a + posterior.b))
+
+    def predictive_log_density(self, posterior: BetaPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: those of the mean probabilities."""
+        of_sum = log_of(posterior.a + posterior.b)
+        log_p, log_q = log_of(posterior.a) - of_sum, log_of(posterior.b) - of_sum
+        return self.log_likelihood(LinearForm(log_q, log_p - log_q), x)
 
     # -- rows
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from latentcore.arrays import Array, RealArray
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
-from latentcore.families.priors import DirichletPrior
+from latentcore.families.priors import DirichletPrior, blended, of_components
 from latentcore.families.support import check_entries, filled, log_of, quotients, whole
 
 __all__ = ["Categorical", "CategoricalParams"]
@@ -121,6 +121,32 @@ class Categorical(Linear[CategoricalParams]):
         even = np.repeat(1.0 / np.array(self.levels), self.levels)
         return DirichletPrior(1.0 + (pooled.sums + even) / (self._repeated(pooled.counts) + 1.0))
 
+    # -- with a posterior
+
+    def expected(self, posterior: DirichletPrior, n_components: int) -> LinearForm:
+        """0 and ``psi(concentration) - psi(total of the column)``."""
+        mean_log = self._all_codes(posterior).mean_log(self._starts())
+        constants = np.zeros((n_components, len(self.levels)))
+        return LinearForm(constants, of_components(mean_log, n_components))
+
+    def divergence(self, posterior: DirichletPrior, prior: DirichletPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats."""
+        return self._all_codes(posterior).divergence(prior, self._starts())
+
+    def blend(
+        self, posterior: DirichletPrior, other: DirichletPrior, rate: float
+    ) -> DirichletPrior:
+        """``(1 - rate) posterior + rate other``: concentrations are natural coordinates."""
+        return blended(posterior, other, rate)
+
+    def mean(self, posterior: DirichletPrior) -> CategoricalParams:
+        """Concentrations in proportion to their totals."""
+        return CategoricalParams(self._all_codes(posterior).mean(self._starts()))
+
+    def predictive_log_density(self, posterior: DirichletPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: those of the mean probabilities."""
+        return self.log_likelihood(self.mean(posterior), x)
+
     # -- rows
 
     def check(self, x: RealArray, columns: Sequence[object] | None = None) -> None:
@@ -181,6 +207,11 @@ class Categorical(Linear[CategoricalParams]):
     def _starts(self) -> list[int]:
         """Where the levels of each column begin."""
         return [0, *np.cumsum(self.levels)[:-1].tolist()]
+
+    def _all_codes(self, posterior: DirichletPrior) -> DirichletPrior:
+        """With a column for each code, where one may stand for all."""
+        shape = (len(posterior.concentration), sum(self.levels))
+        return DirichletPrior(np.broadcast_to(posterior.concentration, shape))
 
     def _repeated(self, by_column: Array) -> Array:
         return np.repeat(by_column, self.levels, axis=1)

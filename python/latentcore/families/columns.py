@@ -161,6 +161,36 @@ class IndependentColumns:
         pairs = zip(self._capability("weak_prior"), pooled.parts, strict=True)
         return ColumnsPrior(tuple(of_part(stats, n_components) for of_part, stats in pairs))
 
+    # -- with a posterior
+
+    def expected(self, posterior: ColumnsPrior, n_components: int) -> ColumnsParams:
+        """What takes the place of parameters for expected log-densities, part by part."""
+        pairs = zip(self._capability("expected"), posterior.parts, strict=True)
+        return ColumnsParams(tuple(of_part(h, n_components) for of_part, h in pairs))
+
+    def divergence(self, posterior: ColumnsPrior, prior: ColumnsPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats: sums over the parts."""
+        triples = zip(self._capability("divergence"), posterior.parts, prior.parts, strict=True)
+        divergences: Array = sum(of_part(h, before) for of_part, h, before in triples)
+        return divergences
+
+    def blend(self, posterior: ColumnsPrior, other: ColumnsPrior, rate: float) -> ColumnsPrior:
+        """The step ``(1 - rate) posterior + rate other`` in natural coordinates, part by part."""
+        triples = zip(self._capability("blend"), posterior.parts, other.parts, strict=True)
+        return ColumnsPrior(tuple(of_part(h, there, rate) for of_part, h, there in triples))
+
+    def mean(self, posterior: ColumnsPrior) -> ColumnsParams:
+        """Parameters in the middle of the posterior, part by part."""
+        pairs = zip(self._capability("mean"), posterior.parts, strict=True)
+        return ColumnsParams(tuple(of_part(h) for of_part, h in pairs))
+
+    def predictive_log_density(self, posterior: ColumnsPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: sums over the parts."""
+        predictive = self._capability("predictive_log_density")
+        pairs = zip(predictive, self._with(posterior.parts), strict=True)
+        density: RealArray = sum(of_part(h, self._of(part, x)) for of_part, (part, h) in pairs)
+        return density
+
     # -- rows
 
     def check(self, x: RealArray, columns: Sequence[object] | None = None) -> None:

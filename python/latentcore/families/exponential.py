@@ -10,7 +10,7 @@ import numpy as np
 
 from latentcore.arrays import Array, RealArray
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
-from latentcore.families.priors import GammaPrior
+from latentcore.families.priors import GammaPrior, blended, of_components
 from latentcore.families.support import (
     check_entries,
     column_means,
@@ -18,6 +18,7 @@ from latentcore.families.support import (
     imputed,
     log_of,
     quotients,
+    sums_of_entries,
 )
 
 __all__ = ["Exponential", "ExponentialParams"]
@@ -87,6 +88,34 @@ class Exponential(Linear[ExponentialParams]):
         means = quotients(pooled.sums, pooled.counts, None, 1.0)
         row = np.where(means > 0, means, 1.0)
         return GammaPrior(np.full_like(row, 2.0), row)
+
+    # -- with a posterior
+
+    def expected(self, posterior: GammaPrior, n_components: int) -> LinearForm:
+        """``psi(shape) - log rate`` and ``-shape / rate``."""
+        forms = posterior.mean_log(), -posterior.mean()
+        return LinearForm(*(of_components(values, n_components) for values in forms))
+
+    def divergence(self, posterior: GammaPrior, prior: GammaPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats."""
+        return posterior.divergence(prior)
+
+    def blend(self, posterior: GammaPrior, other: GammaPrior, rate: float) -> GammaPrior:
+        """``(1 - rate) posterior + rate other``: shapes and rates are natural coordinates."""
+        return blended(posterior, other, rate)
+
+    def mean(self, posterior: GammaPrior) -> ExponentialParams:
+        """Mean rates."""
+        return ExponentialParams(posterior.mean())
+
+    def predictive_log_density(self, posterior: GammaPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: Lomax distributions."""
+        shape, rate = np.broadcast_arrays(posterior.shape, posterior.rate)
+        return sums_of_entries(
+            x,
+            log_of(shape) - log_of(rate),
+            lambda k, t, d: -(shape[k, d] + 1.0) * np.log1p(t / rate[k, d]),
+        )
 
     # -- rows
 

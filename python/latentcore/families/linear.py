@@ -65,7 +65,11 @@ class _Prepared:
 
 
 class Linear(Generic[P]):
-    """The protocol's functions for a family that gives its ``form``."""
+    """The protocol's functions for a family that gives its ``form``.
+
+    Where they take parameters they also take a form itself, such as that of expected log-densities, which is no
+    distribution's.
+    """
 
     __slots__ = ()
 
@@ -85,13 +89,13 @@ class Linear(Generic[P]):
 
     # -- the protocol
 
-    def log_likelihood(self, params: P, x: RealArray) -> RealArray:
+    def log_likelihood(self, params: P | LinearForm, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
-        form = self.form(params)
+        form = self._form(params)
         return self._log_joint(form, np.zeros(len(form.constants)), x)
 
     def expected_statistics(
-        self, params: P | None, x: RealArray, weights: RealArray
+        self, params: P | LinearForm | None, x: RealArray, weights: RealArray
     ) -> LinearStatistics:
         """Sums of rows ``x`` (N, D) under ``weights`` (N, K) >= 0, same dtype."""
         counts, sums, observed = kernels.linear_moments(
@@ -128,12 +132,12 @@ class Linear(Generic[P]):
         return _Prepared(missing, float(base.sum()))
 
     def mixture_sweep(
-        self, params: P, log_weights: Array, data: Rows, hard: bool
+        self, params: P | LinearForm, log_weights: Array, data: Rows, hard: bool
     ) -> tuple[Array, LinearStatistics, float]:
         """Counts, statistics and objective of one E-step."""
         prepared = data.prepared if isinstance(data.prepared, _Prepared) else self.prepare(data)
         assert isinstance(prepared, _Prepared)
-        form = _for_kernels(self.form(params), data.x)
+        form = _for_kernels(self._form(params), data.x)
         counts, sums, observed, objective = kernels.linear_em_sweep(
             _rows(data.x),
             data.sample_weight,
@@ -148,31 +152,40 @@ class Linear(Generic[P]):
         by_column = _by_column(counts, observed, data.x.shape[1])
         return counts, LinearStatistics(by_column, sums), objective + prepared.log_base
 
-    def mixture_log_joint(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_joint(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
-        return self._log_joint(self.form(params), log_weights, x)
+        return self._log_joint(self._form(params), log_weights, x)
 
     def mixture_responsibilities(
-        self, params: P, log_weights: Array, x: RealArray
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
     ) -> tuple[RealArray, RealArray]:
         """(N, K) responsibilities and (N,) log-densities of the mixture, nats."""
         r, log_density = kernels.linear_responsibilities(
-            *self._arguments(self.form(params), log_weights, x)
+            *self._arguments(self._form(params), log_weights, x)
         )
         return r, self._with_base(log_density, x)
 
-    def mixture_log_density(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_density(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N,) log-densities of the mixture, nats."""
         log_density = kernels.linear_log_density(
-            *self._arguments(self.form(params), log_weights, x)
+            *self._arguments(self._form(params), log_weights, x)
         )
         return self._with_base(log_density, x)
 
-    def mixture_labels(self, params: P, log_weights: Array, x: RealArray) -> npt.NDArray[np.intp]:
+    def mixture_labels(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row, the first of equals."""
-        return kernels.linear_labels(*self._arguments(self.form(params), log_weights, x))
+        return kernels.linear_labels(*self._arguments(self._form(params), log_weights, x))
 
     # -- inside
+
+    def _form(self, params: P | LinearForm) -> LinearForm:
+        return params if isinstance(params, LinearForm) else self.form(params)
 
     def _arguments(self, form: LinearForm, log_weights: Array, x: RealArray) -> tuple[Any, ...]:
         form = _for_kernels(form, x)

@@ -13,14 +13,16 @@ import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
-from latentcore.families.priors import DirichletPrior
+from latentcore.families.priors import DirichletPrior, blended, of_components
 from latentcore.families.support import (
     check_entries,
     filled,
     log_factorial,
     log_of,
+    log_rising,
     quotients,
     row_sums,
+    sums_of_entries,
     whole,
 )
 
@@ -63,6 +65,10 @@ class MultinomialPrior:
     def __post_init__(self) -> None:
         checked = DirichletPrior(self.concentration).concentration
         object.__setattr__(self, "concentration", checked)
+
+    def dirichlet(self) -> DirichletPrior:
+        """What it says of the probabilities."""
+        return DirichletPrior(self.concentration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +120,55 @@ class Multinomial(Linear[MultinomialParams]):
         self, posterior: MultinomialPrior, previous: MultinomialParams | None = None
     ) -> MultinomialParams:
         """In proportion to ``concentration - 1``, not below 0; where all are 0, as ``maximize`` without counts."""
-        above = DirichletPrior(posterior.concentration).numerators()
+        above = posterior.dirichlet().numerators()
         return self._params(above, posterior.total, posterior.n_rows, previous)
 
     def log_prior(self, prior: MultinomialPrior, params: MultinomialParams) -> float:
         """The log-density of the probabilities, nats."""
-        return DirichletPrior(prior.concentration).log_density(params.probabilities, [0])
+        return prior.dirichlet().log_density(params.probabilities, [0])
 
     def weak_prior(self, pooled: LinearStatistics, n_components: int) -> MultinomialPrior:
         """One more row: its counts are the means over all rows and over one more that has 1/D of every outcome."""
         row = (pooled.sums + 1.0 / pooled.sums.shape[1]) / (pooled.counts + 1.0)
         return MultinomialPrior(1.0 + row)
+
+    # -- with a posterior
+
+    def expected(self, posterior: MultinomialPrior, n_components: int) -> LinearForm:
+        """0 and ``psi(concentration) - psi(total)``."""
+        mean_log = of_components(posterior.dirichlet().mean_log([0]), n_components)
+        return LinearForm(np.zeros_like(mean_log), mean_log)
+
+    def divergence(self, posterior: MultinomialPrior, prior: MultinomialPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats."""
+        return posterior.dirichlet().divergence(prior.dirichlet(), [0])
+
+    def blend(
+        self, posterior: MultinomialPrior, other: MultinomialPrior, rate: float
+    ) -> MultinomialPrior:
+        """``(1 - rate) posterior + rate other``: concentrations are natural coordinates."""
+        return blended(posterior, other, rate)
+
+    def mean(self, posterior: MultinomialPrior) -> MultinomialParams:
+        """Concentrations in proportion to their total, and the mean total of the rows."""
+        probabilities = posterior.dirichlet().mean([0])
+        if posterior.n_rows == 0:
+            return MultinomialParams(probabilities)
+        return MultinomialParams(probabilities, posterior.total / posterior.n_rows)
+
+    def predictive_log_density(self, posterior: MultinomialPrior, x: RealArray | CSR) -> RealArray:
+        """Log-densities of one more row, given its total, under each component, (N, K), nats.
+
+        Dirichlet-multinomials.
+        """
+        alpha = posterior.concentration
+        totals = row_sums(x, lambda counts: counts)[:, None]
+        return sums_of_entries(
+            x,
+            np.zeros_like(alpha),
+            lambda k, n, d: log_rising(alpha[k, d], n),
+            self.log_base(x)[:, None] - log_rising(alpha.sum(axis=1), totals),
+        )
 
     # -- rows
 

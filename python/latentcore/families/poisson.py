@@ -10,15 +10,17 @@ import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
-from latentcore.families.priors import GammaPrior
+from latentcore.families.priors import GammaPrior, blended, of_components
 from latentcore.families.support import (
     check_entries,
     filled,
     imputed,
     log_factorial,
     log_of,
+    log_rising,
     quotients,
     row_sums,
+    sums_of_entries,
     whole,
 )
 
@@ -80,6 +82,36 @@ class Poisson(Linear[PoissonParams]):
         """One more row: its counts are the means over all rows and over one more that has 1/2 in every column."""
         row = (pooled.sums + 0.5) / (pooled.counts + 1.0)
         return GammaPrior(1.0 + row, np.ones_like(row))
+
+    # -- with a posterior
+
+    def expected(self, posterior: GammaPrior, n_components: int) -> LinearForm:
+        """``-shape / rate`` and ``psi(shape) - log rate``."""
+        forms = -posterior.mean(), posterior.mean_log()
+        return LinearForm(*(of_components(values, n_components) for values in forms))
+
+    def divergence(self, posterior: GammaPrior, prior: GammaPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats."""
+        return posterior.divergence(prior)
+
+    def blend(self, posterior: GammaPrior, other: GammaPrior, rate: float) -> GammaPrior:
+        """``(1 - rate) posterior + rate other``: shapes and rates are natural coordinates."""
+        return blended(posterior, other, rate)
+
+    def mean(self, posterior: GammaPrior) -> PoissonParams:
+        """Mean rates."""
+        return PoissonParams(posterior.mean())
+
+    def predictive_log_density(self, posterior: GammaPrior, x: RealArray | CSR) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: negative binomials."""
+        shape, rate = np.broadcast_arrays(posterior.shape, posterior.rate)
+        log_next = np.log1p(rate)
+        return sums_of_entries(
+            x,
+            -shape * np.log1p(1.0 / rate),
+            lambda k, n, d: log_rising(shape[k, d], n) - n * log_next[k, d],
+            self.log_base(x)[:, None],
+        )
 
     # -- rows
 

@@ -15,13 +15,16 @@ from latentcore.arrays import CSR, Array, RealArray
 __all__ = [
     "check_entries",
     "column_means",
+    "digamma",
     "filled",
     "imputed",
     "log_factorial",
     "log_gamma",
     "log_of",
+    "log_rising",
     "quotients",
     "row_sums",
+    "sums_of_entries",
     "whole",
 ]
 
@@ -118,6 +121,33 @@ def log_gamma(x: Array) -> Array:
     return kernels.lgamma(np.ascontiguousarray(x))
 
 
+def digamma(x: Array) -> Array:
+    """The derivative of log Gamma at positive numbers, entry by entry."""
+    return kernels.digamma(np.ascontiguousarray(x))
+
+
+_STIRLING_FROM = 32.0
+
+
+def log_rising(a: Array, n: Array) -> Array:
+    """``log Gamma(a + n) - log Gamma(a)`` for a > 0 and n >= 0, without the cancellation at large a."""
+    a, n = np.broadcast_arrays(a, n)
+    out: Array = log_gamma(a + n) - log_gamma(a)
+    large = a > _STIRLING_FROM
+    a, n = a[large], n[large]
+    correction = _stirling(a + n) - _stirling(a)
+    out[large] = (a - 0.5) * np.log1p(n / a) + n * (log_of(a + n) - 1.0) + correction
+    return out
+
+
+def _stirling(x: Array) -> Array:
+    """``log Gamma(x) - (x - 1/2) log x + x - log(2 pi) / 2`` to 1e-16 for x > 32."""
+    inverse = 1.0 / x
+    square = inverse * inverse
+    series: Array = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680)))
+    return series
+
+
 _LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
 
 
@@ -149,6 +179,48 @@ def row_sums(x: RealArray | CSR, function: Callable[[Array], Array]) -> Array:
             values = block.astype(np.float64)
             values[np.isnan(values)] = 0.0
             out[start : start + size] = function(values).sum(axis=1)
+    return out
+
+
+def sums_of_entries(
+    x: RealArray | CSR,
+    constants: Array,
+    term: Callable[[int, Array, Any], Array],
+    base: Array | float = 0.0,
+) -> RealArray:
+    """``base_nk + sum_d constants_kd + term_kd(x_nd)`` over what was observed, (N, K), a block of rows at a time.
+
+    Parameters
+    ----------
+    x : (N, D)
+    constants : (K, D)
+    term : (k, entries, index of their columns) -> values of the entries' shape
+        0 where the entry is.
+    base : (N, K), or of a shape that broadcasts
+    """
+    n_entries = int(x.begins[-1] - x.begins[0]) if isinstance(x, CSR) else x.size
+    size = max(1, _BLOCK_ELEMENTS * len(x) // max(n_entries, 1))
+    columns: Any
+    out = np.empty((len(x), len(constants)), x.dtype)
+    base = np.broadcast_to(base, out.shape)
+    for start in range(0, len(x), size):
+        block = x[start : start + size]
+        if isinstance(block, CSR):
+            stored = slice(int(block.begins[0]), int(block.begins[-1]))
+            rows = np.repeat(np.arange(len(block)), np.diff(block.begins))
+            values, columns = block.values[stored].astype(np.float64), block.columns[stored]
+        else:
+            values, columns = block.astype(np.float64), slice(None)
+            missing = np.isnan(values)
+            values[missing] = 0.0
+        for k, constant in enumerate(constants):
+            terms = term(k, values, columns)
+            if isinstance(block, CSR):
+                sums = np.bincount(rows, terms, minlength=len(block)) + constant.sum()
+            else:
+                sums = np.where(missing, 0.0, constant + terms).sum(axis=1)
+            with np.errstate(over="ignore"):  # -inf where a float32 cannot be as small
+                out[start : start + size, k] = base[start : start + size, k] + sums
     return out
 
 

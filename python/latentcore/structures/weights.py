@@ -5,8 +5,9 @@ A Dirichlet, a Dirichlet process truncated at K sticks, and weights that are giv
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +36,18 @@ class WeightDistribution(Protocol):
     def blend(self, other: Self, rate: float) -> Self:
         """The step ``(1 - rate) self + rate other`` in natural coordinates."""
 
+    def best_prior(self, prior: Self) -> Self:
+        """``prior`` with the concentration of the least divergence from it: empirical Bayes, which raises the ELBO."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dirichlet:
     """``Dir(alpha)``, alpha (K,) > 0."""
 
     alpha: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", _vector(self.alpha, "alpha", "> 0"))
 
     def update(self, counts: Array) -> Dirichlet:
         return Dirichlet(self.alpha + counts)
@@ -66,6 +73,40 @@ class Dirichlet:
     def blend(self, other: Dirichlet, rate: float) -> Dirichlet:
         return Dirichlet((1.0 - rate) * self.alpha + rate * other.alpha)
 
+    def best_prior(self, prior: Dirichlet) -> Dirichlet:
+        """The symmetric one of the least divergence, by Newton's method on the log of its alpha (Minka 2000).
+
+        A prior of one component stays as it is.
+        """
+        n_components = len(self.alpha)
+        if n_components == 1:
+            return prior
+        mean = float(self.expected_log().mean())
+        return Dirichlet(np.full(n_components, _symmetric_alpha(n_components, mean)))
+
+
+_SMALLEST_ALPHA, _LARGEST_ALPHA = 1e-8, 1e8
+
+
+def _symmetric_alpha(n_components: int, mean_expected_log: float) -> float:
+    """Where ``psi(alpha) - psi(K alpha)``, which rises from -inf to -log K, is the mean of E log weight.
+
+    At most 1e8, near which rounding in the mean is all that tells one alpha from another, and at least 1e-8.
+    """
+    low, high = math.log(_SMALLEST_ALPHA), math.log(_LARGEST_ALPHA)
+    log_alpha = 0.0
+    for _ in range(100):
+        alpha = math.exp(log_alpha)
+        both = np.array([alpha, n_components * alpha])
+        psi, slopes = kernels.digamma(both), both * kernels.trigamma(both)
+        excess = float(psi[0] - psi[1]) - mean_expected_log
+        low, high = (low, log_alpha) if excess > 0 else (log_alpha, high)
+        step = log_alpha - excess / float(slopes[0] - slopes[1])
+        before, log_alpha = log_alpha, step if low < step < high else (low + high) / 2
+        if abs(log_alpha - before) <= 1e-14 * max(1.0, abs(log_alpha)):
+            break
+    return math.exp(log_alpha)
+
 
 def _log_normaliser(alpha: Array) -> float:
     """``sum_k log Gamma(alpha_k) - log Gamma(sum alpha)``."""
@@ -78,8 +119,8 @@ class StickBreaking:
     """A Dirichlet process truncated at K sticks (Blei & Jordan 2006).
 
     ``weight_(j) = v_j prod_{i<j} (1 - v_i)``, ``v_j ~ Beta(1, concentration)``, ``v_K = 1``. The posterior is
-    ``v_j ~ Beta(1 + N_(j), concentration + sum_{i>j} N_(i))``, with sticks broken in the order of falling counts, which
-    gives the largest bound of all orders.
+    ``v_j ~ Beta(1 + N_(j), concentration + sum_{i>j} N_(i))``, with sticks in the order that gives the largest bound of
+    all orders. That is a bound of the evidence where the components have one prior, so that sticks may be exchanged.
 
     Attributes
     ----------
@@ -91,13 +132,35 @@ class StickBreaking:
     concentration: float
     counts: Array
 
+    def __post_init__(self) -> None:
+        if not 0 < self.concentration < math.inf:
+            raise ValueError(
+                f"concentration: expected a finite number > 0, got {self.concentration!r}"
+            )
+        object.__setattr__(self, "counts", _vector(self.counts, "counts", ">= 0"))
+
     def update(self, counts: Array) -> StickBreaking:
         return StickBreaking(self.concentration, self.counts + counts)
 
     def order(self) -> npt.NDArray[np.intp]:
-        """The component of each stick."""
-        order: npt.NDArray[np.intp] = np.argsort(-self.counts, kind="stable")
-        return order
+        """The component of each stick: by falling counts, but for the one that takes what the others leave.
+
+        With concentration <= 1 that is the one of the smallest count. A larger concentration expects much to be left,
+        so that it may be another; the evidences of the counts with each of them at the end are compared.
+        """
+        falling: npt.NDArray[np.intp] = np.argsort(-self.counts, kind="stable")
+        counts = self.counts[falling]
+        n = len(counts)
+        tails = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
+        end, stick = np.arange(n)[:, None], np.arange(1, n - 1)
+        left = np.where(stick <= end, tails[stick], tails[stick + 1] + counts[:, None])
+        log_evidence = (
+            kernels.lgamma(self.concentration + counts)
+            - kernels.lgamma(1.0 + counts)
+            - np.log(self.concentration + left).sum(axis=1)
+        )
+        last = n - 1 - int(log_evidence[::-1].argmax())  # of equals the one of the smallest count
+        return np.append(np.delete(falling, last), falling[last])
 
     def betas(self) -> tuple[Array, Array]:
         """Parameters of the Beta distributions of the first K - 1 sticks."""
@@ -126,8 +189,17 @@ class StickBreaking:
         return float(terms.sum())
 
     def blend(self, other: StickBreaking, rate: float) -> StickBreaking:
+        concentration = (1.0 - rate) * self.concentration + rate * other.concentration
         counts = (1.0 - rate) * self.counts + rate * other.counts
-        return StickBreaking(self.concentration, counts)
+        return StickBreaking(concentration, counts)
+
+    def best_prior(self, prior: StickBreaking) -> StickBreaking:
+        """``(K - 1) / -sum_j E log(1 - v_j)``; a prior without sticks stays as it is."""
+        a, b = self.betas()
+        if not len(a):
+            return prior
+        left = float((kernels.digamma(b) - kernels.digamma(a + b)).sum())
+        return StickBreaking(len(a) / -left, prior.counts)
 
     def _by_component(self, values: Array) -> Array:
         out = np.empty_like(values)
@@ -145,6 +217,11 @@ class FixedWeights:
 
     weights: Array
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _vector(self.weights, "weights", ">= 0"))
+        if abs(self.weights.sum() - 1.0) > 1e-8:
+            raise ValueError(f"weights: expected a sum of one, got {self.weights.sum()}")
+
     def update(self, counts: Array) -> FixedWeights:
         return self
 
@@ -159,3 +236,20 @@ class FixedWeights:
 
     def blend(self, other: FixedWeights, rate: float) -> FixedWeights:
         return self
+
+    def best_prior(self, prior: FixedWeights) -> FixedWeights:
+        return prior
+
+
+def _vector(value: Any, name: str, bound: str) -> Array:
+    """One finite number a component, ``bound`` ("> 0" or ">= 0")."""
+    vector = np.ascontiguousarray(value, np.float64)
+    if vector.ndim != 1 or not len(vector):
+        raise ValueError(f"{name}: expected shape (K,), got {np.shape(value)}")
+    right = ((vector > 0) if bound == "> 0" else (vector >= 0)) & (vector < np.inf)
+    if not right.all():
+        k = int(right.argmin())
+        raise ValueError(
+            f"{name}: expected finite numbers {bound}, got {vector[k]} for component {k}"
+        )
+    return vector
