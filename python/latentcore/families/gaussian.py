@@ -11,7 +11,7 @@ import numpy.typing as npt
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.errors import CollapsedComponentError, ImpossibleRowError
-from latentcore.families import gaussian_prior
+from latentcore.families import gaussian_posterior, gaussian_prior
 from latentcore.families.gaussian_missing import (
     LOG_2PI,
     Indices,
@@ -279,6 +279,34 @@ class Gaussian:
     def weak_prior(self, pooled: GaussianStatistics, n_components: int) -> GaussianPrior:
         """The prior of Fraley & Raftery (2007) on the scale of the data; see ``gaussian_prior.weak``."""
         return gaussian_prior.weak(pooled, n_components)
+
+    # -- a posterior
+
+    def expected(self, posterior: GaussianPrior, n_components: int) -> GaussianParams:
+        """What stands in the place of parameters for expected log-densities; see ``gaussian_posterior.expected``."""
+        return gaussian_posterior.expected(posterior, n_components, self.covariance_type)
+
+    def divergence(self, posterior: GaussianPrior, prior: GaussianPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats; that of a shared covariance is divided equally."""
+        return gaussian_posterior.divergence(posterior, prior, self.covariance_type)
+
+    def blend(self, posterior: GaussianPrior, other: GaussianPrior, rate: float) -> GaussianPrior:
+        """``(1 - rate) posterior + rate other`` in natural coordinates."""
+        return gaussian_posterior.blend(posterior, other, rate, self.covariance_type)
+
+    def mean(self, posterior: GaussianPrior) -> GaussianParams:
+        """Parameters to plug in: the means, and the inverses of the expected precisions."""
+        return gaussian_posterior.mean(posterior, self.covariance_type)
+
+    def predictive_log_density(self, posterior: GaussianPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: Student's t.
+
+        Raises
+        ------
+        ValueError
+            An entry is missing.
+        """
+        return gaussian_posterior.predictive_log_density(posterior, x, self.covariance_type)
 
     # -- rows
 
