@@ -19,7 +19,7 @@ from latentcore.families.poisson import Poisson
 from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Family, RealArray
 
-__all__ = ["FamilyName", "Mixture", "family_named"]
+__all__ = ["FamilyName", "Mixture", "family_class", "family_named"]
 
 P = TypeVar("P")
 
@@ -44,6 +44,23 @@ _CLASSES: dict[str, type] = {
     "poisson": Poisson,
     "von_mises": VonMises,
 }
+
+
+def family_class(family: Any) -> type:
+    """The class of a family, or of the one of that name.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    if not isinstance(family, str):
+        return type(family)
+    if family not in _CLASSES:
+        raise ValueError(
+            f"family: expected one of {', '.join(map(repr, _CLASSES))}, got {family!r}"
+        )
+    return _CLASSES[family]
 
 
 def family_named(name: FamilyName, x: RealArray, names: list[str] | None = None) -> Any:
@@ -182,9 +199,7 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
         return cls._made(family, weights, components, random_state=random_state, family=family)
 
     def _family_class(self) -> type:
-        if isinstance(self.family, str):
-            return _CLASSES[self.family]
-        return type(self.family)
+        return family_class(self.family)
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
@@ -192,10 +207,7 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
     def _check_arguments(self) -> None:
         super()._check_arguments()
         if isinstance(self.family, str):
-            if self.family not in _CLASSES:
-                raise ValueError(
-                    f"family: expected one of {', '.join(map(repr, _CLASSES))}, got {self.family!r}"
-                )
+            family_class(self.family)
             return
         for method in ("log_likelihood", "expected_statistics", "maximize", "model_statistics"):
             if isinstance(self.family, type) or not hasattr(self.family, method):

@@ -251,14 +251,17 @@ class MixtureEstimator(Estimator, Generic[P]):
         prior: MixturePrior[Any] | None,
         data: Rows,
         callback: Callback | None,
-    ) -> Best[P]:
+    ) -> Best[MixtureParams[P]]:
         start = self._start(model, data, prior, self._warm_params(data))
         run = self._run(model, prior, data)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
         return best_of(
-            n_starts, lambda step: run(start.next(), previous, step), model.family, reporter
+            n_starts,
+            lambda step: run(start.next(), previous, step),
+            lambda params: degenerate_components(model.family, params.components),
+            reporter,
         )
 
     def _run(

@@ -13,6 +13,7 @@ from latentcore.estimators.components import arrays_of
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
+from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.structures.mixture import MixtureParams
 
 __all__ = ["Training", "components_table", "course", "figures_table", "heading"]
@@ -102,11 +103,10 @@ def _described(
     if isinstance(family, IndependentColumns):
         for part, parameters in zip(family.parts, components.parts, strict=True):
             yield from _described(part.family, parameters, [names[c] for c in part.columns])
-    elif isinstance(family, Gaussian):
+    elif isinstance(family, Gaussian | GaussianMeans):
+        type_ = family.covariance_type if isinstance(family, Gaussian) else "tied_spherical"
         yield "mean", names, components.means
-        deviations = _standard_deviations(
-            components.covariances, family.covariance_type, components.means.shape
-        )
+        deviations = _standard_deviations(components.covariances, type_, components.means.shape)
         yield "sd", names, deviations
     elif isinstance(family, Categorical):
         levels = zip(names, family.levels, strict=True)
