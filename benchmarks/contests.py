@@ -274,7 +274,7 @@ def _hard_em(problem: Problem) -> Fit:
         _, objective = model.expected_statistics(params, data)
         variance = float(params.components.covariances[0])
         constant = -np.log(k) - d / 2 * np.log(2 * np.pi * variance)
-        return 2 * variance * (objective / n - constant)
+        return float(2 * variance * (objective / n - constant))
 
     return fit
 
@@ -288,9 +288,21 @@ def _lloyd(problem: Problem) -> Fit:
         )
         if model.fit(problem.x).n_iter_ < n_iterations:
             sys.exit(f"{problem.shape.name}: KMeans converged in {model.n_iter_} iterations")
-        return -float(model.inertia_) / len(problem.x)
+        return -_mean_squared_distance(problem.x, model.cluster_centers_, model.labels_)
 
     return fit
+
+
+def _mean_squared_distance(
+    x: npt.NDArray[Any], centers: npt.NDArray[Any], labels: npt.NDArray[Any]
+) -> float:
+    """The inertia, a row; KMeans itself sums it in the precision of the data."""
+    total = 0.0
+    for begin in range(0, len(x), 10_000):
+        rows = slice(begin, begin + 10_000)
+        difference = x[rows] - centers[labels[rows]].astype(np.float64)
+        total += float(np.vdot(difference, difference))
+    return total / len(x)
 
 
 # -- missing entries ------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
-from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
+from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.support import check_entries, filled, imputed, log_of, quotients
+from latentcore.families.wide import WideLinear
 
 __all__ = ["LARGEST_SHAPE", "Gamma", "GammaParams"]
 
@@ -23,7 +24,7 @@ _SMALLEST_MEAN = 1e-290
 _SMALLEST_DRAW = float(np.finfo(np.float64).smallest_normal)
 _MEAN_LOG_OF_ONE = -0.5772156649015329
 """Of an exponential of mean 1."""
-_PSEUDO_GAP = 0.5
+_SMALLEST_GAP = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class GammaParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Gamma(Linear[GammaParams]):
+class Gamma(WideLinear[GammaParams]):
     """Independent gammas, D numbers > 0 a row; NaN is a missing one.
 
     A component whose rows are all equal in a column would have an infinite shape and density. Its shape is capped at
@@ -43,9 +44,8 @@ class Gamma(Linear[GammaParams]):
 
     Notes
     -----
-    Log-densities are sums of numbers as large as ``shape |log x|``, which float64 holds to 1e-7 nats at the cap. In
-    float32 they are good to ``1e-7 shape |log x|``: shapes beyond 1e4 want float64,
-    and rows that are all equal may end short of the cap.
+    Log-densities are sums of numbers as large as ``shape |log x|``, which float64 holds to 1e-7 nats at the cap; so
+    float32 rows are taken in float64 arithmetic too.
     """
 
     features: ClassVar[Features] = "x_log_x"
@@ -96,17 +96,17 @@ class Gamma(Linear[GammaParams]):
         return prior.log_density(self.form(params))
 
     def weak_prior(self, pooled: LinearStatistics, n_components: int) -> PseudoRows:
-        """One more row, of the mean of all rows and of their mean logarithm less 0.5.
+        """One more row, which has the mean and the mean logarithm of all rows.
 
-        So its ``log(mean x) - mean log x`` is positive, and the prior proper, where all rows are equal.
+        Where these hardly differ, the logarithm of the mean less the mean logarithm being below 1e-6, the mean
+        logarithm is lower by 0.5, so that the prior is proper.
         """
-        ones = np.ones_like(pooled.counts)
         sums, sums_of_logs = np.hsplit(pooled.sums, 2)
         means = quotients(sums, pooled.counts, None, 1.0)
+        log_means = log_of(means)
         mean_logs = quotients(sums_of_logs, pooled.counts, None, _MEAN_LOG_OF_ONE)
-        # rounding may put the mean logarithm above the logarithm of the mean
-        mean_logs = np.minimum(mean_logs, log_of(means)) - _PSEUDO_GAP
-        return PseudoRows(ones, np.hstack([means, mean_logs]))
+        mean_logs = np.where(log_means - mean_logs < _SMALLEST_GAP, log_means - 0.5, mean_logs)
+        return PseudoRows(np.ones_like(means), np.hstack([means, mean_logs]))
 
     # -- rows
 
