@@ -57,7 +57,9 @@ def test_examples_print_what_is_shown(document, tmp_path):
 @each_document
 def test_commands_have_the_options_that_are_used(document):
     shell = "\n".join(text for language, text in blocks(document) if language == "sh")
-    lines = re.findall(r"\blatentcore ((?:fit|select|predict|score|impute|sample|info|plot) .*)", shell)
+    lines = re.findall(
+        r"\blatentcore ((?:fit|select|predict|score|impute|sample|info|plot) .*)", shell
+    )
     assert len(lines) >= 6
     for line in lines:
         arguments = shlex.split(line)
