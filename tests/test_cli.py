@@ -616,6 +616,12 @@ def test_sample_of_a_mixed_model_has_its_texts(pets, run):
     assert {line.split(",")[0] for line in out.splitlines()[1:]} == {"cat", "dog", "rabbit"}
 
 
+def test_codes_without_a_text_stay_numbers(pets, run):
+    storage.annotate(pets[1], {"categories": {"species": ["cat", "dog"]}})
+    out = run("sample", pets[1], "-n", 200, "--seed", 0)[1]
+    assert {line.split(",")[0] for line in out.splitlines()[1:]} == {"cat", "dog", "2"}
+
+
 @pytest.mark.parametrize("notes", [{"categories": [1]}, {"categories": {"a": 1}}, {"classes": "a"}])
 def test_notes_of_another_form_are_refused(fails, saved, notes):
     storage.annotate(saved, notes)

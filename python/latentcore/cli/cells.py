@@ -79,5 +79,6 @@ def coded(
 
 
 def decoded(codes: npt.NDArray[Any], texts: Sequence[str]) -> list[str]:
-    """The texts of codes; nothing where one is missing."""
-    return ["" if math.isnan(code) else texts[int(code)] for code in codes.tolist()]
+    """The texts of codes; nothing where one is missing, and the number where one has no text."""
+    known = dict(enumerate(texts))
+    return ["" if math.isnan(code) else known.get(code, f"{code:g}") for code in codes.tolist()]
