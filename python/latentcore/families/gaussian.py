@@ -11,7 +11,7 @@ import numpy.typing as npt
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.errors import CollapsedComponentError, ImpossibleRowError
-from latentcore.families import gaussian_prior
+from latentcore.families import gaussian_posterior, gaussian_prior
 from latentcore.families.gaussian_missing import (
     LOG_2PI,
     Indices,
@@ -280,6 +280,34 @@ class Gaussian:
         """The prior of Fraley & Raftery (2007) on the scale of the data; see ``gaussian_prior.weak``."""
         return gaussian_prior.weak(pooled, n_components)
 
+    # -- a posterior
+
+    def expected(self, posterior: GaussianPrior, n_components: int) -> GaussianParams:
+        """What stands in the place of parameters for expected log-densities; see ``gaussian_posterior.expected``."""
+        return gaussian_posterior.expected(posterior, n_components, self.covariance_type)
+
+    def divergence(self, posterior: GaussianPrior, prior: GaussianPrior) -> Array:
+        """KL(posterior || prior) by component, (K,), nats; that of a shared covariance is divided equally."""
+        return gaussian_posterior.divergence(posterior, prior, self.covariance_type)
+
+    def blend(self, posterior: GaussianPrior, other: GaussianPrior, rate: float) -> GaussianPrior:
+        """``(1 - rate) posterior + rate other`` in natural coordinates."""
+        return gaussian_posterior.blend(posterior, other, rate, self.covariance_type)
+
+    def mean(self, posterior: GaussianPrior) -> GaussianParams:
+        """Parameters to plug in: the means, and the inverses of the expected precisions."""
+        return gaussian_posterior.mean(posterior, self.covariance_type)
+
+    def predictive_log_density(self, posterior: GaussianPrior, x: RealArray) -> RealArray:
+        """Log-densities of one more row under each component, (N, K), nats: Student's t.
+
+        Raises
+        ------
+        ValueError
+            An entry is missing.
+        """
+        return gaussian_posterior.predictive_log_density(posterior, x, self.covariance_type)
+
     # -- rows
 
     def prepare(self, data: Rows) -> Patterns:
@@ -344,6 +372,10 @@ class Gaussian:
     ) -> tuple[Moments, float]:
         """Counts, means, scatters and objective of rows without missing entries; ``index`` tells which they are."""
         weight, labels = data.sample_weight, data.labels
+        if hard and labels is None and self._is_kmeans(arguments):
+            found = _nearest_means(data, arguments)
+            if found is not None:
+                return found
         try:
             counts, means, scatters, objective, cancelled = kernels.gaussian_em_sweep(
                 data.x, weight, *arguments, None, labels, hard
@@ -357,6 +389,11 @@ class Gaussian:
                 data.x, weight, *arguments, means, labels, hard
             )
         return (counts, means, scatters), objective
+
+    def _is_kmeans(self, arguments: SweepArguments) -> bool:
+        """Whether the most probable component is the nearest mean."""
+        offsets = arguments[0]
+        return self.covariance_type == "tied_spherical" and bool((offsets == offsets[0]).all())
 
     def _log_joint_by_pattern(
         self, params: GaussianParams, log_weights: Array, x: RealArray
@@ -406,3 +443,26 @@ class Gaussian:
             labels: Indices = self._log_joint_by_pattern(params, log_weights, x).argmax(axis=1)
             return labels
         return kernels.gaussian_labels(x, *self._sweep_arguments(params, log_weights))
+
+
+_CANCELLED = 1e6
+"""Ratio of sums of squares whose difference has lost six of sixteen digits."""
+
+
+def _nearest_means(data: Rows, arguments: SweepArguments) -> tuple[Moments, float] | None:
+    """A hard sweep where all components weigh the same and share one variance: a sweep of Lloyd's algorithm.
+
+    None where a mean went so far that the scatter about its new place would lose digits.
+    """
+    offsets, means, factors, _ = arguments
+    labels, squares = np.empty(len(data), np.int32), np.empty(len(data))
+    counts, first, _ = kernels.kmeans_sweep(data.x, data.sample_weight, means, labels, squares)
+    if data.sample_weight is not None:
+        squares *= data.sample_weight
+    steps = first / np.where(counts > 0, counts, 1.0)[:, None]
+    about_old = np.bincount(labels, squares, minlength=len(means))
+    scatters = np.maximum(about_old - counts * (steps**2).sum(axis=1), 0.0)
+    if (about_old > _CANCELLED * scatters).any():
+        return None
+    objective = float(offsets[0] * counts.sum() - 0.5 * factors[0] ** 2 * about_old.sum())
+    return (counts, means + steps, scatters), objective

@@ -28,7 +28,16 @@ from latentcore.families.gaussian_types import (
 )
 from latentcore.protocols import Array, RealArray
 
-__all__ = ["GaussianPrior", "check", "log_density", "mode", "update", "weak"]
+__all__ = [
+    "GaussianPrior",
+    "check",
+    "log_density",
+    "mode",
+    "scatter",
+    "update",
+    "weak",
+    "whiten",
+]
 
 _SHRINKAGE = 0.01
 """mclust's: the prior mean weighs as much as a hundredth of a row."""
@@ -83,14 +92,7 @@ def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
     steps = stats.means - prior.means
     share = counts / np.where(precision > 0, precision, 1.0)
     between = np.sqrt(prior.mean_precision * share)[:, None] * steps
-    if type_ == "full":
-        scatters = stats.scatters + between[:, :, None] * between[:, None, :]
-    elif type_ == "tied":
-        scatters = stats.scatters + between.T @ between
-    elif type_ == "diag":
-        scatters = stats.scatters + between**2
-    else:
-        scatters = stats.scatters + (between**2).sum(axis=1)
+    scatters = stats.scatters
     rows: Array = counts * n_features if layout(type_) == "spherical" else counts
     if type_ in ("tied", "tied_spherical"):
         rows = rows.sum(keepdims=True)
@@ -100,8 +102,34 @@ def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
         prior.means + share[:, None] * steps,
         precision,
         prior.degrees_of_freedom + rows,
-        prior.scale + scatters,
+        prior.scale + (scatters + scatter(between, type_)),
     )
+
+
+def scatter(deviations: Array, covariance_type: CovarianceType) -> Array:
+    """Of one deviation (D,) for each component, (K, D), in the shape of ``GaussianPrior.scale``."""
+    if covariance_type == "full":
+        return deviations[:, :, None] * deviations[:, None, :]
+    if covariance_type == "tied":
+        return deviations.T @ deviations
+    squares: Array = deviations**2
+    if covariance_type == "diag":
+        return squares
+    squares = squares.sum(axis=1)
+    return squares.sum(keepdims=True) if covariance_type == "tied_spherical" else squares
+
+
+def whiten(deviations: Array, factors: Array, covariance_type: CovarianceType) -> Array:
+    """``U_k^T deviation_k``, (K, D), for factors U of precisions."""
+    if covariance_type == "full":
+        whitened: Array = np.einsum("kd,kde->ke", deviations, factors)
+    elif covariance_type == "tied":
+        whitened = deviations @ factors
+    elif covariance_type == "diag":
+        whitened = deviations * factors
+    else:
+        whitened = deviations * factors[:, None]
+    return whitened
 
 
 def mode(posterior: GaussianPrior, covariance_type: CovarianceType) -> tuple[Array, Array]:
@@ -169,16 +197,7 @@ def _log_normal(
 ) -> Array:
     """log N(mean_k; m_k, covariance_k / kappa_k), (K,)."""
     n_features = params.means.shape[1]
-    deviations = params.means - prior.means
-    factors = params.precisions_cholesky
-    if covariance_type == "full":
-        whitened = np.einsum("kd,kde->ke", deviations, factors)
-    elif covariance_type == "tied":
-        whitened = deviations @ factors
-    elif covariance_type == "diag":
-        whitened = deviations * factors
-    else:
-        whitened = deviations * factors[:, None]
+    whitened = whiten(params.means - prior.means, params.precisions_cholesky, covariance_type)
     kappa = prior.mean_precision
     log_normal: Array = (
         0.5 * n_features * np.log(kappa / (2.0 * math.pi))
