@@ -615,12 +615,18 @@ def columns_case() -> FamilyCase:
         log_density = gaussian.log_prior(prior.parts[0], normal.means, normal.covariances, "diag")
         return log_density + gamma_log_prior(prior.parts[1], poisson)
 
+    def log_evidence(prior: ColumnsPrior, x: Array, z: Array) -> float:
+        normal, gamma = prior.parts
+        components = np.eye(N_COMPONENTS)[z]
+        of_normal = normal_wishart.log_evidence(normal, x[:, 1:], components, "diag")
+        return of_normal + by_component(poisson_marginal)(gamma, x[:, :1], z)
+
     return FamilyCase(
         "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
         parameters,
         lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
         log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
-        missing=True, prior=prior, log_prior=log_prior,
+        missing=True, prior=prior, log_prior=log_prior, log_evidence=log_evidence,
     )  # fmt: skip
 
 
