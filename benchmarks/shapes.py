@@ -51,6 +51,13 @@ SHAPES = (
     Shape("spherical", 1_000_000, 8, 16, 10),
 )
 
+LLOYD_SHAPES = (
+    Shape("spherical", 1_000_000, 2, 3),
+    Shape("spherical", 1_000_000, 8, 16, 1.7),
+    Shape("spherical", 200_000, 32, 16),
+    Shape("spherical", 200_000, 64, 64, 1.3),
+)
+
 OLD_FAITHFUL = Shape("full", 272, 2, 2)
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, poisson
 
-from latentcore.datasets import Dataset, load_earthquakes, load_nile, load_old_faithful
+from latentcore.datasets import (
+    Dataset,
+    load_earthquakes,
+    load_iris,
+    load_nile,
+    load_old_faithful,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +19,7 @@ from latentcore.datasets import Dataset, load_earthquakes, load_nile, load_old_f
         (load_old_faithful, (272, 2), ("eruptions", "waiting")),
         (load_earthquakes, (107, 1), ("count",)),
         (load_nile, (100, 1), ("flow",)),
+        (load_iris, (150, 4), ("sepal_length", "sepal_width", "petal_length", "petal_width")),
     ],
 )
 def test_shape_names_and_source(load, shape, feature_names):
@@ -104,3 +111,17 @@ def test_nile_flow_drops_after_1898():
     flow = load_nile().data[:, 0]
     assert flow[:28].mean() == pytest.approx(1097.75, abs=5e-3)
     assert flow[28:].mean() == pytest.approx(849.97, abs=5e-3)
+
+
+def test_iris_has_the_means_of_fisher():
+    """Fisher (1936), table II; and the labels are the species."""
+    dataset = load_iris()
+    means = [dataset.data[dataset.labels == label].mean(axis=0) for label in range(3)]
+    expected = {
+        "setosa": [5.006, 3.428, 1.462, 0.246],
+        "versicolor": [5.936, 2.770, 4.260, 1.326],
+        "virginica": [6.588, 2.974, 5.552, 2.026],
+    }
+    assert dataset.label_names == tuple(expected)
+    np.testing.assert_allclose(means, list(expected.values()), atol=1e-12)
+    np.testing.assert_array_equal(np.bincount(dataset.labels), [50, 50, 50])

@@ -17,10 +17,13 @@ import pandas as pd
 import pytest
 
 import latentcore
-from latentcore import GaussianMixture
+from latentcore import GaussianMixture, PoissonMixture, storage
 from latentcore.errors import StorageError
+from latentcore.families.priors import GammaPrior
+from latentcore.structures.mixture import MixturePrior
 
 X = np.random.default_rng(0).normal(size=(80, 2)) * [1, 3]
+COUNTS = np.random.default_rng(0).poisson(3.0, (80, 2))
 
 
 def fitted(
@@ -172,6 +175,14 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_file_from_before_there_were_priors_is_read(saved: Path) -> None:
+    params = header_of(saved)["params"]
+    for name in ("prior", "assignment", "equal_weights"):
+        del params[name]
+    rewrite(saved, with_header(saved, params=params))
+    assert latentcore.load(saved).get_params() == fitted().get_params()
+
+
 # -- files that are no models ------------------------------------------------------------------
 
 
@@ -308,6 +319,74 @@ def test_impossible_parameter_is_refused(saved: Path, name: str, value: Any, mes
     refused(saved, message)
 
 
+# -- mixtures of other families ------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved_counts(tmp_path: Path) -> Path:
+    path = tmp_path / "counts.npz"
+    prior = MixturePrior(np.ones(2), GammaPrior(2.0, 1.0))
+    PoissonMixture(2, prior=prior, random_state=0).fit(COUNTS).save(path)
+    return path
+
+
+def test_values_inside_of_others_are_plain_arrays(saved_counts: Path) -> None:
+    with np.load(saved_counts, allow_pickle=False) as archive:
+        assert archive["learned/components_.rates"].shape == (2, 2)
+        assert archive["params/prior.components.shape"].tolist() == [[2.0]]
+
+
+def test_changed_byte_of_nested_values_is_refused_or_means_the_same(saved_counts: Path) -> None:
+    content = saved_counts.read_bytes()
+    expected = latentcore.load(saved_counts).predict_proba(COUNTS)
+    for position in range(0, len(content), 29):
+        changed = bytearray(content)
+        changed[position] ^= 0x55
+        saved_counts.write_bytes(bytes(changed))
+        try:
+            model = latentcore.load(saved_counts)
+        except StorageError:
+            continue
+        np.testing.assert_array_equal(model.predict_proba(COUNTS), expected)
+
+
+RATES = {"array": "components_.rates"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("components_", {"class": "system", "fields": {"command": "ls"}}),
+        ("components_", {"class": ["PoissonParams"], "fields": {"rates": RATES}}),
+        ("components_", {"class": "PoissonParams", "fields": {}}),
+        ("components_", {"class": "PoissonParams", "fields": {"rates": 3}}),
+        ("components_", {"class": "PoissonParams", "fields": {"rates": {"array": "weights_"}}}),
+        ("components_", {"class": "BernoulliParams", "fields": {"probabilities": RATES}}),
+        ("components_", {"array": "nothing"}),
+        ("components_", None),
+        ("family_", {"class": "Bernoulli", "fields": {}}),
+        ("family_", {"class": "Categorical", "fields": {"levels": {"tuple": [2, 2]}}}),
+        ("family_", {"tuple": {"tuple": {"tuple": []}}}),
+        ("n_features_in_", 3),
+        ("n_features_in_", "2"),
+        ("feature_names_in_", ["a"]),
+    ],
+)
+def test_impossible_nested_value_is_refused(saved_counts: Path, name: str, value: Any) -> None:
+    values = {**header_of(saved_counts)["learned"], name: value}
+    rewrite(saved_counts, with_header(saved_counts, learned=values))
+    refused(saved_counts, "expected")
+
+
+def test_deep_nesting_is_refused(saved_counts: Path) -> None:
+    deep: Any = 1
+    for _ in range(50):
+        deep = {"tuple": [deep]}
+    params = {**header_of(saved_counts)["params"], "params_init": deep}
+    rewrite(saved_counts, with_header(saved_counts, params=params))
+    refused(saved_counts, "expected")
+
+
 @pytest.mark.parametrize("names", [["a"], ["a", 2], "ab", 5])
 def test_impossible_column_names_are_refused(saved: Path, names: Any) -> None:
     values = {**header_of(saved)["learned"], "feature_names_in_": names}
@@ -334,3 +413,19 @@ def test_member_stored_twice_is_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("learned/means_.npy", npy(np.zeros((2, 2))))
     refused(saved, "with different names")
+
+
+def test_notes_are_kept_beside_the_model(saved: Path) -> None:
+    before = latentcore.load(saved)
+    assert storage.notes(saved) == {}
+    storage.annotate(saved, {"colours": ["blue", "grün"]})
+    storage.annotate(saved, {"year": 1900})
+    assert storage.notes(saved) == {"colours": ["blue", "grün"], "year": 1900}
+    np.testing.assert_array_equal(latentcore.load(saved).means_, before.means_)
+
+
+def test_notes_of_a_file_that_is_no_model_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "junk.npz"
+    path.write_bytes(b"junk")
+    with pytest.raises(StorageError, match=r"junk\.npz: expected a saved model"):
+        storage.notes(path)

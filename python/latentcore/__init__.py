@@ -5,32 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentcore._core import version as _version
+from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_means import GaussianMeansMixture
+from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.mixture import Mixture
 from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 from latentcore.estimators.saved import load
+from latentcore.selection import Selection, select
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
 
 __all__ = [
+    "BayesianGaussianMixture",
+    "BayesianMixture",
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",
+    "GammaMixture",
+    "GaussianMeansMixture",
     "GaussianMixture",
     "Mixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "Selection",
+    "VonMisesMixture",
     "__version__",
     "get_include",
     "get_num_threads",
     "load",
+    "select",
     "set_num_threads",
     "threads",
 ]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from latentcore.protocols import Array
 
-__all__ = ["Dataset", "load_earthquakes", "load_nile", "load_old_faithful"]
+__all__ = ["Dataset", "load_earthquakes", "load_iris", "load_nile", "load_old_faithful"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +25,17 @@ class Dataset:
         What was measured, in which units, and the source.
     years : (N,) int64 or None
         The year of each row, for annual series.
+    labels : (N,) int64 or None
+        The class of each row, an index into ``label_names``.
+    label_names : tuple of str
     """
 
     data: Array
     feature_names: tuple[str, ...]
     description: str
     years: npt.NDArray[np.int64] | None = None
+    labels: npt.NDArray[np.int64] | None = None
+    label_names: tuple[str, ...] = ()
 
 
 def load_old_faithful() -> Dataset:
@@ -82,6 +87,33 @@ def load_nile() -> Dataset:
     return _annual("nile.csv", description)
 
 
+def load_iris() -> Dataset:
+    """Flowers of three species of iris.
+
+    Returns
+    -------
+    Dataset
+        150 rows of length and width of sepals and petals in cm, with the species as ``labels``.
+    """
+    header, *lines = _lines("iris.csv")
+    rows = [line.split(",") for line in lines]
+    label_names, labels = np.unique([row[-1] for row in rows], return_inverse=True)
+    description = (
+        "Length and width of sepals and petals, in cm, of 50 flowers of each of Iris setosa, "
+        "Iris versicolor and Iris virginica. Source: E. Anderson (1935), The irises of the Gaspé "
+        "Peninsula, Bulletin of the American Iris Society 59, 2-5, as listed in R. A. Fisher "
+        "(1936), The use of multiple measurements in taxonomic problems, Annals of Eugenics 7, "
+        "179-188, table I."
+    )
+    return Dataset(
+        np.array([row[:-1] for row in rows], np.float64),
+        tuple(header.split(",")[:-1]),
+        description,
+        labels=labels.astype(np.int64),
+        label_names=tuple(map(str, label_names)),
+    )
+
+
 def _annual(file_name: str, description: str) -> Dataset:
     feature_names, table = _read(file_name)
     years = table[:, 0].astype(np.int64)
@@ -89,6 +121,10 @@ def _annual(file_name: str, description: str) -> Dataset:
 
 
 def _read(file_name: str) -> tuple[tuple[str, ...], Array]:
-    text = (files("latentcore") / "data" / file_name).read_text(encoding="utf-8")
-    header, *rows = text.splitlines()
+    header, *rows = _lines(file_name)
     return tuple(header.split(",")), np.loadtxt(rows, delimiter=",", dtype=np.float64, ndmin=2)
+
+
+def _lines(file_name: str) -> list[str]:
+    text = (files("latentcore") / "data" / file_name).read_text(encoding="utf-8")
+    return text.splitlines()

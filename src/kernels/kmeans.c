@@ -129,6 +129,14 @@ static void turn_tile(const lloyd *s, const real *rows, ptrdiff_t stride) {
       for (ptrdiff_t t = 0; t < TILE; t++) tile[j * TILE + t] -= s->origin[j];
 }
 
+/* Bytes of rows to come: into the first cache if two tiles have room in it, else into the second. */
+LC_INLINE void fetch(const char *from, const char *end, ptrdiff_t d) {
+  if (d * TILE * (ptrdiff_t)sizeof(real) <= 16384)
+    for (; from < end; from += CACHE_LINE) __builtin_prefetch(from, 0, 3);
+  else
+    for (; from < end; from += CACHE_LINE) __builtin_prefetch(from, 0, 2);
+}
+
 /* Squared distances of a slab to the first n_k centers of a group. */
 LC_INLINE void squared_distances(const int n_k, ptrdiff_t d, const real *slab, const real *group, vec q[4][WIDE]) {
   FOUR for (int a = 0; a < n_k; a++)
@@ -164,23 +172,31 @@ LC_INLINE double sum_potentials(ptrdiff_t rows, const real *distances, const dou
 
 /* ---- a sweep --------------------------------------------------------------------------------------------------------- */
 
+LC_INLINE void keep_nearer(vec q, bits label, vec *nearest, ivec *nearest_label) {
+#if VECTOR_BYTES == 64 && LC_F32
+  __mmask16 nearer = _mm512_cmp_ps_mask((__m512)q, (__m512)*nearest, _CMP_LT_OQ);
+  *nearest_label = (ivec)_mm512_mask_set1_epi32((__m512i)*nearest_label, nearer, label);
+  *nearest = (vec)_mm512_min_ps((__m512)q, (__m512)*nearest);
+#elif VECTOR_BYTES == 64
+  __mmask8 nearer = _mm512_cmp_pd_mask((__m512d)q, (__m512d)*nearest, _CMP_LT_OQ);
+  *nearest_label = (ivec)_mm512_mask_set1_epi64((__m512i)*nearest_label, nearer, label);
+  *nearest = (vec)_mm512_min_pd((__m512d)q, (__m512d)*nearest);
+#else
+  ivec nearer = (ivec)(q < *nearest);
+  *nearest_label = (*nearest_label & ~nearer) | (nearer & (label - (ivec){0}));
+  *nearest = select_vec(nearer, q, *nearest);
+#endif
+}
+
 /* Compare a slab with the first n_k centers of a group, and keep the nearest. */
 LC_INLINE void compare(const int n_k, const lloyd *s, ptrdiff_t c, const real *slab, vec nearest[WIDE], ivec labels[WIDE]) {
   vec q[4][WIDE];
   squared_distances(n_k, s->d, slab, s->groups + c * s->d, q);
   FOUR for (int a = 0; a < n_k; a++)
-    FOUR for (int b = 0; b < WIDE; b++) {
-      ivec nearer = (ivec)(q[a][b] < nearest[b]);
-      nearest[b] = select_vec(nearer, q[a][b], nearest[b]);
-      labels[b] = (labels[b] & ~nearer) | (nearer & ((bits)(c + a) - (ivec){0}));
-    }
+    FOUR for (int b = 0; b < WIDE; b++) keep_nearer(q[a][b], (bits)(c + a), &nearest[b], &labels[b]);
 }
 
-LC_INLINE void fetch(const char *from, const char *end) {
-  for (; from < end; from += CACHE_LINE) __builtin_prefetch(from, 0, 2);
-}
-
-/* Labels and distances of a slab. Meanwhile as many bytes from `next` on come into the second cache, some with each group. */
+/* Labels and distances of a slab. Meanwhile as many bytes from `next` on are fetched, some with each group. */
 static void assign(const lloyd *s, ptrdiff_t t, const char *next, ptrdiff_t bytes) {
   const real *slab = s->tile + t;
   const ptrdiff_t share = s->k < 4 ? 0 : round_up(bytes / (s->k / 4), CACHE_LINE);
@@ -189,7 +205,7 @@ static void assign(const lloyd *s, ptrdiff_t t, const char *next, ptrdiff_t byte
   FOUR for (int b = 0; b < WIDE; b++) nearest[b] = broadcast((real)INFINITY), labels[b] = (ivec){0};
   ptrdiff_t c = 0;
   for (; c + 4 <= s->k; c += 4) {
-    fetch(next + c / 4 * share, next + (c / 4 + 1) * share);
+    fetch(next + c / 4 * share, next + (c / 4 + 1) * share, s->d);
     compare(4, s, c, slab, nearest, labels);
   }
   switch (s->k - c) {
@@ -205,12 +221,13 @@ static void assign(const lloyd *s, ptrdiff_t t, const char *next, ptrdiff_t byte
 
 LC_INLINE void add_rows(const int weighted, const lloyd *s, ptrdiff_t n_rows, const real *rows, ptrdiff_t stride,
                         const double *weights) {
+  const lloyd local = *s; /* stores of vectors may alias anything: what s points at would be read again for each row */
   for (ptrdiff_t t = 0; t < n_rows; t++) {
-    const ptrdiff_t label = (ptrdiff_t)s->labels[t], place = (t & (s->copies - 1)) * s->k + label;
-    const double *center = s->centers + label * s->summed;
-    double *sums = s->sums + place * s->summed;
-    s->counts[place] += weighted ? weights[t] : 1;
-    for (ptrdiff_t j = 0; j < s->d; j += DOUBLES) {
+    const ptrdiff_t label = (ptrdiff_t)local.labels[t], place = (t & (local.copies - 1)) * local.k + label;
+    const double *center = local.centers + label * local.summed;
+    double *sums = local.sums + place * local.summed;
+    local.counts[place] += weighted ? weights[t] : 1;
+    for (ptrdiff_t j = 0; j < local.d; j += DOUBLES) {
       dvec z = load_as_double(rows + t * stride + j) - load_double(center + j);
       store_double(sums + j, load_double(sums + j) + (weighted ? weights[t] * z : z));
     }
@@ -274,6 +291,7 @@ void LC_KERNEL(kmeans_potentials)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t d, const r
     const double *w = row_weights ? row_weights + start : NULL;
     const real *rows = tile_at(&s, start, n, x, &stride);
     turn_tile(&s, rows, stride);
+    if (start + 2 * TILE <= n) fetch((const char *)(rows + TILE * stride), (const char *)(rows + 2 * TILE * stride), d);
     for (; c + 4 <= k; c += 4) tile_potentials(4, &s, c, n_rows, w, nearest + start, potentials);
     switch (k - c) {
       case 3: tile_potentials(3, &s, c, n_rows, w, nearest + start, potentials); break;

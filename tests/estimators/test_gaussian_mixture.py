@@ -28,6 +28,7 @@ from latentcore.engine import Progress
 from latentcore.errors import (
     CollapsedComponentError,
     ConvergenceWarning,
+    DegenerateComponentWarning,
     NotFittedError,
     NumericalError,
     StorageError,
@@ -627,7 +628,8 @@ def test_components_a_million_deviations_apart_are_found() -> None:
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
 def test_constant_columns_and_equal_rows_have_the_least_variance(covariance_type: Any) -> None:
     x = np.ones((20, 2))
-    model = GaussianMixture(1, covariance_type=covariance_type).fit(x)
+    with pytest.warns(DegenerateComponentWarning, match="component 0: .*use a prior"):
+        model = GaussianMixture(1, covariance_type=covariance_type).fit(x)
     variances = full_covariances(model)[0].diagonal()
     np.testing.assert_allclose(variances, 1e-6, rtol=1e-6)
     np.testing.assert_array_equal(model.means_, [[1, 1]])
@@ -635,7 +637,8 @@ def test_constant_columns_and_equal_rows_have_the_least_variance(covariance_type
 
 def test_as_many_components_as_rows_are_fitted() -> None:
     x = X[::60]
-    model = GaussianMixture(len(x), random_state=0).fit(x)
+    with pytest.warns(DegenerateComponentWarning, match="components 0, 1, 2, 3, 4: "):
+        model = GaussianMixture(len(x), random_state=0).fit(x)
     assert sorted(model.predict(x)) == list(range(len(x)))
 
 
@@ -804,6 +807,16 @@ def test_copies_predict_the_same(copied: Callable[[GaussianMixture], GaussianMix
     np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
     assert twin.summary() == model.summary()
     assert repr(copied(GaussianMixture(2))) == "GaussianMixture(n_components=2)"
+
+
+def test_pickle_from_before_there_were_priors_is_read() -> None:
+    model = GaussianMixture(3, random_state=0).fit(X)
+    state = model.__getstate__()
+    for name in ("prior", "assignment", "equal_weights"):
+        del state[name]
+    twin = GaussianMixture.__new__(GaussianMixture)
+    twin.__setstate__(state)
+    assert twin.get_params() == model.get_params()
 
 
 def test_pickle_of_another_format_is_refused() -> None:

@@ -44,6 +44,23 @@ for dtype in (np.float32, np.float64):
             results[f"{name}{type_} r"], results[f"{name}{type_} density"] = r, density
             for i, value in enumerate(kernels.gaussian_moments(x, r, means, type_)[:3]):
                 results[f"{name}{type_} moments {i}"] = value
+        codes, levels = rng.integers(3, size=x.shape).astype(dtype), np.full(d, 3)
+        gaps = np.where(rng.uniform(size=x.shape) < 0.1, dtype(np.nan), x)
+        sparse = np.arange(0, x.size + 1, d), np.tile(np.arange(d, dtype=np.int32), len(x)), x.ravel()
+        for rows, features, f in (
+            (x, "x", d), (gaps, "x", d), (sparse, "x", d), (np.exp(x), "x_log_x", 2 * d), (x, "cos_sin", 2 * d),
+            (codes, "one_hot", 3 * d),
+        ):
+            missing, sizes = rows is gaps, levels if features == "one_hot" else None
+            kind = f"{name}{features} {'sparse' if rows is sparse else 'missing' if missing else 'dense'}"
+            coefficients = rng.normal(size=(k, f)) / f
+            arguments = (np.zeros(k), means, coefficients, features, sizes, missing)
+            for i, value in enumerate(kernels.linear_em_sweep(rows, weight, *arguments)):
+                results[f"{kind} sweep {i}"] = 0.0 if value is None else value
+            r, density = kernels.linear_responsibilities(rows, *arguments)
+            results[f"{kind} r"], results[f"{kind} density"] = r, density
+            moments = kernels.linear_moments(rows, r, features, sizes, missing, n_columns=d)
+            results[f"{kind} counts"], results[f"{kind} sums"] = moments[:2]
         labels = np.empty(len(x), np.int32)
         for i, value in enumerate(kernels.kmeans_sweep(x, weight, means, labels)):
             results[f"{name}kmeans {i}"] = value

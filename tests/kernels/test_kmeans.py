@@ -38,10 +38,54 @@ def test_sweep_assigns_rows_to_nearest_centers_and_sums_them(
     np.testing.assert_allclose(first, expected, atol=rounding * 533)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("n_features", [1, 3, 8, 33])
+@pytest.mark.parametrize("n_candidates", [1, 2, 3, 4, 9])
+def test_potentials_are_sums_of_capped_distances(
+    n_candidates: int, n_features: int, weighted: bool, dtype: type
+) -> None:
+    rng = np.random.default_rng(10 * n_candidates + n_features)
+    x = rng.normal(size=(533, n_features)).astype(dtype)
+    candidates = rng.normal(size=(n_candidates, n_features))
+    weight = rng.uniform(0, 2, size=533) if weighted else np.ones(533)
+    nearest = rng.uniform(0, 4 * n_features, size=533)
+    nearest[::5] = np.inf
+    potentials = kernels.kmeans_potentials(x, weight if weighted else None, candidates, nearest)
+    squares = ((x[:, None, :].astype(float) - candidates) ** 2).sum(axis=2)
+    expected = weight @ np.minimum(squares, nearest[:, None])
+    np.testing.assert_allclose(potentials, expected, rtol=64 * float(np.finfo(dtype).eps))
+
+
 def test_equal_distances_go_to_the_first_center() -> None:
     labels = np.empty(3, np.int32)
     kernels.kmeans_sweep(np.zeros((3, 2)), None, np.array([[1.0, 0], [-1, 0], [0, 1]]), labels)
     np.testing.assert_array_equal(labels, 0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset", "n_bits"),
+    [(np.float64, 1e8, 20), (np.float32, 4096.0, 9)],
+    ids=["f64", "f32"],
+)
+def test_data_far_from_the_origin_lose_nothing(dtype: type, offset: float, n_bits: int) -> None:
+    """Multiples of 2^-n and an offset that adds to them without rounding; centers between two floats."""
+    rng = np.random.default_rng(3)
+    x = np.rint(np.ldexp(rng.normal(size=(20_000, 5)), n_bits)) * 2.0**-n_bits
+    centers = np.rint(np.ldexp(rng.normal(size=(7, 5)), n_bits + 3)) * 2.0 ** -(n_bits + 3)
+    squares = ((x[:, None, :] - centers) ** 2).sum(axis=2)
+    labels, distances = np.empty(len(x), np.int32), np.empty(len(x))
+    far = (x + offset).astype(dtype)
+    np.testing.assert_array_equal(far - offset, x)
+    _, first, inertia = kernels.kmeans_sweep(far, None, centers + offset, labels, distances)
+    rounding = 8 * float(np.finfo(dtype).eps)
+    chosen = squares[np.arange(len(x)), labels]
+    np.testing.assert_allclose(chosen, squares.min(axis=1), rtol=rounding)
+    np.testing.assert_allclose(distances, chosen, rtol=rounding)
+    assert inertia == pytest.approx(chosen.sum(), rel=rounding)
+    one_hot = np.eye(7)[labels]
+    expected = one_hot.T @ x - one_hot.sum(axis=0)[:, None] * centers
+    np.testing.assert_allclose(first, expected, rtol=1e-9)
 
 
 def test_no_rows_give_zeros() -> None:

@@ -25,6 +25,7 @@ from latentcore.families.columns import (
     IndependentColumns,
 )
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.gaussian import (
     Gaussian,
     GaussianParams,
@@ -36,6 +37,8 @@ from latentcore.families.linear import LinearStatistics
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
+from latentcore.families.pseudo_rows import PseudoRows
+from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams
 from laws.numpy_poisson import NumpyPoisson
@@ -61,10 +64,10 @@ class FamilyCase:
     log_density : (P, x) -> (N, K)
         NaN is a missing entry if ``missing``.
     sums : S -> (K, D)
-        Weighted sums of rows.
+        Weighted sums of rows, or of what ``summed`` makes of them.
     tilt : (P, k, d, h) -> P
-        Component k with its density multiplied by exp(h x_d), and normalised. None if the model takes something of the
-        rows as given, so that sums beyond expectation are not the score.
+        Component k with its density multiplied by exp(h x_d), x_d as summed, and normalised. None if the model takes
+        something of the rows as given, so that sums beyond expectation are not the score.
     counts : S -> (K,)
         Sums of weights, of rows without missing entries.
     impossible : bool
@@ -76,6 +79,9 @@ class FamilyCase:
     prior : n -> H
         A proper conjugate prior worth about n rows; flat in the limit n = 0.
     log_prior : (H, P) -> float
+    summed : (N, D) -> (N, D)
+    zeros : bool
+        Rows of zeros are in the support.
     log_evidence : (H, x (N, D), z (N,)) -> float
         Of rows in these components under a prior that all components have, parameters integrated out.
     """
@@ -93,6 +99,8 @@ class FamilyCase:
     apart: Callable[[np.random.Generator], tuple[Any, Array]] | None = None
     prior: Callable[[float], Any] | None = None
     log_prior: Callable[[Any, Any], float] | None = None
+    summed: Callable[[Array], Array] = lambda rows: rows
+    zeros: bool = True
     log_evidence: Callable[[Any, Array, Array], float] | None = None
 
 
@@ -408,6 +416,86 @@ def exponential_case() -> FamilyCase:
     )  # fmt: skip
 
 
+PSEUDO_ROWS = np.array([[1.0, 2.0], [1.5, 0.5]])
+
+
+def pseudo_rows(statistics: Callable[[Array], list[Array]], n: float) -> PseudoRows:
+    """n / 2 rows like each of two."""
+    sums = np.hstack(statistics(PSEUDO_ROWS)).sum(axis=0, keepdims=True) * n / 2
+    return PseudoRows(np.full((1, N_FEATURES), n), sums)
+
+
+def pseudo_log_prior(
+    log_density: Callable[[Any, RealArray], Array], prior: PseudoRows, params: Any
+) -> float:
+    return float(log_density(params, PSEUDO_ROWS).sum() * prior.counts[0, 0] / 2)
+
+
+def gamma_case() -> FamilyCase:
+    def log_density(params: GammaParams, x: RealArray) -> Array:
+        def columns(x: Array, shapes: Array, rates: Array) -> Array:
+            seen = np.where(x > 0, x, 1.0)  # zeros stand for missing entries
+            return np.asarray(stats.gamma.logpdf(seen, shapes, scale=1 / rates))
+
+        return by_columns(columns, x, params.shapes, params.rates)
+
+    def tilt(params: GammaParams, k: int, d: int, h: float) -> GammaParams:
+        rates = params.rates.copy()
+        rates[k, d] -= h
+        return replace(params, rates=rates)
+
+    def parameters(rng: np.random.Generator) -> GammaParams:
+        return GammaParams(rng.uniform(0.5, 6.0, SHAPE), rng.uniform(0.3, 2.0, SHAPE))
+
+    def rows(rng: np.random.Generator, shapes: Array, rates: Array) -> Array:
+        return mixed(rng, lambda a, b: rng.gamma(a, 1 / b), shapes, rates)
+
+    def apart(rng: np.random.Generator) -> tuple[GammaParams, Array]:
+        shapes = np.full(SHAPE, 50.0)
+        rates = shapes / 1e3**CORNERS
+        return GammaParams(shapes, rates), rows(rng, shapes, rates)
+
+    return FamilyCase(
+        "gamma", Gamma(), parameters,
+        lambda rng: rows(rng, rng.uniform(0.5, 8.0, SHAPE), rng.uniform(0.3, 2.0, SHAPE)),
+        log_density, lambda statistics: statistics.sums[:, :N_FEATURES], tilt, linear_counts,
+        impossible=False, missing=True, apart=apart, zeros=False,
+        prior=lambda n: pseudo_rows(lambda x: [x, np.log(x)], n),
+        log_prior=lambda prior, params: pseudo_log_prior(log_density, prior, params),
+    )  # fmt: skip
+
+
+def von_mises_case() -> FamilyCase:
+    def log_density(params: VonMisesParams, x: RealArray) -> Array:
+        def columns(x: Array, means: Array, concentrations: Array) -> Array:
+            return np.asarray(stats.vonmises.logpdf(x, concentrations, loc=means))
+
+        return by_columns(columns, x, params.means, params.concentrations)
+
+    def tilt(params: VonMisesParams, k: int, d: int, h: float) -> VonMisesParams:
+        natural = params.concentrations * np.exp(1j * params.means)
+        natural[k, d] += h
+        return VonMisesParams(np.angle(natural), np.abs(natural))
+
+    def parameters(rng: np.random.Generator) -> VonMisesParams:
+        return VonMisesParams(rng.uniform(-2.5, 2.5, SHAPE), rng.uniform(0.5, 6.0, SHAPE))
+
+    def apart(rng: np.random.Generator) -> tuple[VonMisesParams, Array]:
+        params = VonMisesParams(2.5 * CORNERS, np.full(SHAPE, 60.0))
+        return params, mixed(rng, rng.vonmises, params.means, params.concentrations)
+
+    return FamilyCase(
+        "von-mises", VonMises(), parameters,
+        lambda rng: mixed(
+            rng, rng.vonmises, rng.uniform(-2.5, 2.5, SHAPE), rng.uniform(1.0, 9.0, SHAPE)
+        ),
+        log_density, lambda statistics: statistics.sums[:, :N_FEATURES], tilt, linear_counts,
+        impossible=False, missing=True, apart=apart, summed=np.cos,
+        prior=lambda n: pseudo_rows(lambda x: [np.cos(x), np.sin(x)], n),
+        log_prior=lambda prior, params: pseudo_log_prior(log_density, prior, params),
+    )  # fmt: skip
+
+
 LEVELS = (2, 4)
 
 
@@ -640,6 +728,8 @@ FAMILIES = [
     user_case(),
     bernoulli_case(),
     exponential_case(),
+    gamma_case(),
+    von_mises_case(),
     categorical_case(),
     multinomial_case("multinomial", lambda rng: np.full(N_ROWS, 12)),
     multinomial_case("multinomial-varying", lambda rng: rng.integers(1, 25, N_ROWS)),

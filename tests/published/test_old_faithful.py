@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.mixture import GaussianMixture as Peer
 
 from latentcore import GaussianMixture
 from latentcore.datasets import load_old_faithful
@@ -33,6 +34,25 @@ def test_best_fit_has_the_published_log_likelihood(covariance_type: Any) -> None
     assert model.converged_
     assert model.loglik(x) == pytest.approx(LOG_LIKELIHOODS[covariance_type], abs=5e-6)
     assert model.lower_bound_ == pytest.approx(LOG_LIKELIHOODS[covariance_type] / 272, abs=1e-7)
+
+
+def test_three_tied_components_are_as_good_as_those_of_mclust() -> None:
+    """EEE,3, which BIC selects in mclust's vignette (Scrucca et al. 2016): log L -1126.326, df 11, BIC -2314.316.
+
+    It stops when log L rises by less than 1e-5 of itself, 0.011; the fit here is converged.
+    """
+    x = load_old_faithful().data
+    model = GaussianMixture(
+        3, covariance_type="tied", reg_covar=0.0, tol=1e-12, max_iter=5000, n_init=5, random_state=0,
+    ).fit(x)  # fmt: skip
+    assert model.converged_
+    assert -5e-4 <= model.loglik(x) - -1126.326 <= 0.011
+    assert -1e-3 <= -model.bic(x) - -2314.316 <= 0.022
+    peer = Peer(  # from where our fit ended, since its thousands of iterations take a while
+        3, covariance_type="tied", reg_covar=0.0, tol=1e-9, weights_init=model.weights_,
+        means_init=model.means_, precisions_init=model.precisions_,
+    )  # fmt: skip
+    assert model.loglik(x) == pytest.approx(272 * peer.fit(x).score(x), rel=1e-9)
 
 
 def test_full_fit_has_the_published_parameters() -> None:

@@ -9,14 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 import latentcore
-from latentcore import GaussianMixture, engine, kernels
+from latentcore import (
+    CategoricalMixture,
+    GaussianMixture,
+    MultinomialMixture,
+    PoissonMixture,
+    engine,
+    kernels,
+)
 from latentcore.arrays import Rows
+from latentcore.diagnostics import ELBO
 from latentcore.errors import NumericalError
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.poisson import Poisson as BuiltInPoisson
+from latentcore.families.poisson import PoissonParams
+from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.protocols import Array, Family, RealArray
 from latentcore.rules.em import EM
 from latentcore.statistics import Statistics, total
-from latentcore.structures.mixture import Mixture, MixtureParams, MixtureStatistics
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 
 rng = np.random.default_rng(0)
 x: npt.NDArray[np.float64] = rng.normal(0.0, 1.0, (200, 2)) + 6.0 * (np.arange(200) % 2)[:, None]
@@ -48,6 +59,38 @@ def an_estimator_is_fitted_and_asked() -> None:
     assert probabilities.shape == (200, 2)
     with latentcore.threads(1):
         assert_type(latentcore.get_num_threads(), int)
+
+
+def mixtures_of_other_families_have_the_same_face() -> None:
+    counts = rng.poisson(4.0, (200, 2))
+    model = PoissonMixture(2, prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2))), random_state=0)
+    assert_type(model.fit(counts, labels=np.full(200, -1)), PoissonMixture)
+    assert_type(model.components_, PoissonParams)
+    assert_type(model.rates_, npt.NDArray[np.float64])
+    assert_type(model.predict(counts), npt.NDArray[np.intp])
+    assert_type(model.uncertainty(counts), npt.NDArray[np.float64])
+    assert_type(model.elbo(counts, model.predict_proba(counts)), ELBO)
+    assert_type(model.relabel(by=lambda m: m.rates_[:, 0]), PoissonMixture)
+    result = model.bootstrap(counts, 3, kind="parametric", random_state=0)
+    assert_type(result.components_se, PoissonParams)
+    prior = MixturePrior(np.array([2.0, 2.0]), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))
+    PoissonMixture(2, prior=prior, assignment="hard", equal_weights=True)
+    PoissonMixture(2, prior="weak", params_init={"rates": [[1.0, 2.0], [3.0, 4.0]]})
+    codes = CategoricalMixture(2, n_categories=[3, 2], prior=DirichletPrior(np.ones((1, 5))))
+    assert_type(codes.fit(rng.integers(0, 2, (50, 2))).n_categories_, tuple[int, ...])
+    MultinomialMixture.from_params([1.0], [[0.5, 0.5]]).impute(np.ones((1, 2)))
+    GaussianMixture(2, covariance_type="tied_spherical", prior="weak", assignment="hard")
+    assert_type(GaussianMixture(2, random_state=0).fit(x).components_, GaussianParams)
+
+
+def a_mixture_knows_the_parameters_of_its_family() -> None:
+    counts = rng.poisson(4.0, (200, 2))
+    model = latentcore.Mixture(BuiltInPoisson(), 2, random_state=0)
+    assert_type(model, latentcore.Mixture[PoissonParams])
+    assert_type(model.fit(counts).components_, PoissonParams)
+    assert_type(latentcore.Mixture("poisson", 2), latentcore.Mixture[Any])
+    own = latentcore.Mixture(Poisson(), 2, random_state=0)
+    assert_type(own.fit(counts[:, :1]).components_, Array)
 
 
 def layers_fit_together() -> None:
@@ -129,6 +172,8 @@ def errors_have_classes() -> None:
 if __name__ == "__main__":
     kernels_keep_the_precision_of_the_data()
     an_estimator_is_fitted_and_asked()
+    mixtures_of_other_families_have_the_same_face()
+    a_mixture_knows_the_parameters_of_its_family()
     layers_fit_together()
     a_family_of_ones_own_plugs_in()
     errors_have_classes()

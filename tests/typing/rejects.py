@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import latentcore
-from latentcore import GaussianMixture, kernels
+from latentcore import BernoulliMixture, GaussianMixture, PoissonMixture, kernels
+from latentcore.families.bernoulli import BetaPrior
 from latentcore.families.gaussian import Gaussian, GaussianStatistics
 from latentcore.rules.em import EM
 from latentcore.structures.mixture import Mixture
@@ -22,6 +23,14 @@ name: int = kernels.isa()  # error: assignment
 labels: list[int] = GaussianMixture(2).fit(x).predict(x)  # error: assignment
 GaussianMixture(2, covariances="full")  # error: call-arg
 GaussianMixture(2).fit(x).weights  # error: attr-defined
+PoissonMixture(2, prior=BetaPrior(x, x))  # error: arg-type
+PoissonMixture(2, prior="strong")  # error: arg-type
+PoissonMixture(2).fit(x).probabilities_  # error: attr-defined
+PoissonMixture(2, covariance_type="full")  # error: call-arg
+BernoulliMixture(2, assignment="firm")  # error: arg-type
+GaussianMixture(2).fit(x, label=[0])  # error: call-arg
+latentcore.Mixture(3)  # error: call-overload
+latentcore.Mixture("normal")  # error: call-overload
 Gaussian("banana")  # error: arg-type
 Mixture(family="gaussian")  # error: arg-type
 EM(Gaussian())  # error: arg-type

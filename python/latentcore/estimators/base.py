@@ -37,6 +37,8 @@ class Estimator:
     _estimator_type: str | None = None
     _routed: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
+    _positive_only: ClassVar[bool] = False
+    """Whether negative numbers are outside the support."""
     _since_the_first_files: ClassVar[frozenset[str]] = frozenset()
     """Arguments that files need not have, because there were files before there were these."""
 
@@ -198,7 +200,9 @@ class Estimator:
                 f"pickle of {type(self).__name__}: expected format {_PICKLE_FORMAT}, "
                 f"got {found!r}; it was made by another version of latentcore"
             )
-        self.__dict__.update(state)
+        defaults = _defaults(type(self))
+        since = {name: defaults[name] for name in self._since_the_first_files}
+        self.__dict__.update({**since, **state})
 
     # -- scikit-learn, when it asks ---------------------------------------------------------------
 
@@ -211,7 +215,11 @@ class Estimator:
             transformer_tags=None,
             classifier_tags=None,
             regressor_tags=None,
-            input_tags=InputTags(allow_nan=self._takes_missing(), sparse=self._takes_sparse()),
+            input_tags=InputTags(
+                allow_nan=self._takes_missing(),
+                sparse=self._takes_sparse(),
+                positive_only=self._positive_only,
+            ),
         )
 
     def get_metadata_routing(self) -> Any:

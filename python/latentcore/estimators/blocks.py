@@ -13,7 +13,7 @@ from latentcore import diagnostics
 from latentcore.arrays import Rows
 from latentcore.engine import rows_per_shard
 from latentcore.protocols import Array, RealArray
-from latentcore.structures.mixture import Mixture, MixtureParams
+from latentcore.structures.mixture import ExpectedMixture, Mixture
 from latentcore.threads import get_num_threads, ordered_map
 
 __all__ = ["Evaluation"]
@@ -27,10 +27,15 @@ _BLOCK_ELEMENTS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a mixture says of rows, in memory that is that of the result and a block."""
+    """What a mixture says of rows, in memory that is that of the result and a block.
+
+    Parameters
+    ----------
+    params : MixtureParams or ExpectedMixture
+    """
 
     model: Mixture[Any, Any]
-    params: MixtureParams[Any]
+    params: Any
     work_per_row: Callable[[RealArray, int], float]
     n_threads: int | None
 
@@ -68,6 +73,10 @@ class Evaluation:
 
         return self._by_rows(x, np.empty_like(x), impute)
 
+    def of_rows(self, x: RealArray, function: Callable[[RealArray], RealArray]) -> RealArray:
+        """(N,) what ``function`` makes of blocks of rows."""
+        return self._by_rows(x, np.empty(len(x), x.dtype), function)
+
     def log_likelihood(self, data: Rows) -> float:
         def log_likelihood(block: Rows) -> float:
             return _weighted_sum(self.model.log_density(self.params, block.x), block.sample_weight)
@@ -85,6 +94,10 @@ class Evaluation:
 
     # -- inside
 
+    def _n_components(self) -> int:
+        params = self.params
+        return len(params.log_weights if isinstance(params, ExpectedMixture) else params.weights)
+
     def _responsibilities(self, block: RealArray) -> RealArray:
         return self.model.responsibilities(self.params, block)[0]
 
@@ -93,7 +106,7 @@ class Evaluation:
         return self._by_rows(x, out, lambda block: function(self._responsibilities(block)))
 
     def _for_components(self, x: RealArray) -> RealArray:
-        return np.empty((len(x), len(self.params.weights)), x.dtype)
+        return np.empty((len(x), self._n_components()), x.dtype)
 
     def _by_rows(self, x: RealArray, out: Out, function: Callable[[RealArray], Out]) -> Out:
         """Fill ``out`` with what ``function`` makes of the rows, block by block."""
@@ -106,7 +119,7 @@ class Evaluation:
 
     def _over_blocks(self, data: Rows, function: Callable[[Rows], R]) -> list[R]:
         """What ``function`` gives for each block of rows, in their order."""
-        n_components = len(self.params.weights)
+        n_components = self._n_components()
         block_rows = max(1, _BLOCK_ELEMENTS // n_components)
         shard_rows = rows_per_shard(len(data), self.work_per_row(data.x, n_components))
         n_threads = get_num_threads(self.n_threads) if len(data) > shard_rows else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from latentcore.arrays import CSR, Labels, Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.components import mapped, reordered
+from latentcore.families.columns import IndependentColumns
+from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import MixtureParams
 
@@ -121,7 +123,7 @@ def matching(before: RealArray, after: RealArray, weight: Array | None) -> npt.N
 
 
 def collected(
-    family: Any, refits: list[tuple[MixtureParams[P], npt.NDArray[np.intp]]], n: int
+    family: Any, estimate: P, refits: list[tuple[MixtureParams[P], npt.NDArray[np.intp]]], n: int
 ) -> Bootstrap[P]:
     """Standard errors of refits, given with the order of their components.
 
@@ -136,7 +138,10 @@ def collected(
             f"{len(refits)} of {n} (use a prior, or fewer components)"
         )
     weights = np.array([params.weights[order] for params, order in refits])
-    parts = [reordered(family, params.components, order) for params, order in refits]
+    parts = [
+        _turned(family, reordered(family, params.components, order), estimate)
+        for params, order in refits
+    ]
     components = mapped(lambda *arrays: np.stack(arrays), *parts)
     return Bootstrap(
         weights,
@@ -145,6 +150,20 @@ def collected(
         mapped(lambda values: np.asarray(values.std(axis=0, ddof=1)), components),
         n - len(refits),
     )
+
+
+def _turned(family: Any, params: P, estimate: P) -> P:
+    """Parameters whose directions are at most half a turn from those of the estimate."""
+    given: Any = params
+    near: Any = estimate
+    if isinstance(family, IndependentColumns):
+        triples = zip(family.parts, given.parts, near.parts, strict=True)
+        parts = tuple(_turned(part.family, own, other) for part, own, other in triples)
+        return replace(given, parts=parts)  # type: ignore[no-any-return]
+    if isinstance(family, VonMises):
+        angles = np.angle(np.exp(1j * (given.means - near.means)))
+        return replace(given, means=near.means + angles)  # type: ignore[no-any-return]
+    return params
 
 
 def _whole_weight(data: Rows) -> int:

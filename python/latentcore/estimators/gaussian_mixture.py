@@ -18,7 +18,6 @@ from latentcore.estimators.priors import Prior
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import heading
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
-from latentcore.families.gaussian_types import layout
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
@@ -226,7 +225,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     def _family_class(self) -> type:
         return Gaussian
 
-    def _family_to_fit(self, x: RealArray) -> Gaussian:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type, float(self.reg_covar))
 
     def _family(self) -> Gaussian:
@@ -294,15 +293,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     # -- inside -----------------------------------------------------------------------------------
 
     def _work_per_row(self, x: RealArray, n_components: int) -> float:
-        d = x.shape[1]
-        return float(
-            {
-                "full": n_components * (d * d + 2 * d + 16),
-                "tied": 2 * d * d + n_components * (3 * d + 16),
-                "diag": n_components * (4 * d + 16),
-                "spherical": n_components * (3 * d + 16),
-            }[layout(self.covariance_type)]
-        )
+        return border.work_per_row(self.covariance_type, x.shape[1], n_components)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
+from latentcore.families.gaussian_types import layout
 from latentcore.protocols import Array
 from latentcore.structures.mixture import MixtureParams
 
@@ -24,6 +25,7 @@ __all__ = [
     "from_attributes",
     "from_covariances",
     "with_precisions",
+    "work_per_row",
 ]
 
 Params = MixtureParams[GaussianParams]
@@ -39,6 +41,19 @@ def covariance_shape(type_: CovarianceType, n_components: int, n_features: int) 
         "spherical": (n_components,),
         "tied_spherical": (n_components,),
     }[type_]
+
+
+def work_per_row(type_: CovarianceType, n_features: int, n_components: int) -> float:
+    """Multiply-adds of a sweep; an exponential counts as 16."""
+    d = n_features
+    return float(
+        {
+            "full": n_components * (d * d + 2 * d + 16),
+            "tied": 2 * d * d + n_components * (3 * d + 16),
+            "diag": n_components * (4 * d + 16),
+            "spherical": n_components * (3 * d + 16),
+        }[layout(type_)]
+    )
 
 
 # -- attributes ----------------------------------------------------------------------------------

@@ -12,48 +12,78 @@ from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.categorical import Categorical
 from latentcore.families.exponential import Exponential
+from latentcore.families.gamma import Gamma
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
+from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Family, RealArray
 
-__all__ = ["FamilyName", "Mixture", "family_named"]
+__all__ = ["FamilyName", "Mixture", "family_class", "family_named"]
 
 P = TypeVar("P")
 
 FamilyName = Literal[
-    "bernoulli", "categorical", "exponential", "gaussian", "multinomial", "poisson"
+    "bernoulli",
+    "categorical",
+    "exponential",
+    "gamma",
+    "gaussian",
+    "multinomial",
+    "poisson",
+    "von_mises",
 ]
 
 _CLASSES: dict[str, type] = {
     "bernoulli": Bernoulli,
     "categorical": Categorical,
     "exponential": Exponential,
+    "gamma": Gamma,
     "gaussian": Gaussian,
     "multinomial": Multinomial,
     "poisson": Poisson,
+    "von_mises": VonMises,
 }
 
 
-def family_named(name: FamilyName, x: RealArray) -> Any:
-    """The family of this name, as it fits the rows ``x``."""
+def family_class(family: Any) -> type:
+    """The class of a family, or of the one of that name.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    if not isinstance(family, str):
+        return type(family)
+    if family not in _CLASSES:
+        raise ValueError(
+            f"family: expected one of {', '.join(map(repr, _CLASSES))}, got {family!r}"
+        )
+    return _CLASSES[family]
+
+
+def family_named(name: FamilyName, x: RealArray, names: list[str] | None = None) -> Any:
+    """The family of this name, as it fits the rows ``x``, whose columns have these names."""
     if name == "categorical":
-        return Categorical.of_rows(x)
+        return Categorical.of_rows(x, names)
     if name == "gaussian":
         return Gaussian("full", reg_covar=1e-6)
     return _CLASSES[name]()
 
 
 class Mixture(FamilyMixture[P, Any], Generic[P]):
-    """A mixture of any family, fitted by expectation maximisation.
+    r"""A mixture of any family, fitted by expectation maximisation.
 
     Parameters
     ----------
-    family : Family, or "bernoulli", "categorical", "exponential", "gaussian", "multinomial", "poisson"
+    family : Family, or "bernoulli", "categorical", "exponential", "gamma", "gaussian", "multinomial", \
+"poisson", "von_mises"
         The distribution of a row in a component: any object with the methods of
         ``latentcore.protocols.Family``, such as ``IndependentColumns`` for tables of several kinds
         of columns. What more it can do it is asked for: ``mode`` and its kin for ``prior``,
-        ``sample``, ``n_parameters`` for the criteria, ``impute`` for missing entries.
+        ``sample``, ``n_parameters`` for the criteria, ``impute`` for missing entries. "gaussian" is
+        ``Gaussian("full", reg_covar=1e-6)``.
     n_components : int
         K, the number of components.
     params_init : optional
@@ -169,20 +199,15 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
         return cls._made(family, weights, components, random_state=random_state, family=family)
 
     def _family_class(self) -> type:
-        if isinstance(self.family, str):
-            return _CLASSES[self.family]
-        return type(self.family)
+        return family_class(self.family)
 
-    def _family_to_fit(self, x: RealArray) -> Any:
-        return family_named(self.family, x) if isinstance(self.family, str) else self.family
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
+        return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
         if isinstance(self.family, str):
-            if self.family not in _CLASSES:
-                raise ValueError(
-                    f"family: expected one of {', '.join(map(repr, _CLASSES))}, got {self.family!r}"
-                )
+            family_class(self.family)
             return
         for method in ("log_likelihood", "expected_statistics", "maximize", "model_statistics"):
             if isinstance(self.family, type) or not hasattr(self.family, method):

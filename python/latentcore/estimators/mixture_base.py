@@ -102,8 +102,8 @@ class MixtureEstimator(Estimator, Generic[P]):
         """The class of the family, known before a fit."""
         raise NotImplementedError
 
-    def _family_to_fit(self, x: RealArray) -> Any:
-        """The family that is fitted to ``x``."""
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
+        """The family that is fitted to ``x``, whose columns have these names."""
         raise NotImplementedError
 
     def _family(self) -> Any:
@@ -208,8 +208,9 @@ class MixtureEstimator(Estimator, Generic[P]):
         data = without_absent(rows)
         self._check_size(data)
         check_observed(data.x, names)
-        family = self._family_to_fit(data.x)
-        check_support(family, rows.x, names)
+        present = _absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
+        family = self._family_to_fit(present, names)
+        check_support(family, present, names)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
         prior = resolved(self.prior, model, data, self.n_components)
         try:
@@ -250,14 +251,17 @@ class MixtureEstimator(Estimator, Generic[P]):
         prior: MixturePrior[Any] | None,
         data: Rows,
         callback: Callback | None,
-    ) -> Best[P]:
+    ) -> Best[MixtureParams[P]]:
         start = self._start(model, data, prior, self._warm_params(data))
         run = self._run(model, prior, data)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
         return best_of(
-            n_starts, lambda step: run(start.next(), previous, step), model.family, reporter
+            n_starts,
+            lambda step: run(start.next(), previous, step),
+            lambda params: degenerate_components(model.family, params.components),
+            reporter,
         )
 
     def _run(
@@ -433,7 +437,8 @@ class MixtureEstimator(Estimator, Generic[P]):
         lines = [self._heading(params)]
         if "_training" in state:
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
-            lines += figures_table(state["_training"], self._count(params))
+            n_parameters = self._count(params) if hasattr(self._family(), "n_parameters") else None
+            lines += figures_table(state["_training"], n_parameters)
         names = state.get("feature_names_in_")
         table = components_table(params, self._family(), names, self._n_features())
         return "\n".join([*lines, "", *table])
@@ -536,7 +541,7 @@ class MixtureEstimator(Estimator, Generic[P]):
                 refits.append((refit, matching(before, after, data.sample_weight)))
             if callback is not None:
                 callback(done, n)
-        return collected(family, refits, n)
+        return collected(family, params.components, refits, n)
 
     def _refitted(
         self,
@@ -625,6 +630,15 @@ class MixtureEstimator(Estimator, Generic[P]):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"{found} (a prior would allow it)"
             )
+
+
+def _absent_replaced(rows: Rows) -> RealArray:
+    """The rows, where one of weight 0 may be anything: a copy of one that counts is in its place."""
+    weight = rows.sample_weight
+    if weight is None or weight.all():
+        return rows.x
+    there = np.where(weight > 0, np.arange(len(rows)), np.flatnonzero(weight)[0])
+    return rows.x[there]
 
 
 def check_support(family: Any, x: RealArray, names: Any) -> None:

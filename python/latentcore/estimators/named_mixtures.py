@@ -17,17 +17,22 @@ from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
+from latentcore.families.pseudo_rows import PseudoRows
+from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.protocols import Array, RealArray
 
 __all__ = [
     "BernoulliMixture",
     "CategoricalMixture",
     "ExponentialMixture",
+    "GammaMixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "VonMisesMixture",
 ]
 
 
@@ -66,6 +71,7 @@ class PoissonMixture(FamilyMixture[PoissonParams, GammaPrior]):
     """
 
     _params_class = PoissonParams
+    _positive_only = True
 
     @property
     def rates_(self) -> Array:
@@ -87,7 +93,7 @@ class PoissonMixture(FamilyMixture[PoissonParams, GammaPrior]):
     def _family_class(self) -> type:
         return Poisson
 
-    def _family_to_fit(self, x: RealArray) -> Poisson:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Poisson:
         return Poisson()
 
 
@@ -118,6 +124,7 @@ class BernoulliMixture(FamilyMixture[BernoulliParams, BetaPrior]):
     """
 
     _params_class = BernoulliParams
+    _positive_only = True
 
     @property
     def probabilities_(self) -> Array:
@@ -139,7 +146,7 @@ class BernoulliMixture(FamilyMixture[BernoulliParams, BetaPrior]):
     def _family_class(self) -> type:
         return Bernoulli
 
-    def _family_to_fit(self, x: RealArray) -> Bernoulli:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Bernoulli:
         return Bernoulli()
 
 
@@ -170,6 +177,7 @@ class ExponentialMixture(FamilyMixture[ExponentialParams, GammaPrior]):
     """
 
     _params_class = ExponentialParams
+    _positive_only = True
 
     @property
     def rates_(self) -> Array:
@@ -193,7 +201,7 @@ class ExponentialMixture(FamilyMixture[ExponentialParams, GammaPrior]):
     def _family_class(self) -> type:
         return Exponential
 
-    def _family_to_fit(self, x: RealArray) -> Exponential:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Exponential:
         return Exponential()
 
 
@@ -224,6 +232,7 @@ class MultinomialMixture(FamilyMixture[MultinomialParams, MultinomialPrior]):
     """
 
     _params_class = MultinomialParams
+    _positive_only = True
 
     @property
     def probabilities_(self) -> Array:
@@ -256,7 +265,7 @@ class MultinomialMixture(FamilyMixture[MultinomialParams, MultinomialPrior]):
     def _family_class(self) -> type:
         return Multinomial
 
-    def _family_to_fit(self, x: RealArray) -> Multinomial:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Multinomial:
         return Multinomial()
 
 
@@ -293,6 +302,7 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
     """
 
     _params_class = CategoricalParams
+    _positive_only = True
 
     def __init__(
         self,
@@ -368,9 +378,9 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
     def _family_class(self) -> type:
         return Categorical
 
-    def _family_to_fit(self, x: RealArray) -> Categorical:
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Categorical:
         if self.n_categories is None:
-            return Categorical.of_rows(x)
+            return Categorical.of_rows(x, names)
         given = np.atleast_1d(np.asarray(self.n_categories))
         levels = np.broadcast_to(given, (x.shape[1],)) if given.size == 1 else given
         return Categorical(tuple(int(n) for n in levels))
@@ -387,6 +397,130 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
             )
         if (given % 1 != 0).any():
             raise ValueError(f"n_categories: expected integers, got {self.n_categories!r}")
+
+
+class GammaMixture(FamilyMixture[GammaParams, PseudoRows]):
+    """A mixture of independent gammas: rows of D numbers > 0.
+
+    NaN is a missing one.
+
+    Parameters
+    ----------
+    n_components : int
+        K, the number of components.
+    params_init : GammaParams or {"shapes": (K, D), "rates": (K, D)}, optional
+        Parameters to begin with.
+    prior : None, "weak", MixturePrior or PseudoRows
+        None is maximum likelihood, else the mode of the posterior. "weak" is worth a row.
+    others : as of ``GaussianMixture``
+
+    Attributes
+    ----------
+    weights_ : (K,)
+    shapes_, rates_ : (K, D)
+        Means are shapes / rates. A shape of 1e8 is a component that has collapsed onto one value.
+    components_ : GammaParams
+        The same, as the family has them.
+    converged_, n_iter_, lower_bound_, lower_bounds_, n_degenerate_, n_features_in_ :
+        As of ``GaussianMixture``.
+    """
+
+    _params_class = GammaParams
+    _positive_only = True
+
+    @property
+    def shapes_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.shapes
+
+    @property
+    def rates_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.rates
+
+    @classmethod
+    def from_params(
+        cls,
+        weights: npt.ArrayLike,
+        shapes: npt.ArrayLike,
+        rates: npt.ArrayLike,
+        *,
+        random_state: RandomState | None = None,
+    ) -> Self:
+        """A model with weights (K,), shapes and rates (K, D) > 0, ready to predict and sample."""
+        shapes, rates = _positive(shapes, "shapes"), _positive(rates, "rates")
+        _check_same_shape(rates, "rates", shapes, "shapes")
+        params = GammaParams(shapes, rates)
+        return cls._made(Gamma(), weights, params, random_state=random_state)
+
+    def _family_class(self) -> type:
+        return Gamma
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gamma:
+        return Gamma()
+
+
+class VonMisesMixture(FamilyMixture[VonMisesParams, PseudoRows]):
+    """A mixture of independent von Mises distributions: rows of D angles in radians.
+
+    NaN is a missing one.
+
+    Parameters
+    ----------
+    n_components : int
+        K, the number of components.
+    params_init : VonMisesParams or {"means": (K, D), "concentrations": (K, D)}, optional
+        Parameters to begin with.
+    prior : None, "weak", MixturePrior or PseudoRows
+        None is maximum likelihood, else the mode of the posterior. "weak" is worth a row.
+    others : as of ``GaussianMixture``
+
+    Attributes
+    ----------
+    weights_ : (K,)
+    means_ : (K, D)
+        Mean directions, radians.
+    concentrations_ : (K, D)
+        0 is the uniform distribution, 1e8 a component that has collapsed onto one direction.
+    components_ : VonMisesParams
+        The same, as the family has them.
+    converged_, n_iter_, lower_bound_, lower_bounds_, n_degenerate_, n_features_in_ :
+        As of ``GaussianMixture``.
+    """
+
+    _params_class = VonMisesParams
+
+    @property
+    def means_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.means
+
+    @property
+    def concentrations_(self) -> Array:
+        """(K, D)"""
+        return self._params().components.concentrations
+
+    @classmethod
+    def from_params(
+        cls,
+        weights: npt.ArrayLike,
+        means: npt.ArrayLike,
+        concentrations: npt.ArrayLike,
+        *,
+        random_state: RandomState | None = None,
+    ) -> Self:
+        """A model with weights (K,), means and concentrations >= 0 (K, D), ready to predict and sample."""
+        means = _matrix(means, "means", low=-np.inf)
+        concentrations = _matrix(concentrations, "concentrations", low=0.0)
+        _check_same_shape(concentrations, "concentrations", means, "means")
+        params = VonMisesParams(means, concentrations)
+        return cls._made(VonMises(), weights, params, random_state=random_state)
+
+    def _family_class(self) -> type:
+        return VonMises
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> VonMises:
+        return VonMises()
 
 
 # -- parameters that a user gives ----------------------------------------------------------------
@@ -409,6 +543,13 @@ def _positive(value: Any, name: str) -> Array:
     if not array.all():
         raise ValueError(f"{name}: expected numbers > 0, got 0.0")
     return array
+
+
+def _check_same_shape(array: Array, name: str, other: Array, as_name: str) -> None:
+    if array.shape != other.shape:
+        raise ValueError(
+            f"{name}: expected the shape {other.shape} of {as_name}, got {array.shape}"
+        )
 
 
 def _check_sums(probabilities: Array, starts: list[int], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -67,6 +68,7 @@ def resolved(
             f"prior.weights: expected n_components = {n_components} finite numbers >= 1, "
             f"got {prior.weights!r}"
         )
+    _check_class(prior.components, family)
     _check_components(prior.components, n_components)
     return MixturePrior(alpha, prior.components)
 
@@ -79,6 +81,14 @@ def _weak(family: Any, data: Rows, n_components: int) -> Any:
         return family.expected_statistics(None, block.x, weights)
 
     return family.weak_prior(total(map(pooled, data.shards(_BLOCK_ROWS))), n_components)
+
+
+def _check_class(prior: Any, family: Any) -> None:
+    """The prior has to be of the class that the family says it makes."""
+    expected = inspect.signature(family.weak_prior).return_annotation
+    name = expected if isinstance(expected, str) else getattr(expected, "__name__", "Any")
+    if name not in ("Any", "_empty", type(prior).__name__):
+        raise TypeError(f"prior: expected a {name} for {type(family).__name__}, got {prior!r}")
 
 
 def _check_components(prior: Any, n_components: int) -> None:

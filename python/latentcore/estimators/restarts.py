@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from latentcore import engine
 from latentcore.errors import NumericalError
 from latentcore.estimators.progress import Reporter
-from latentcore.structures.mixture import MixtureParams
 
 __all__ = ["Best", "best_of", "bound", "degenerate_components"]
 
@@ -20,15 +19,15 @@ P = TypeVar("P")
 class Best(Generic[P]):
     """The fit that is kept, its degenerate components, and how many fits ended degenerate or not at all."""
 
-    fit: engine.Fit[MixtureParams[P]]
+    fit: engine.Fit[P]
     degenerate: list[int]
     n_degenerate: int
 
 
 def best_of(
     n_starts: int,
-    run: Callable[[Callable[[engine.Progress], None] | None], engine.Fit[MixtureParams[P]]],
-    family: Any,
+    run: Callable[[Callable[[engine.Progress], None] | None], engine.Fit[P]],
+    degenerate_in: Callable[[P], list[int]],
     reporter: Reporter,
 ) -> Best[P]:
     """Run ``n_starts`` times and keep the fit of largest bound, proper ones before degenerate ones.
@@ -52,7 +51,7 @@ def best_of(
         degenerate: list[int] = []
         if fit.history:
             reporter.end(bound(fit), fit.converged)
-            degenerate = degenerate_components(family, fit.params.components)
+            degenerate = degenerate_in(fit.params)
         n_degenerate += bool(degenerate)
         better = best is None or _rank(fit, degenerate) > _rank(best.fit, best.degenerate)
         if better or not fit.history:

@@ -7,29 +7,39 @@ from typing import Any
 
 from latentcore import storage
 from latentcore.errors import StorageError
+from latentcore.estimators.base import Estimator
+from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_means import GaussianMeansMixture
+from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.mixture import Mixture
-from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
     CategoricalMixture,
     ExponentialMixture,
+    GammaMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesMixture,
 )
 
 __all__ = ["load"]
 
-_CLASSES: dict[str, type[MixtureEstimator[Any]]] = {
+_CLASSES: dict[str, type[Estimator]] = {
     cls.__name__: cls
     for cls in (
+        BayesianGaussianMixture,
+        BayesianMixture,
         BernoulliMixture,
         CategoricalMixture,
         ExponentialMixture,
+        GammaMixture,
+        GaussianMeansMixture,
         GaussianMixture,
         Mixture,
         MultinomialMixture,
         PoissonMixture,
+        VonMisesMixture,
     )
 }
 

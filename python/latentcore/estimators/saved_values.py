@@ -17,11 +17,16 @@ from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.columns import ColumnsParams, ColumnsPrior, IndependentColumns
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianPrior
+from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
+from latentcore.families.pseudo_rows import PseudoRows
+from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.structures.mixture import MixturePrior
+from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 
 __all__ = ["pack", "unpack"]
 
@@ -35,20 +40,30 @@ _CLASSES: dict[str, type[Any]] = {
         CategoricalParams,
         ColumnsParams,
         ColumnsPrior,
+        Dirichlet,
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FixedWeights,
+        Gamma,
+        GammaParams,
         GammaPrior,
         Gaussian,
         GaussianParams,
+        GaussianMeans,
         GaussianPrior,
         IndependentColumns,
         MixturePrior,
         Multinomial,
         MultinomialParams,
         MultinomialPrior,
+        NormalPrior,
         Poisson,
         PoissonParams,
+        PseudoRows,
+        StickBreaking,
+        VonMises,
+        VonMisesParams,
     )
 }
 _DEEPEST = 8

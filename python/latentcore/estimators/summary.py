@@ -13,6 +13,7 @@ from latentcore.estimators.components import arrays_of
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
+from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.structures.mixture import MixtureParams
 
 __all__ = ["Training", "components_table", "course", "figures_table", "heading"]
@@ -45,16 +46,17 @@ def course(training: Training, converged: bool, n_iter: int) -> str:
     return f"fitted to {n_rows} rows{weighted}; {outcome}, {n_iter} iterations"
 
 
-def figures_table(training: Training, n_parameters: int) -> list[str]:
-    """Lines with the log-likelihood, degrees of freedom and criteria of the training data."""
+def figures_table(training: Training, n_parameters: int | None) -> list[str]:
+    """Lines with the log-likelihood and, if the parameters are counted, criteria of the training data."""
     _, weight, log_likelihood, entropy = training
-    figures = [
-        ("log-likelihood", f"{log_likelihood:.3f}"),
-        ("df", f"{n_parameters}"),
-        ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
-        ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
-        ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
-    ]
+    figures = [("log-likelihood", f"{log_likelihood:.3f}")]
+    if n_parameters is not None:
+        figures += [
+            ("df", f"{n_parameters}"),
+            ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
+            ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
+            ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
+        ]
     width = max(len(text) for _, text in figures)
     return [f"{name:<14}  {text:>{width}}" for name, text in figures]
 
@@ -101,11 +103,10 @@ def _described(
     if isinstance(family, IndependentColumns):
         for part, parameters in zip(family.parts, components.parts, strict=True):
             yield from _described(part.family, parameters, [names[c] for c in part.columns])
-    elif isinstance(family, Gaussian):
+    elif isinstance(family, Gaussian | GaussianMeans):
+        type_ = family.covariance_type if isinstance(family, Gaussian) else "tied_spherical"
         yield "mean", names, components.means
-        deviations = _standard_deviations(
-            components.covariances, family.covariance_type, components.means.shape
-        )
+        deviations = _standard_deviations(components.covariances, type_, components.means.shape)
         yield "sd", names, deviations
     elif isinstance(family, Categorical):
         levels = zip(names, family.levels, strict=True)

@@ -372,6 +372,10 @@ class Gaussian:
     ) -> tuple[Moments, float]:
         """Counts, means, scatters and objective of rows without missing entries; ``index`` tells which they are."""
         weight, labels = data.sample_weight, data.labels
+        if hard and labels is None and self._is_kmeans(arguments):
+            found = _nearest_means(data, arguments)
+            if found is not None:
+                return found
         try:
             counts, means, scatters, objective, cancelled = kernels.gaussian_em_sweep(
                 data.x, weight, *arguments, None, labels, hard
@@ -385,6 +389,11 @@ class Gaussian:
                 data.x, weight, *arguments, means, labels, hard
             )
         return (counts, means, scatters), objective
+
+    def _is_kmeans(self, arguments: SweepArguments) -> bool:
+        """Whether the most probable component is the nearest mean."""
+        offsets = arguments[0]
+        return self.covariance_type == "tied_spherical" and bool((offsets == offsets[0]).all())
 
     def _log_joint_by_pattern(
         self, params: GaussianParams, log_weights: Array, x: RealArray
@@ -434,3 +443,26 @@ class Gaussian:
             labels: Indices = self._log_joint_by_pattern(params, log_weights, x).argmax(axis=1)
             return labels
         return kernels.gaussian_labels(x, *self._sweep_arguments(params, log_weights))
+
+
+_CANCELLED = 1e6
+"""Ratio of sums of squares whose difference has lost six of sixteen digits."""
+
+
+def _nearest_means(data: Rows, arguments: SweepArguments) -> tuple[Moments, float] | None:
+    """A hard sweep where all components weigh the same and share one variance: a sweep of Lloyd's algorithm.
+
+    None where a mean went so far that the scatter about its new place would lose digits.
+    """
+    offsets, means, factors, _ = arguments
+    labels, squares = np.empty(len(data), np.int32), np.empty(len(data))
+    counts, first, _ = kernels.kmeans_sweep(data.x, data.sample_weight, means, labels, squares)
+    if data.sample_weight is not None:
+        squares *= data.sample_weight
+    steps = first / np.where(counts > 0, counts, 1.0)[:, None]
+    about_old = np.bincount(labels, squares, minlength=len(means))
+    scatters = np.maximum(about_old - counts * (steps**2).sum(axis=1), 0.0)
+    if (about_old > _CANCELLED * scatters).any():
+        return None
+    objective = float(offsets[0] * counts.sum() - 0.5 * factors[0] ** 2 * about_old.sum())
+    return (counts, means + steps, scatters), objective

@@ -139,6 +139,10 @@ def linear_em_sweep(x, sample_weight, offsets, constants, coefficients, features
     and ``r[n, k] = w_n exp(a[n, k]) / sum_j exp(a[n, j])`` (Dempster, Laird & Rubin 1977). An infinite coefficient forbids:
     -inf allows only T_f = 0, +inf only T_f = 1, and neither adds anything then.
 
+    The same sweep serves coordinate ascent under a posterior q: with ``offsets = E log weights``, and for densities
+    ``exp(T(x) . eta - A(eta))`` with ``coefficients = E eta`` and ``constants = -E A(eta)``, a[n, k] is the expected log
+    joint density. For Poissons with rates ~ Gamma(a, b) these are ``psi(a) - log b`` and ``-a / b``.
+
     Parameters
     ----------
     x : (N, D) ndarray of float32 or float64, C-contiguous; or (begins, columns, values)

@@ -1,0 +1,718 @@
+"""What Bayesian mixtures have in common: a posterior, fitted by variational inference, and what it says of rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import engine, kernels
+from latentcore.arrays import (
+    CSR,
+    Rows,
+    as_weights,
+    check_observed,
+    column_names,
+    without_absent,
+)
+from latentcore.errors import ConvergenceWarning, ImpossibleRowError, NumericalError, as_sklearn
+from latentcore.estimators.base import Estimator
+from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
+from latentcore.estimators.bayesian_selected import selected, selected_weights
+from latentcore.estimators.bayesian_stochastic import run_by_batches
+from latentcore.estimators.bayesian_weights import (
+    WeightPriorType,
+    check_weight_prior,
+    concentration_attribute,
+    expected_counts,
+    weight_prior,
+)
+from latentcore.estimators.blocks import Evaluation
+from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
+from latentcore.estimators.mixture_base import Callback, RandomState, check_support
+from latentcore.estimators.progress import Reporter
+from latentcore.estimators.restarts import best_of
+from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.starts import InitParams
+from latentcore.estimators.summary import Training, components_table, course
+from latentcore.initialization import initial_statistics
+from latentcore.protocols import Array, Expectation, RealArray
+from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
+from latentcore.structures.weights import FixedWeights
+from latentcore.threads import get_num_threads
+
+__all__ = ["BayesianEstimator", "BoundTerms"]
+
+P = TypeVar("P")
+H = TypeVar("H")
+
+_KEPT = (
+    "posterior_",
+    "prior_",
+    "family_",
+    "n_features_in_",
+    "elbo_terms_",
+    "_dtype",
+    "_course",
+    "_copies",
+)
+
+
+class BoundTerms(TypedDict):
+    """The evidence lower bound, nats: the first two, minus the others.
+
+    ``expected_log_joint`` is E_q of the log joint density of rows and their components given the parameters;
+    ``entropy`` that of q(components of rows).
+    """
+
+    expected_log_joint: float
+    entropy: float
+    divergence_of_weights: float
+    divergence_of_components: Array
+
+
+class BayesianEstimator(Estimator, Generic[P, H]):
+    """The face of a Bayesian mixture. A subclass tells its family, its prior and more attributes of the posterior."""
+
+    _estimator_type = "density_estimator"
+    _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "fit": ("sample_weight",),
+        "partial_fit": ("sample_weight",),
+        "score": ("sample_weight",),
+    }
+
+    n_components: int
+    tol: float
+    max_iter: int
+    n_init: int
+    init_params: InitParams
+    random_state: RandomState | None
+    warm_start: bool
+    verbose: int
+    verbose_interval: int
+    n_threads: int | None
+    weight_concentration_prior_type: WeightPriorType
+    weight_concentration_prior: Any
+    batch_size: int | None
+    delay: float
+    forgetting: float
+    optimize_concentration: bool
+
+    prior_: MixturePrior[H]
+    posterior_: MixturePrior[H]
+    family_: Any
+    weights_: npt.NDArray[Any]
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    elbo_terms_: BoundTerms
+    _course: tuple[float, float, float]
+    """Objective that the last iteration started from, steps of stochastic inference, weight of the rows seen."""
+    _copies: int
+
+    # -- what a subclass tells --------------------------------------------------------------------
+
+    def _family_class(self) -> type:
+        """The class of the family, known before a fit."""
+        raise NotImplementedError
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
+        """The family that is fitted to ``x``."""
+        raise NotImplementedError
+
+    def _prior_to_fit(self, family: Any, data: Rows) -> MixturePrior[H]:
+        """The prior, with what depends on the data found out."""
+        raise NotImplementedError
+
+    def _attributes(
+        self,
+        posterior: MixturePrior[H],
+        prior: MixturePrior[H],
+        family: Any,
+        dtype: Any,
+        n_copies: int,
+    ) -> dict[str, Any]:
+        """Public attributes besides the weights, for data of this dtype."""
+        raise NotImplementedError
+
+    def _n_copies(self, n_features: int) -> int:
+        """In how many copies the prior of a component counts, where its arguments are those of one."""
+        return 1
+
+    def _heading(self) -> str:
+        raise NotImplementedError
+
+    # -- fitting ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit the posterior to rows ``X`` by variational inference.
+
+        Parameters
+        ----------
+        X : array or data frame, (N, D)
+            C-contiguous float32 and float64 arrays are not copied.
+        y : ignored
+        sample_weight : (N,), optional
+            A row of weight 2 counts as two rows, a row of weight 0 is left out.
+        callback : callable, optional
+            Gets an ``engine.Progress`` after each iteration; its objective is the bound of all rows together.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong.
+        NumericalError
+            The numbers made every start impossible.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not met in ``max_iter`` iterations.
+        """
+        self._fit(X, sample_weight, callback)
+        return self
+
+    def fit_predict(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        callback: Callback | None = None,
+    ) -> npt.NDArray[np.intp]:
+        """``fit(X)``, then ``predict(X)``."""
+        x = self._fit(X, sample_weight, callback)
+        return self._evaluation().labels(x)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        total_weight: float | None = None,
+    ) -> Self:
+        """One step of stochastic variational inference on a batch of rows.
+
+        The first batch makes the start and the prior, where the prior depends on the data. Step t has the size
+        ``(t + delay)^-forgetting``.
+
+        Parameters
+        ----------
+        X : (N, D)
+        sample_weight : (N,), optional
+        total_weight : float, optional
+            How many rows there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
+            has seen so far, with this batch; to go over the same rows again, tell their number.
+
+        Notes
+        -----
+        ``lower_bound_`` is then an estimate, from this batch, of the bound before the step.
+        """
+        self._check_arguments()
+        names = column_names(X)
+        fitted = "posterior_" in self.__dict__
+        if fitted:
+            self._check_names(names)
+            names = (
+                None if "feature_names_in_" not in self.__dict__ else list(self.feature_names_in_)
+            )
+        rows = self._rows(X, sample_weight)
+        data = without_absent(rows)
+        if fitted:
+            self._check_width(data.x)
+            family, prior = self.family_, self.prior_
+            posterior, n_steps, seen = self.posterior_, *self._course[1:]
+        else:
+            self._check_size(data)
+            check_observed(data.x, names)
+            family = self._family_to_fit(rows.x, names)
+            prior, n_steps, seen = self._prior_to_fit(family, data), 0.0, 0.0
+        check_support(family, rows.x, names)
+        weight = data.total_weight()
+        seen += weight
+        total = seen if total_weight is None else real("total_weight", total_weight)
+        if total < weight:
+            raise ValueError(
+                f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
+            )
+        model = Mixture(family)
+        try:
+            if not fitted:
+                start = (
+                    total
+                    / weight
+                    * self._initial(family, data, random_generator(self.random_state))
+                )
+                posterior = model.update(prior, start)
+            rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
+            state, info = rule.step(
+                VariationalState(posterior, int(n_steps)), self._expectation(model, data), weight
+            )
+        except NumericalError as error:
+            raise self._explained(error, rows) from None
+        if self.optimize_concentration:
+            prior = with_best_concentration(prior, state.params)
+        bounds = [*self.__dict__.get("lower_bounds_", []), info.objective]
+        n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
+        learned = self._learned_of(state.params, prior, family, data, n_copies)
+        learned |= {
+            "converged_": False,
+            "n_iter_": len(bounds),
+            "lower_bound_": info.objective,
+            "lower_bounds_": bounds,
+            "elbo_terms_": self._terms(
+                model, rule.prior, posterior, data, info.terms.expected, total / weight
+            ),
+            "_course": (info.objective, float(state.n_steps), seen),
+        }
+        self._replace(learned, names)
+        return self
+
+    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> RealArray:
+        self._check_arguments()
+        names = column_names(X)
+        rows = self._rows(X, sample_weight)
+        data = without_absent(rows)
+        self._check_size(data)
+        check_observed(data.x, names)
+        family = self._family_to_fit(rows.x, names)
+        check_support(family, rows.x, names)
+        prior = self._prior_to_fit(family, data)
+        model = Mixture(family)
+        warm = self._warm_posterior(data, family)
+        try:
+            learned = self._learned_from(model, prior, data, warm, callback)
+        except NumericalError as error:
+            raise self._explained(error, rows) from None
+        if not learned["converged_"] and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data.",
+                as_sklearn(ConvergenceWarning),
+                stacklevel=3,
+            )
+        self._replace(learned, names)
+        return rows.x
+
+    def _learned_from(
+        self,
+        model: Mixture[P, Any],
+        prior: MixturePrior[H],
+        data: Rows,
+        warm: MixturePrior[H] | None,
+        callback: Callback | None,
+    ) -> dict[str, Any]:
+        rng = random_generator(self.random_state)
+        expectation = self._expectation(model, data)
+        n_steps = 0
+
+        def run(step: Callback | None) -> engine.Fit[Both[H]]:
+            nonlocal n_steps
+            start = warm
+            if start is None:
+                start = model.update(prior, self._initial(model.family, data, rng))
+            previous = float("-inf") if warm is None else self._course[0]
+            stop: dict[str, Any] = {
+                "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
+            }  # fmt: skip
+            if self.batch_size is None and self.optimize_concentration:
+                rule = EmpiricalCAVI[H](model)
+                return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
+            if self.batch_size is None:
+                cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
+                return replace(cavi, params=Both(cavi.params, prior))
+            fit, n_steps = run_by_batches(
+                StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
+                start, data, lambda batch: self._expectation(model, batch),
+                lambda both: self._bound(model, both.prior, both.posterior, expectation),
+                batch_size=self.batch_size, rng=rng,
+                optimize_concentration=self.optimize_concentration, **stop,
+            )  # fmt: skip
+            return fit
+
+        reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
+        n_starts = self.n_init if warm is None else 1
+        fit = best_of(n_starts, run, lambda _: [], reporter).fit
+        posterior, prior = fit.params.posterior, fit.params.prior
+        _, expected = expectation(model.expected(posterior))
+        terms = self._terms(model, prior, posterior, data, expected)
+        bound = total_of(terms)
+        bounds = fit.history if self.batch_size is not None else [*fit.history[1:], bound]
+        last = fit.history[-1] if fit.history else float("-inf")
+        n_steps = n_steps if self.batch_size is not None else len(fit.history)
+        n_copies = self._n_copies(data.x.shape[1])
+        return self._learned_of(posterior, prior, model.family, data, n_copies) | {
+            "converged_": fit.converged,
+            "n_iter_": fit.n_iter,
+            "lower_bound_": bound,
+            "lower_bounds_": bounds if fit.history else [],
+            "elbo_terms_": terms,
+            "_course": (last, float(n_steps), data.total_weight()),
+        }
+
+    def _learned_of(
+        self,
+        posterior: MixturePrior[H],
+        prior: MixturePrior[H],
+        family: Any,
+        data: Rows,
+        n_copies: int,
+    ) -> dict[str, Any]:
+        """What the posterior and the shape of the data tell."""
+        dtype = np.dtype(data.x.dtype)
+        return {
+            "posterior_": posterior,
+            "prior_": prior,
+            "family_": family,
+            "_dtype": dtype.name,
+            "_copies": n_copies,
+            "n_features_in_": data.x.shape[1],
+            **self._public(posterior, prior, family, dtype, n_copies),
+        }
+
+    def _public(
+        self,
+        posterior: MixturePrior[H],
+        prior: MixturePrior[H],
+        family: Any,
+        dtype: Any,
+        n_copies: int,
+    ) -> dict[str, Any]:
+        counts = expected_counts(posterior.weights, prior.weights)
+        n_effective = len(posterior.weights.mean()) if counts is None else int((counts >= 1).sum())
+        return {
+            "weights_": posterior.weights.mean().astype(dtype),
+            "weight_concentration_": concentration_attribute(posterior.weights),
+            "n_effective_components_": n_effective,
+            **self._attributes(posterior, prior, family, dtype, n_copies),
+        }
+
+    def _initial(self, family: Any, data: Rows, rng: Any) -> Any:
+        return initial_statistics(
+            family, data, self.n_components, self.init_params, rng,
+            allow_repeats=True, n_threads=get_num_threads(self.n_threads),
+        )  # fmt: skip
+
+    def _expectation(self, model: Mixture[P, Any], data: Rows) -> Expectation[Any, Any]:
+        work = self._work_per_row(data.x, self.n_components)
+        shard_rows = engine.rows_per_shard(len(data), work)
+        return engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
+
+    def _bound(
+        self,
+        model: Mixture[P, Any],
+        prior: MixturePrior[H],
+        posterior: MixturePrior[H],
+        expectation: Expectation[Any, Any],
+    ) -> float:
+        _, expected = expectation(model.expected(posterior))
+        of_weights, of_components = model.divergence(posterior, prior)
+        return expected - of_weights - float(of_components.sum())
+
+    def _terms(
+        self,
+        model: Mixture[P, Any],
+        prior: MixturePrior[H],
+        posterior: MixturePrior[H],
+        data: Rows,
+        expected: float,
+        scale: float = 1.0,
+    ) -> BoundTerms:
+        of_weights, of_components = model.divergence(posterior, prior)
+        evaluation = self._evaluation_of(model, posterior)
+        entropy = scale * evaluation.log_likelihood_and_entropy(data)[1]
+        return {
+            "expected_log_joint": expected - entropy,
+            "entropy": entropy,
+            "divergence_of_weights": of_weights,
+            "divergence_of_components": of_components,
+        }
+
+    def _rows(self, X: Any, sample_weight: Any) -> Rows:
+        x = self._matrix(X)
+        return Rows(x, as_weights(sample_weight, len(x)))
+
+    def _warm_posterior(self, data: Rows, family: Any) -> MixturePrior[H] | None:
+        if not self.warm_start or "posterior_" not in self.__dict__:
+            return None
+        self._check_width(data.x)
+        found = len(self.weights_)
+        if found != self.n_components:
+            raise ValueError(
+                f"warm_start: expected the n_components = {found} of the last fit, "
+                f"got {self.n_components}"
+            )
+        kind = type(self.posterior_.weights), self.family_
+        new_kind = type(self._weight_prior()), family
+        if kind != new_kind:
+            raise ValueError(
+                f"warm_start: expected a model of the last fit's kind, {kind}, got {new_kind}"
+            )
+        return self.posterior_
+
+    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+        """The error with the number of the row as the user counts."""
+        if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
+            return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+        return error
+
+    # -- fewer components -------------------------------------------------------------------------
+
+    def prune(self, X: Any, *, sample_weight: Any = None) -> Self:
+        """Leave out components, smallest first, as long as the evidence lower bound rises by it; in place.
+
+        The model without a component is compared after one more step of coordinate ascent. ``n_components`` stays: it
+        is what the next ``fit`` begins with.
+
+        Parameters
+        ----------
+        X : (N, D)
+            The rows that the model was fitted to.
+        sample_weight : (N,), optional
+
+        Raises
+        ------
+        TypeError
+            The weights are fixed.
+        """
+        self._evaluation()
+        if isinstance(self.posterior_.weights, FixedWeights):
+            raise TypeError("prune: expected weights that are learned, got fixed ones")
+        data = without_absent(self._seen_rows(X, sample_weight))
+        model: Mixture[P, Any] = Mixture(self.family_)
+        expectation = self._expectation(model, data)
+        prior, posterior = self.prior_, self.posterior_
+        bound = self._bound(model, prior, posterior, expectation)
+        while len(posterior.weights.mean()) > 1:
+            keep = np.delete(
+                np.arange(len(posterior.weights.mean())), posterior.weights.mean().argmin()
+            )
+            fewer = self._selected(prior, keep)
+            candidate = self._selected(posterior, keep)
+            stats, _ = expectation(model.expected(candidate))
+            candidate = model.update(fewer, stats)
+            found = self._bound(model, fewer, candidate, expectation)
+            if not found > bound:
+                break
+            prior, posterior, bound = fewer, candidate, found
+        if posterior is self.posterior_:
+            return self
+        _, expected = expectation(model.expected(posterior))
+        learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
+        learned["elbo_terms_"] = self._terms(model, prior, posterior, data, expected)
+        learned["lower_bound_"] = bound
+        learned["_course"] = (bound, *self._course[1:])
+        self.__dict__ = {**self.__dict__, **learned}
+        return self
+
+    def _selected(self, posterior: MixturePrior[H], keep: npt.NDArray[np.intp]) -> MixturePrior[H]:
+        n_components = len(posterior.weights.mean())
+        components = selected(self.family_, posterior.components, keep, n_components)
+        return MixturePrior(selected_weights(posterior.weights, keep), components)
+
+    # -- predictions ------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> npt.NDArray[np.intp]:
+        """The most probable component of each row, (N,)."""
+        evaluation = self._evaluation()
+        return evaluation.labels(self._seen(X))
+
+    def predict_proba(self, X: Any) -> RealArray:
+        """q(component of each row), (N, K): the best given the posterior of weights and components."""
+        evaluation = self._evaluation()
+        return evaluation.responsibilities(self._seen(X))
+
+    def score_samples(self, X: Any) -> RealArray:
+        """``log sum_k exp E_q log(weight_k f_k(x))`` of each row, (N,), nats, as in scikit-learn.
+
+        What the row adds to the bound; not a density, and less than ``predictive_logpdf``.
+        """
+        evaluation = self._evaluation()
+        return evaluation.log_density(self._seen(X))
+
+    def predictive_logpdf(self, X: Any) -> RealArray:
+        """Log-density of each row under the posterior predictive distribution, (N,), nats.
+
+        ``log sum_k E weight_k E_q f_k(x)``: parameters are averaged over, not plugged in.
+        """
+        evaluation = self._evaluation()
+        x = self._seen(X)
+        family, posterior = self.family_, self.posterior_
+        log_weights = kernels.log(posterior.weights.mean())
+
+        def log_density(block: RealArray) -> RealArray:
+            by_component = family.predictive_log_density(posterior.components, block)
+            return kernels.logsumexp(np.asarray(by_component + log_weights, block.dtype, order="C"))
+
+        return evaluation.of_rows(x, log_density)
+
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """Mean of ``score_samples``; the weighted mean with ``sample_weight``."""
+        evaluation = self._evaluation()
+        data = without_absent(self._seen_rows(X, sample_weight))
+        return evaluation.log_likelihood(data) / data.total_weight()
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Draw rows (n, D) and their components (n,) from the mean parameters, ordered by component.
+
+        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
+        goes on.
+        """
+        params = self._plug_in()
+        if integer("n_samples", n_samples, -(2**62)) < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': expected an integer >= 1, got {n_samples}"
+            )
+        rng = random_generator(self.random_state)
+        counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
+        rows = [
+            self.family_.sample(params.components, k, int(count), rng)
+            for k, count in enumerate(counts)
+        ]
+        return np.vstack(rows), np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+
+    def summary(self) -> str:
+        """A table of the bound and of the components at their mean parameters; print it."""
+        params = self._plug_in()
+        state = self.__dict__
+        terms = self.elbo_terms_
+        n_rows = state["_course"][2]
+        training = Training(int(n_rows), n_rows, 0.0, 0.0)
+        figures = [
+            ("lower bound", state["lower_bound_"]),
+            ("E log joint", terms["expected_log_joint"]),
+            ("entropy", terms["entropy"]),
+            ("KL weights", terms["divergence_of_weights"]),
+            ("KL components", float(np.sum(terms["divergence_of_components"]))),
+        ]
+        width = max(len(f"{value:.3f}") for _, value in figures)
+        lines = [self._heading(), course(training, self.converged_, self.n_iter_), ""]
+        lines += [f"{name:<14}  {value:>{width}.3f}" for name, value in figures]
+        lines.append(f"effective components: {state['n_effective_components_']}")
+        names = state.get("feature_names_in_")
+        table = components_table(params, self.family_, names, self._n_features())
+        return "\n".join([*lines, "", *table])
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _plug_in(self) -> MixtureParams[P]:
+        """Mean parameters."""
+        if "posterior_" not in self.__dict__:
+            raise self._not_fitted()
+        params: MixtureParams[P] = Mixture(self.family_).mean(self.posterior_)
+        return params
+
+    def _evaluation(self) -> Evaluation:
+        if "posterior_" not in self.__dict__:
+            raise self._not_fitted()
+        return self._evaluation_of(Mixture(self.family_), self.posterior_)
+
+    def _evaluation_of(self, model: Mixture[P, Any], posterior: MixturePrior[H]) -> Evaluation:
+        return Evaluation(model, model.expected(posterior), self._work_per_row, self.n_threads)
+
+    def _work_per_row(self, x: RealArray, n_components: int) -> float:
+        """Multiply-adds of a sweep; an exponential counts as 16."""
+        n_entries = len(x.values) / len(x) if isinstance(x, CSR) else x.shape[1]
+        return float(n_components * (4 * n_entries + 16))
+
+    def _weight_prior(self) -> Any:
+        return weight_prior(
+            self.weight_concentration_prior_type,
+            self.weight_concentration_prior,
+            self.n_components,
+        )
+
+    def _check_support(self, x: RealArray) -> None:
+        check_support(self.family_, x, getattr(self, "feature_names_in_", None))
+
+    def _check_arguments(self) -> None:
+        integer("n_components", self.n_components, 1)
+        real("tol", self.tol)
+        integer("max_iter", self.max_iter, 0)
+        integer("n_init", self.n_init, 1)
+        one_of("init_params", self.init_params, get_args(InitParams))
+        random_generator(self.random_state)
+        boolean("warm_start", self.warm_start)
+        integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
+        integer("verbose_interval", self.verbose_interval, 1)
+        get_num_threads(self.n_threads)
+        if self.batch_size is not None:
+            integer("batch_size", self.batch_size, 1)
+        real("delay", self.delay)
+        forgetting = real("forgetting", self.forgetting)
+        if not (forgetting == 0 or 0.5 < forgetting <= 1):
+            raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        boolean("optimize_concentration", self.optimize_concentration)
+        check_weight_prior(
+            self.weight_concentration_prior_type,
+            self.weight_concentration_prior,
+            self.n_components,
+        )
+
+    def _check_size(self, data: Rows) -> None:
+        if len(data) < 2:
+            raise ValueError(
+                f"X: expected at least 2 rows, got n_samples = {len(data)} while a minimum of 2 is "
+                f"required by {type(self).__name__}"
+            )
+
+    # -- storage ----------------------------------------------------------------------------------
+
+    def _learned(self) -> dict[str, Any]:
+        if "posterior_" not in self.__dict__:
+            return {}
+        kept = {name: self.__dict__[name] for name in _KEPT}
+        return {**pack(kept), **pack_fit(self.__dict__), "lower_bound_": self.lower_bound_}
+
+    def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
+        if not learned:
+            return {}
+        fit = {name: learned[name] for name in [*pack_fit({}), "lower_bound_"]}
+        values = unpack({name: value for name, value in learned.items() if name not in fit})
+        if values.keys() != set(_KEPT):
+            raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
+        posterior, prior, family = values["posterior_"], values["prior_"], values["family_"]
+        if type(family) is not self._family_class():
+            raise ValueError(f"family_: expected {self._family_class().__name__}, got {family!r}")
+        if type(posterior) is not MixturePrior or type(prior) is not MixturePrior:
+            raise ValueError(f"posterior_: expected a MixturePrior, got {posterior!r}")
+        n_features = integer("n_features_in_", values["n_features_in_"], 1)
+        model: Mixture[Any, Any] = Mixture(family)  # type: ignore[arg-type]
+        divergence = model.divergence(posterior, prior)  # of shapes that agree
+        x = np.zeros((1, n_features))
+        density = model.log_joint(model.expected(posterior), x)
+        if not np.isfinite(divergence[0] + divergence[1].sum()) or np.isnan(density).any():
+            raise ValueError("posterior_: expected a finite divergence from the prior")
+        n_copies = integer("_copies", values["_copies"], 1)
+        one_of("_dtype", values["_dtype"], ("float32", "float64"))
+        public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
+        return {
+            **values,
+            **public,
+            **unpack_fit(fit, n_features),
+            "lower_bound_": float(learned["lower_bound_"]),
+        }
+
+
+def total_of(terms: BoundTerms) -> float:
+    return (
+        terms["expected_log_joint"]
+        + terms["entropy"]
+        - terms["divergence_of_weights"]
+        - float(np.sum(terms["divergence_of_components"]))
+    )
