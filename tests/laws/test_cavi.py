@@ -116,7 +116,8 @@ def log_joints(case: Case, prior: Any, weights: str, x: Any) -> Array:
 @every_weight_prior
 def test_bound_never_decreases(case: Case, weights: str) -> None:
     prior, rows = prior_of(case, weights), case.weighted_rows
-    found = elbos(case, rows, prior, posterior_after(case, prior, rows), 30)
+    start = posterior_after(case, prior, rows.take(np.arange(12)))
+    found = elbos(case, rows, prior, start, 30)
     rounding = 1e-10 if case.dtype is np.float64 else 1e-6
     assert np.diff(found).min() >= -rounding * np.abs(found).max()
     assert found[-1] > found[0] + 0.1
