@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import Array, RealArray, Rows
 from latentcore.errors import ImpossibleRowError
-from latentcore.families.linear import Linear, LinearStatistics
+from latentcore.families.linear import Linear, LinearForm, LinearStatistics
 from latentcore.statistics import total
 
 __all__ = ["WideLinear"]
@@ -26,12 +26,12 @@ class WideLinear(Linear[P]):
 
     __slots__ = ()
 
-    def log_likelihood(self, params: P, x: RealArray) -> RealArray:
+    def log_likelihood(self, params: P | LinearForm, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
-        return self.mixture_log_joint(params, np.zeros(len(self.form(params).constants)), x)
+        return self.mixture_log_joint(params, np.zeros(len(self._form(params).constants)), x)
 
     def expected_statistics(
-        self, params: P | None, x: RealArray, weights: RealArray
+        self, params: P | LinearForm | None, x: RealArray, weights: RealArray
     ) -> LinearStatistics:
         """Sums of rows ``x`` (N, D) under ``weights`` (N, K) >= 0, same dtype."""
         return total(
@@ -42,7 +42,7 @@ class WideLinear(Linear[P]):
         )
 
     def mixture_sweep(
-        self, params: P, log_weights: Array, data: Rows, hard: bool
+        self, params: P | LinearForm, log_weights: Array, data: Rows, hard: bool
     ) -> tuple[Array, LinearStatistics, float]:
         """Counts, statistics and objective of one E-step."""
         counts: Array = np.zeros(len(log_weights))
@@ -60,7 +60,9 @@ class WideLinear(Linear[P]):
             objective += part[2]
         return counts, total(parts), objective
 
-    def mixture_log_joint(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_joint(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
         joint = np.empty((len(x), len(log_weights)), x.dtype)
         for rows, wide in _blocks(x, len(log_weights)):
@@ -68,7 +70,7 @@ class WideLinear(Linear[P]):
         return joint
 
     def mixture_responsibilities(
-        self, params: P, log_weights: Array, x: RealArray
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
     ) -> tuple[RealArray, RealArray]:
         """(N, K) responsibilities and (N,) log-densities of the mixture, nats."""
         r, log_density = np.empty((len(x), len(log_weights)), x.dtype), np.empty(len(x), x.dtype)
@@ -76,14 +78,18 @@ class WideLinear(Linear[P]):
             r[rows], log_density[rows] = super().mixture_responsibilities(params, log_weights, wide)
         return r, log_density
 
-    def mixture_log_density(self, params: P, log_weights: Array, x: RealArray) -> RealArray:
+    def mixture_log_density(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> RealArray:
         """(N,) log-densities of the mixture, nats."""
         log_density = np.empty(len(x), x.dtype)
         for rows, wide in _blocks(x, len(log_weights)):
             log_density[rows] = super().mixture_log_density(params, log_weights, wide)
         return log_density
 
-    def mixture_labels(self, params: P, log_weights: Array, x: RealArray) -> npt.NDArray[np.intp]:
+    def mixture_labels(
+        self, params: P | LinearForm, log_weights: Array, x: RealArray
+    ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row, the first of equals."""
         labels = np.empty(len(x), np.intp)
         for rows, wide in _blocks(x, len(log_weights)):
