@@ -331,7 +331,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
             if self.batch_size is None and self.optimize_concentration:
-                rule = EmpiricalCAVI[H](model)
+                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model)
                 return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
             if self.batch_size is None:
                 cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
