@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import normal_wishart
 from scipy import special, stats
 from sklearn.datasets import load_iris
 from sklearn.mixture import BayesianGaussianMixture as Theirs
@@ -18,8 +17,9 @@ from sklearn.mixture import BayesianGaussianMixture as Theirs
 import latentcore
 from latentcore import BayesianGaussianMixture
 from latentcore.engine import Progress
-from latentcore.estimators.bayesian_weights import weight_prior
 from latentcore.errors import ConvergenceWarning, NotFittedError, StorageError
+from latentcore.estimators.bayesian_weights import weight_prior
+from reference import normal_wishart
 
 IRIS = load_iris().data
 COVARIANCES = ["full", "tied", "diag", "spherical", "tied_spherical"]
