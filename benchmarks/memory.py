@@ -1,6 +1,7 @@
 """Peak memory of one fit beyond its data, in a process of its own.
 
-Run by ``run.py`` as ``memory.py LIBRARY COVARIANCE_TYPE N D K DTYPE``; prints MiB. Needs Linux.
+Run by ``run.py`` as ``memory.py LIBRARY COVARIANCE_TYPE N D K DTYPE``, or ``memory.py documents N D K DTYPE`` for
+sparse rows; prints MiB, then that of the data. Needs Linux.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import ctypes
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from contests import Sizes, documents, ours_on_documents
 from fits import Library, fit
 from latentcore import get_num_threads
 from shapes import CovarianceType, DType, Shape, make
@@ -19,12 +22,21 @@ from shapes import CovarianceType, DType, Shape, make
 
 def peak_of_fit(library: Library, shape: Shape, dtype: DType) -> float:
     """MiB, measured in a new process."""
-    command = [
-        sys.executable, __file__, library, shape.covariance_type, str(shape.n_rows),
-        str(shape.n_features), str(shape.n_components), dtype,
-    ]  # fmt: skip
+    return _in_new_process(
+        library, shape.covariance_type, shape.n_rows, shape.n_features, shape.n_components, dtype
+    )[0]
+
+
+def peak_of_documents(sizes: Sizes, dtype: DType) -> tuple[float, float]:
+    """MiB of a fit to sparse rows, measured in a new process, and MiB of the rows."""
+    return _in_new_process("documents", sizes.n_rows, sizes.n_features, sizes.n_components, dtype)
+
+
+def _in_new_process(*arguments: object) -> tuple[float, float]:
+    command = [sys.executable, __file__, *map(str, arguments)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return float(result.stdout)
+    peak, data = map(float, result.stdout.split())
+    return peak, data
 
 
 def _status(field: str) -> int:
@@ -35,22 +47,41 @@ def _status(field: str) -> int:
     raise KeyError(field)
 
 
-def _measure(library: Library, shape: Shape, dtype: DType) -> float:
-    small = Shape(shape.covariance_type, 100, 2, 2)
-    fit(library, make(small, dtype), 2, get_num_threads())  # what is loaded or started only once
-    problem = make(shape, dtype)
+def _peak(work: Callable[[], Any]) -> float:
     ctypes.CDLL(None).malloc_trim(0)  # freed memory, used again, would hide what the fit takes
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident
     before = _status("VmRSS")
-    fit(library, problem, 2, get_num_threads())
+    work()
     return (_status("VmHWM") - before) / 1024
 
 
+def _of_fit(library: Library, shape: Shape, dtype: DType) -> tuple[float, float]:
+    small = Shape(shape.covariance_type, 100, 2, 2)
+    fit(library, make(small, dtype), 2, get_num_threads())  # what is loaded or started only once
+    problem = make(shape, dtype)
+    peak = _peak(lambda: fit(library, problem, 2, get_num_threads()))
+    return peak, problem.x.nbytes / 2**20
+
+
+def _of_documents(sizes: Sizes, dtype: DType) -> tuple[float, float]:
+    ours_on_documents(documents(Sizes(100, 20, 2), dtype), None)(2)
+    made = documents(sizes, dtype)
+    arrays = (made.x.data, made.x.indices, made.x.indptr)
+    work = ours_on_documents(made, None)
+    return _peak(lambda: work(2)), sum(array.nbytes for array in arrays) / 2**20
+
+
 def main(arguments: list[str]) -> None:
-    library, covariance_type, *sizes, dtype = arguments
-    shape = Shape(cast(CovarianceType, covariance_type), *map(int, sizes))
+    what, *rest, dtype_name = arguments
+    dtype = cast(DType, dtype_name)
     warnings.simplefilter("ignore")  # two iterations do not converge
-    print(_measure(cast(Library, library), shape, cast(DType, dtype)))
+    if what == "documents":
+        peak, data = _of_documents(Sizes(*map(int, rest)), dtype)
+    else:
+        covariance_type, *sizes = rest
+        shape = Shape(cast(CovarianceType, covariance_type), *map(int, sizes))
+        peak, data = _of_fit(cast(Library, what), shape, dtype)
+    print(peak, data)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,12 +16,14 @@ from scipy.special import logsumexp as scipy_logsumexp
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+import contests
+from contests import Contest
 from fits import Library, check_agreement, fit
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.families.gaussian import Gaussian
 from latentcore.initialization import initial_statistics
-from memory import peak_of_fit
+from memory import peak_of_documents, peak_of_fit
 from shapes import LLOYD_SHAPES, OLD_FAITHFUL, Clusters, DType, Problem, Shape, make
 from timing import (
     Clock,
@@ -242,41 +245,105 @@ def _their_kmeans(problem: Problem, inertia: dict[Library, float]) -> None:
 
 def lloyd(plan: Plan) -> Iterator[Row]:
     """Iteration of Lloyd's algorithm from given centers, overlapping clusters, one thread, CPU time."""
+    yield from _beside_kmeans(plan, contests.lloyd)
+
+
+# -- other mixtures -------------------------------------------------------------------------------
+
+
+def pomegranate(plan: Plan) -> Iterator[Row]:
+    """EM iteration of mixtures of Poissons and of Bernoullis, one thread, CPU time."""
+    if not contests.pomegranate_is_installed():
+        print(
+            "NOT MEASURED: pomegranate is not installed; pip install --group bench-torch",
+            file=sys.stderr,
+        )
+        return
+    with threadpool_limits(1):
+        for dtype in plan.dtypes:
+            yield _timed(contests.poisson(_of(contests.POISSON, plan), dtype), plan, "pomegranate")
+            yield _timed(
+                contests.bernoulli(_of(contests.BERNOULLI, plan), dtype), plan, "pomegranate"
+            )
+
+
+def sparse(plan: Plan) -> Iterator[Row]:
+    """EM iteration of a mixture of multinomials on sparse rows, 1 % dense, one thread, CPU time."""
+    with threadpool_limits(1):
+        for dtype in plan.dtypes:
+            yield _timed(contests.multinomial(_of(contests.DOCUMENTS, plan), dtype), plan, "scipy")
+
+
+def hard(plan: Plan) -> Iterator[Row]:
+    """Iteration of hard EM that is k-means, as the model runs it, overlapping clusters, one thread, CPU time."""
+    yield from _beside_kmeans(plan, contests.hard)
+
+
+def _beside_kmeans(plan: Plan, contest: Callable[[Problem], Contest]) -> Iterator[Row]:
     shapes = [shape.shrunk() for shape in LLOYD_SHAPES] if plan.effort.quick else LLOYD_SHAPES
     with threadpool_limits(1):
         for problem in replace(plan, shapes=list(shapes)).problems():
-            np.testing.assert_allclose(
-                _our_lloyd(problem, 2),
-                _their_lloyd(problem, 2),
-                rtol=1e-4 if problem.x.dtype == np.float32 else 1e-10,
-            )
-            ours, theirs = interleaved(
-                5 * plan.effort.repeats,
-                partial(seconds_per_iteration, partial(_our_lloyd, problem), 10),
-                partial(seconds_per_iteration, partial(_their_lloyd, problem), 10),
-            )
-            goal = problem.shape.goal if problem.x.dtype == np.float64 else None
+            yield _timed(contest(problem), plan, "KMeans")
+
+
+def missing(plan: Plan) -> Iterator[Row]:
+    """EM iteration with 5 % of the entries missing, beside complete rows; one thread, CPU time."""
+    with threadpool_limits(1):
+        for dtype in plan.dtypes:
+            shape = contests.GAPS.shrunk() if plan.effort.quick else contests.GAPS
+            contests.check_marginals(shape, dtype)
+            contest = contests.gaps(shape, dtype)
+            gaps, complete = _seconds(contest, plan.effort)
             yield {
-                **_what(problem),
-                **_compared(ours, theirs),
-                "goal": "" if goal is None else goal,
+                "shape": contest.shape,
+                "dtype": dtype,
+                "complete ms": median(complete) * 1e3,
+                "with gaps ms": median(gaps) * 1e3,
+                "times": median(ratios(gaps, complete)),
             }
 
 
-def _our_lloyd(problem: Problem, n_iterations: int) -> float:
-    """The inertia of so many iterations."""
-    centers = problem.start["means_init"].astype(np.float64)
-    labels = np.empty(len(problem.x), np.int32)
-    for _ in range(n_iterations):
-        counts, first, _ = kernels.kmeans_sweep(problem.x, None, centers, labels)
-        centers = centers + first / counts[:, None]
-    return kernels.kmeans_sweep(problem.x, None, centers, labels)[2]
+def sparse_memory(plan: Plan) -> Iterator[Row]:
+    """Peak memory of a fit to sparse rows beyond its data, MiB; responsibilities would take rows x components."""
+    for dtype in plan.dtypes:
+        for sizes in (contests.DOCUMENTS, contests.LONG_DOCUMENTS):
+            sizes = _of(sizes, plan)
+            peak, data = peak_of_documents(sizes, dtype)
+            itemsize = np.dtype(dtype).itemsize
+            yield {
+                "shape": sizes.named("multinomial"),
+                "dtype": dtype,
+                "data": data,
+                "rows x components": sizes.n_rows * sizes.n_components * itemsize / 2**20,
+                "latentcore": peak,
+            }
 
 
-def _their_lloyd(problem: Problem, n_iterations: int) -> float:
-    centers = problem.start["means_init"]
-    model = KMeans(len(centers), init=centers, n_init=1, tol=0.0, max_iter=n_iterations)
-    return float(model.fit(problem.x).inertia_)
+def _of(sizes: contests.Sizes, plan: Plan) -> contests.Sizes:
+    return sizes.shrunk() if plan.effort.quick else sizes
+
+
+def _timed(contest: Contest, plan: Plan, peer: str) -> Row:
+    contest.check_agreement()
+    ours, theirs = _seconds(contest, plan.effort)
+    goal = contest.goal if contest.dtype == "float64" else None
+    return {
+        "shape": contest.shape,
+        "dtype": contest.dtype,
+        **_compared(ours, theirs, peer),
+        "goal": "" if goal is None else goal,
+    }
+
+
+def _seconds(contest: Contest, effort: Effort) -> list[list[float]]:
+    """Of an iteration, ours and theirs, several times; more often if it is only a few iterations that are timed."""
+    measurements = []
+    for fit_, budget in ((contest.ours, effort.ours), (contest.theirs, effort.theirs)):
+        rough = seconds_of(partial(fit_, 2)) / 3  # with the objective, which is half an iteration
+        n_more = contest.n_more or iterations_within(budget, rough)
+        measurements.append(partial(seconds_per_iteration, fit_, n_more))
+    repeats = effort.repeats if contest.n_more is None else 5 * effort.repeats
+    return interleaved(repeats, *measurements)
 
 
 PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
@@ -288,4 +355,9 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "overhead": overhead,
     "kmeans": kmeans,
     "lloyd": lloyd,
+    "pomegranate": pomegranate,
+    "sparse": sparse,
+    "hard": hard,
+    "missing": missing,
+    "sparse-memory": sparse_memory,
 }

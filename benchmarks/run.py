@@ -1,4 +1,4 @@
-"""Speed and memory of latentcore beside scikit-learn and SciPy, measured in the same run."""
+"""Speed and memory of latentcore beside scikit-learn, SciPy and pomegranate, measured in the same run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sklearn.exceptions import ConvergenceWarning
 
+from contests import pomegranate_is_installed
 from latentcore import kernels
 from parts import PARTS, Plan, Row
 from shapes import SHAPES, DType
@@ -63,7 +64,9 @@ def _arguments() -> argparse.Namespace:
 
 def _machine() -> dict[str, str]:
     """What the figures depend on."""
-    packages = ("latentcore", "scikit-learn", "scipy", "numpy")
+    packages = ["latentcore", "scikit-learn", "scipy", "numpy"]
+    if pomegranate_is_installed():
+        packages += ["pomegranate", "torch"]
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load": f"{os.getloadavg()[0]:.1f} (figures need an idle machine)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import multinomial
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -36,7 +39,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
-    parts = ["em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd"]
+    parts = [
+        "em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd", "sparse", "hard", "missing",
+        "sparse-memory",
+    ]  # fmt: skip
     shapes = ["full-1e6-2-3", "full-2e5-32-16"]
     file = tmp_path / "result.json"
     result = run("--only", *parts, *shapes, "--json", str(file))
@@ -61,6 +67,19 @@ def test_only_limits_parts_and_shapes_and_float32_follows() -> None:
     assert cells == [["spherical-2e4-8-16", "float64"], ["spherical-2e4-8-16", "float32"]]
 
 
+def test_pomegranate_is_compared_or_said_to_be_missing(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    result = run("--only", "pomegranate", "--json", str(file))
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(file.read_text())["tables"]["pomegranate"]
+    if importlib.util.find_spec("pomegranate") is None:
+        assert rows == []
+        assert "NOT MEASURED: pomegranate is not installed" in result.stderr
+    else:
+        assert [row["shape"] for row in rows] == ["poisson-2e4-1-4", "bernoulli-2e3-64-10"]
+        assert "NOT MEASURED" not in result.stderr
+
+
 def test_unknown_name_is_refused() -> None:
     result = run("--only", "nonsense")
     assert result.returncode == 2
@@ -81,6 +100,27 @@ def test_differing_log_likelihoods_stop_the_run(load: Any, monkeypatch: pytest.M
         fits.check_agreement(problem, 1)
 
 
+def test_differing_objectives_of_other_mixtures_stop_the_run(load: Any) -> None:
+    contests = load("contests")
+    agreeing = contests.Contest("poisson", "float64", lambda n: -1.0, lambda n: -1.0 - 1e-9)
+    agreeing.check_agreement()
+    for theirs in (-1.0 - 1e-7, float("nan")):
+        contest = contests.Contest("poisson", "float64", lambda n: -1.0, lambda n, v=theirs: v)
+        with pytest.raises(SystemExit, match="poisson float64: expected objectives that agree"):
+            contest.check_agreement()
+
+
+def test_em_written_in_scipy_is_that_of_dense_counts(load: Any) -> None:
+    """Against multinomials of SciPy, after no iteration; and it ascends."""
+    contests = load("contests")
+    made = contests.documents(contests.Sizes(40, 30, 3), "float64")
+    fit = contests._scipy(made.x, made.start)
+    x = made.x.toarray()
+    densities = np.exp([multinomial(x.sum(axis=1), p).logpmf(x) for p in made.start])
+    assert fit(0) == pytest.approx(np.log(densities.mean(axis=0)).mean(), rel=1e-10)
+    assert fit(0) < fit(1) < fit(5)
+
+
 def test_set_up_is_not_counted(load: Any) -> None:
     timing = load("timing")
     now = 0.0
@@ -98,3 +138,10 @@ def test_memory_counts_the_arrays_of_a_fit(load: Any) -> None:
     responsibilities = 100_000 * 16 * 8 / 2**20
     assert memory.peak_of_fit("scikit-learn", shape, "float64") > responsibilities
     assert memory.peak_of_fit("latentcore", shape, "float64") < responsibilities
+
+
+def test_memory_of_sparse_rows_is_not_that_of_responsibilities(load: Any) -> None:
+    memory, contests = load("memory"), load("contests")
+    sizes = contests.Sizes(100_000, 100, 64)
+    peak, _ = memory.peak_of_documents(sizes, "float64")
+    assert 0 < peak < 100_000 * 64 * 8 / 2**20

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import latentcore
-from latentcore import GaussianMixture
+from latentcore import GaussianMixture, storage
 from latentcore.cli import main, progress
-from latentcore.cli.tables import BUNDLED, read_columns, read_table
+from latentcore.cli.models import FAMILIES
+from latentcore.cli.tables import BUNDLED, read_columns, read_names, read_table, write_table
 from latentcore.datasets import load_old_faithful
 from latentcore.engine import Progress
+from latentcore.selection import Candidate, SelectionProgress, select
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FAITHFUL = load_old_faithful().data
@@ -252,12 +254,10 @@ def test_one_dimensional_npy_is_one_column(file):
             'a,b\n"1",2\n"3\n4",5\n',
             "line 4, column 'a': expected a finite number, got '3\\n4'",
         ),
-        ("a.csv", "a,b\n1,2\n3,\n", "line 3, column 'b': expected a finite number, got nothing"),
-        ("a.csv", "a,b\n1,2\n3,NA\n", "line 3, column 'b': expected a finite number, got 'NA'"),
         ("a.csv", "a,b\n1,-inf\n", "line 2, column 'b': expected a finite number, got '-inf'"),
         ("a.csv", "a\n1e999\n", "line 2, column 'a': expected a finite number, got '1e999'"),
         ("a.csv", "a\n1_000\n", "line 2, column 'a': expected a finite number, got '1_000'"),
-        ("a.csv", "1,2\n3,nan\n", "line 2, column 'x1': expected a finite number, got 'nan'"),
+        ("a.csv", "1,2\n3,inf\n", "line 2, column 'x1': expected a finite number, got 'inf'"),
         ("a.csv", b"a\n\xff\n", "line 2, column 'a': expected a finite number, got '\ufffd'"),
         ("a.csv", "", "the file is empty"),
         ("a.csv", "\n\n", "the file is empty"),
@@ -269,11 +269,6 @@ def test_one_dimensional_npy_is_one_column(file):
         ("a.parquet", "garbage, not Parquet", "expected a Parquet file"),
         ("a.parquet", parquet({"s": ["u", "v"]}), "column 's': expected numbers, got string"),
         ("a.parquet", parquet({"t": [True, False]}), "column 't': expected numbers, got bool"),
-        (
-            "a.parquet",
-            parquet({"a": [1, 2, 3], "b": [4, None, 6]}),
-            "row 2, column 'b': expected a finite number, got a missing value (NaN)",
-        ),
         (
             "a.parquet",
             parquet({"a": pa.array([1.0, np.inf], pa.float32())}),
@@ -294,7 +289,7 @@ def test_one_dimensional_npy_is_one_column(file):
         ("a.npy", npy(np.array([[1j]])), "expected real numbers, got dtype complex128"),
         ("a.npy", npy(np.zeros((2, 2, 2))), "expected an array of shape (N, D), got (2, 2, 2)"),
         ("a.npy", npy(np.zeros((0, 2))), "expected rows of numbers, got none"),
-        ("a.npy", npy(np.array([[1, np.nan]])), "row 1, column 'x1': expected a finite number"),
+        ("a.npy", npy(np.array([[1, np.inf]])), "row 1, column 'x1': expected a finite number"),
     ],
 )
 def test_bad_file_is_one_line_that_says_where(fails, file, name, content, complaint):
@@ -321,7 +316,7 @@ def test_bad_cell_outside_the_chosen_columns_does_not_matter(run, file):
     [
         (["fit", "nowhere.csv", "-k", 2], "nowhere.csv: there is no such file"),
         (["fit", ".", "-k", 2], ".: expected a file, got a folder"),
-        (["fit", "@iris", "-k", 2], "there is no such bundled data set; there are @faithful"),
+        (["fit", "@mtcars", "-k", 2], "there is no such bundled data set; there are @faithful"),
         (["fit", "@faithful"], "the following arguments are required: -k/--components"),
         (["fit", "@faithful", "-k", 0], "expected an integer >= 1, got '0'"),
         (["fit", "@faithful", "-k", "two"], "expected an integer >= 1, got 'two'"),
@@ -346,6 +341,36 @@ def test_wrong_arguments_are_one_line(fails, arguments, complaint, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("fit @faithful -k 2 --family cauchy", "invalid choice: 'cauchy'"),
+        ("fit @faithful -k 2 --family poisson --covariance full", "only for the family gaussian or mixed"),
+        ("fit @faithful -k 2 --column-families poisson:a", "--column-families: only for the family mixed"),
+        ("fit @faithful -k 2 --family mixed --column-families poisson:a", "there is no column 'a'"),
+        ("fit @faithful -k 2 --family mixed --column-families poisson", "expected FAMILY:COLUMN,..."),
+        ("fit @faithful -k 2 --family mixed --column-families mixed:waiting", "expected FAMILY:COLUMN"),
+        ("fit @faithful -k 2 --family mixed --column-families poisson:a;gaussian:a", "got 'a' twice"),
+        ("fit @faithful -k 2 --labels kind", "there is no column 'kind'"),
+        ("fit @faithful -k 2 --labels waiting --columns waiting", "expected columns other than the labels 'waiting'"),
+        ("fit @nile -k 2 --labels flow", "expected columns besides the labels 'flow'"),
+        ("fit @faithful -k 2 --prior strong", "invalid choice: 'strong'"),
+        ("select @faithful -k 3:1", "expected FIRST <= LAST, got '3:1'"),
+        ("select @faithful -k 0:2", "expected an integer >= 1, got '0'"),
+        ("select @faithful --families full,round", "expected some of full, tied"),
+        ("select @faithful --save nowhere/m.npz", "there is no folder nowhere"),
+        ("select @faithful --families full --covariance tied", "--covariance: only for the family mixed"),
+        ("plot nowhere.npz", "the following arguments are required: -o/--out"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_together_are_one_line(
+    fails, line, complaint, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert complaint in fails(*line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_column_twice_in_the_file_cannot_be_picked(fails, file):
     path = file("a.csv", "a,a\n1,2\n")
     assert "there is more than one column 'a'" in fails("fit", path, "-k", 1, "--columns", "a")
@@ -357,6 +382,374 @@ def test_file_that_is_no_model_is_one_line(fails, file, command, content):
     path = file("model.npz", content)
     arguments = [] if command in ("info", "sample") else ["@faithful"]
     assert fails(command, path, *arguments).startswith(f"{path}: expected a saved model")
+
+
+# -- missing entries and texts ---------------------------------------------------------------------------------------
+
+HOLES = np.array([[1.0, np.nan], [3.0, 4.5], [np.nan, 6.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "a,b\n1,\n3,4.5\n,6\n"),
+        ("words.csv", "a,b\n1,NA\n3,4.5\nnull,6\n"),
+        ("spaces.csv", "a,b\n 1 , \n3,4.5\n NaN,6\n"),
+        ("cases.csv", "a,b\n1,n/A\n3,4.5\nNone,6\n"),
+        ("a.tsv", "a\tb\n1\t\n3\t4.5\n\t6\n"),
+        ("a.parquet", parquet({"a": [1, 3, None], "b": [None, 4.5, 6]})),
+        ("a.npy", npy(HOLES)),
+    ],
+)
+@pytest.mark.parametrize("text", [False, True])
+def test_empty_cells_are_missing_entries(file, name, content, text):
+    table = read_table(str(file(name, content)), text=text)
+    np.testing.assert_array_equal(table.data, HOLES)
+    assert table.categories == {}
+
+
+COLOURS = "size,colour\n1,red\n2, blue\n3,\n4,green\n5,red\n"
+COLOUR_CODES = [2, 0, np.nan, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", COLOURS),
+        ("a.tsv", COLOURS.replace(",", "\t")),
+        (
+            "a.parquet",
+            parquet({"size": [1, 2, 3, 4, 5], "colour": ["red", "blue", None, "green", "red"]}),
+        ),
+        (
+            "dictionary.parquet",
+            parquet({
+                "size": [1, 2, 3, 4, 5],
+                "colour": pa.array(["red", "blue", None, "green", "red"]).dictionary_encode(),
+            }),
+        ),
+    ],
+)  # fmt: skip
+def test_texts_get_codes_in_sorted_order(file, name, content):
+    table = read_table(str(file(name, content)), text=True)
+    np.testing.assert_array_equal(table.data[:, 0], [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(table.data[:, 1], COLOUR_CODES)
+    assert table.categories == {"colour": ["blue", "green", "red"]}
+
+
+def test_known_texts_keep_their_codes_even_where_they_look_like_numbers(file):
+    path = file("a.csv", "grade\n2\n1\n")
+    table = read_table(str(path), categories={"grade": ["1", "1b", "2"]})
+    np.testing.assert_array_equal(table.data[:, 0], [2, 0])
+
+
+def test_text_that_has_no_code_is_named(file):
+    path = file("a.csv", "colour\nred\npink\n")
+    with pytest.raises(
+        ValueError, match=r"column 'colour': expected one of 'blue', 'red', got 'pink'"
+    ):
+        read_table(str(path), categories={"colour": ["blue", "red"]})
+
+
+def test_column_of_all_different_texts_is_refused(file):
+    rows = "\n".join(f"name {i}" for i in range(1001))
+    with pytest.raises(
+        ValueError, match=r"column 'id': expected at most 1000 different texts, got 1001"
+    ):
+        read_table(str(file("a.csv", f"id\n{rows}\n")), text=True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_codes_are_written_as_the_texts_they_were_read_from(file, tmp_path, suffix):
+    table = read_table(str(file("a.csv", COLOURS)), ["colour"], text=True)
+    path = tmp_path / f"out.{suffix}"
+    write_table(path, table.data[:2], table.names, table.categories)
+    again = read_table(str(path), categories=table.categories)
+    np.testing.assert_array_equal(again.data, [[2], [0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "names"),
+    [
+        ("a.csv", "a,b\n1,2\n", ["a", "b"]),
+        ("b.csv", "1,2\n", ["x0", "x1"]),
+        ("a.npy", npy(HOLES), ["x0", "x1"]),
+        ("a.parquet", parquet({"a": [1]}), ["a"]),
+    ],
+)
+def test_names_of_columns_are_read_without_the_rows(file, name, content, names):
+    assert read_names(str(file(name, content))) == names
+
+
+def test_fit_says_how_many_entries_are_missing(run, file):
+    status, _, err = run("fit", file("a.csv", "a,b\n1,2\n3,\n4,4\n,7\n"), "-k", 1)
+    assert (status, err) == (0, "2 of 8 entries are missing\n")
+
+
+@pytest.mark.parametrize(
+    ("family", "content", "complaint"),
+    [
+        ("poisson", "a,b\n1,2\n1,-2\n", "row 2, column 'b'"),
+        ("poisson", "a,b\n1,2.5\n1,2\n", "row 1, column 'b'"),
+        ("multinomial", "a,b\n1,2\n1,2\n1,\n", "row 3, column 'b'"),
+        ("bernoulli", "a,b\n1,0\n2,0\n", "row 2, column 'a'"),
+        ("exponential", "a,b\n1,2\n-1,1\n", "row 2, column 'a'"),
+        ("categorical", "a,b\n1,2\n1,0.5\n", "row 2, column 'b'"),
+        ("gaussian", "a,b\n1,\n2,\n", "column 'b'"),
+    ],
+)
+def test_entry_that_a_family_never_takes_is_named_as_rows_of_the_file_count(
+    fails, file, family, content, complaint
+):
+    path = file("a.csv", content)
+    message = fails("fit", path, "-k", 1, "--family", family)
+    assert message.startswith(f"{path}: ")
+    assert complaint in message
+
+
+# -- families --------------------------------------------------------------------------------------------------------
+
+
+def rows_of(family):
+    """Sixty rows of two columns in the support of any family."""
+    rng = np.random.default_rng(3)
+    rows = rng.poisson(np.repeat([[1.0, 9.0], [12.0, 2.0]], 30, axis=0))
+    if family in ("bernoulli", "mixed"):
+        return (rows > 4) * 1.0
+    return rows + 0.5 if family in ("exponential", "gamma", "von_mises") else rows * 1.0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_goes_through_every_command(run, file, tmp_path, family):
+    rows, model = file("rows.npy", npy(rows_of(family))), tmp_path / "model.npz"
+    picture = tmp_path / "fit.png"
+    options = ["--family", family, "--seed", 0, "-o", model, "--plot", picture]
+    status, summary, _ = run("fit", rows, "-k", 2, *options)
+    assert status == 0
+    assert picture.exists()
+    loaded = latentcore.load(model)
+    assert run("info", model)[1] == summary
+
+    labels = run("predict", model, rows)[1].split()[1:]
+    np.testing.assert_array_equal(np.array(labels, int), loaded.predict(rows_of(family)))
+    figures = run("score", model, rows)[1]
+    assert f"{loaded.loglik(rows_of(family)):.6f}" in figures
+    status, drawn, _ = run("sample", model, "-n", 5, "--seed", 0)
+    assert status == 0
+    assert np.loadtxt(drawn.splitlines()[1:], delimiter=",").shape == (5, 2)
+    for kind in ("fit", "responsibilities", "uncertainty", "objective"):
+        assert run("plot", model, rows, "--kind", kind, "-o", picture)[0] == 0
+
+
+def test_rules_reach_the_model(run, tmp_path):
+    path = tmp_path / "model.npz"
+    options = ["--prior", "weak", "--hard", "--equal-weights", "--covariance", "tied_spherical"]
+    assert run("fit", "@faithful", "-k", 2, *options, "-o", path)[0] == 0
+    params = latentcore.load(path).get_params()
+    expected = {
+        "prior": "weak", "assignment": "hard", "equal_weights": True,
+        "covariance_type": "tied_spherical",
+    }  # fmt: skip
+    assert {name: params[name] for name in expected} == expected
+
+
+PETS = """species,weight,visits,vaccinated
+cat,4.1,2,1
+dog,22.5,5,1
+cat,3.9,,0
+dog,30.2,7,1
+rabbit,2.0,1,0
+,24.0,6,1
+cat,4.4,3,1
+dog,27.7,4,
+dog,19.0,5,1
+rabbit,1.8,0,0
+"""
+
+
+@pytest.fixture
+def pets(file, tmp_path, run):
+    """A table of mixed columns, and a model of it."""
+    path, model = file("pets.csv", PETS), tmp_path / "pets.npz"
+    options = ["--family", "mixed", "--column-families", "poisson:visits", "--prior", "weak"]
+    status, out, err = run("fit", path, "-k", 2, *options, "--seed", 0, "-o", model)
+    assert status == 0
+    assert out.endswith("codes of species: 0 = cat, 1 = dog, 2 = rabbit\n")
+    assumed = "categorical:species;gaussian:weight;poisson:visits;bernoulli:vaccinated"
+    assert f'assumed --column-families "{assumed}"\n' in err
+    return path, model
+
+
+def test_mixed_table_with_holes_and_texts_is_one_model(pets, run, file):
+    path, model = pets
+    labels = np.array(run("predict", model, path)[1].split()[1:], int)
+    heavy = np.array([0, 1, 0, 1, 0, 1, 0, 1, 1, 0])
+    assert (labels == heavy).all() or (labels == 1 - heavy).all()
+    few = file("few.csv", "vaccinated,visits,weight,species\n1,5,25,dog\n,,,rabbit\n")
+    assert run("predict", model, few)[1].split() == ["component", str(labels[1]), str(labels[0])]
+
+
+def test_texts_unknown_to_the_model_are_named(pets, fails, file):
+    _, model = pets
+    path = file("more.csv", PETS.replace("rabbit", "ferret"))
+    message = f"{path}: column 'species': expected one of 'cat', 'dog', 'rabbit', got 'ferret'"
+    assert fails("predict", model, path) == message
+
+
+def test_impute_writes_the_rows_with_conditional_means(pets, run):
+    path, model = pets
+    status, out, _ = run("impute", model, path)
+    assert status == 0
+    header, *lines = [line.split(",") for line in out.splitlines()]
+    assert header == ["species", "weight", "visits", "vaccinated"]
+    table = read_table(str(path), text=True)
+    expected = latentcore.load(model).impute(table)
+    assert [line[0] for line in lines] == [
+        table.categories["species"][int(c)] for c in expected[:, 0]
+    ]
+    assert lines[5][0] == "dog"
+    np.testing.assert_array_equal(np.array(lines)[:, 1:].astype(float), expected[:, 1:])
+
+
+def test_sample_of_a_mixed_model_has_its_texts(pets, run):
+    out = run("sample", pets[1], "-n", 200, "--seed", 0)[1]
+    assert {line.split(",")[0] for line in out.splitlines()[1:]} == {"cat", "dog", "rabbit"}
+
+
+def test_codes_without_a_text_stay_numbers(pets, run):
+    storage.annotate(pets[1], {"categories": {"species": ["cat", "dog"]}})
+    out = run("sample", pets[1], "-n", 200, "--seed", 0)[1]
+    assert {line.split(",")[0] for line in out.splitlines()[1:]} == {"cat", "dog", "2"}
+
+
+@pytest.mark.parametrize("notes", [{"categories": [1]}, {"categories": {"a": 1}}, {"classes": "a"}])
+def test_notes_of_another_form_are_refused(fails, saved, notes):
+    storage.annotate(saved, notes)
+    assert "expected" in fails("info", saved)
+
+
+def test_columns_are_guessed_with_caution(run, file):
+    header = "zeros,codes,years,measured,text\n"
+    rows = "".join(f"{i % 2},{i % 3},{1990 + i},{i * i / 7},{'ab'[i % 2]}\n" for i in range(12))
+    options = ["-k", 1, "--family", "mixed"]
+    err = run("fit", file("a.csv", header + rows), *options)[2]
+    expected = "bernoulli:zeros;categorical:codes,text;gaussian:years,measured"
+    assert err == f'assumed --column-families "{expected}"\n'
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+HALF = (np.arange(60) // 30).tolist()
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [(["0", "1"], ""), (["ape", "bee"], "components: 0 = ape, 1 = bee\n")],
+)
+def test_known_labels_are_components(run, file, tmp_path, classes, said):
+    lines = [f"{a},{classes[k]},{b}" for (a, b), k in zip(BLOBS.tolist(), HALF, strict=True)]
+    path, model = file("a.csv", "a,kind,b\n" + "\n".join(lines) + "\n"), tmp_path / "m.npz"
+    status, out, _ = run("fit", path, "-k", 2, "--labels", "kind", "-o", model)
+    assert status == 0
+    assert out.endswith(said)
+    assert run("info", model)[1] == out
+    loaded = latentcore.load(model)
+    expected = GaussianMixture(2).fit(BLOBS, labels=HALF)
+    np.testing.assert_allclose(loaded.means_, expected.means_)
+    assert list(loaded.feature_names_in_) == ["a", "b"]
+
+
+def test_empty_labels_are_unknown(run, file, tmp_path):
+    known = ["1"] + [""] * 29 + ["0"] + ["-1"] * 29
+    lines = [f"{a},{b},{label}" for (a, b), label in zip(BLOBS.tolist(), known, strict=True)]
+    path, model = file("a.csv", "a,b,kind\n" + "\n".join(lines) + "\n"), tmp_path / "m.npz"
+    assert run("fit", path, "-k", 2, "--labels", "kind", "--seed", 0, "-o", model)[0] == 0
+    np.testing.assert_array_equal(
+        latentcore.load(model).predict(as_frame_of(BLOBS)), 1 - np.array(HALF)
+    )
+
+
+def as_frame_of(rows):
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        ("2", "row 2, column 'kind': expected a label from 0 to 1, the name of a class, or nothing, got 2"),
+        ("0.5", "got 0.5"),
+        ("-2", "got -2"),
+        ("x\n5,6,y\n7,8,z", "expected at most 2 classes, the number of components, got 4: 0, x, y, z"),
+    ],
+)  # fmt: skip
+def test_wrong_labels_are_named(fails, file, labels, complaint):
+    path = file("a.csv", f"a,b,kind\n1,2,0\n3,4,{labels}\n")
+    assert complaint in fails("fit", path, "-k", 2, "--labels", "kind")
+
+
+# -- select ----------------------------------------------------------------------------------------------------------
+
+
+def test_select_prints_the_table_of_the_library_and_saves_the_best(run, tmp_path):
+    path, picture = tmp_path / "best.npz", tmp_path / "bic.png"
+    options = ["-k", "1:3", "--families", "full,tied", "--seed", 0]
+    status, out, _ = run("select", "@faithful", *options, "--save", path, "--plot", picture)
+    expected = select(FAITHFUL, [1, 2, 3], ["full", "tied"], random_state=0)
+    assert status == 0
+    figures = [re.findall(r"\d+\.\d+", text) for text in (out, str(expected))]
+    assert figures[0] == figures[1]
+    (best,) = [line for line in out.splitlines() if re.match(r"\*  \w", line)]
+    assert best.split()[1:3] == [
+        expected.table[expected.best_index].family.split("-")[1],
+        str(expected.best.n_components),
+    ]
+    loaded = latentcore.load(path)
+    np.testing.assert_array_equal(loaded.means_, expected.best.means_)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_select_compares_mixed_tables_and_other_criteria(run, file):
+    arguments = ["select", file("pets.csv", PETS), "--families", "mixed", "-k", "2,1"]
+    options = ["--criterion", "icl", "--prior", "weak", "--seed", 0]
+    status, out, _ = run(*arguments, *options)
+    assert status == 0
+    fits = [line.replace("*", " ").split() for line in out.splitlines()[1:3]]
+    assert [fit[:2] for fit in fits] == [["mixed", "2"], ["mixed", "1"]]
+    assert "* least ICL" in out
+    assert "codes of species" in out
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["fit", "ellipses", "densities", "responsibilities", "uncertainty"]
+)
+def test_plot_draws_every_kind(run, saved, tmp_path, kind):
+    picture = tmp_path / "a.png"
+    options = ["--kind", kind, "--columns", "waiting,eruptions", "-o", picture]
+    status, out, err = run("plot", saved, "@faithful", *options)
+    assert (status, out, err) == (0, "", f"picture saved to {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_of_the_objective_needs_no_rows(run, saved, tmp_path):
+    assert run("plot", saved, "--kind", "objective", "-o", tmp_path / "a.svg")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "expected a FILE of rows to draw, got none"),
+        (["@faithful", "--columns", "width"], "there is no column 'width'; there are eruptions, waiting"),
+        (["@faithful", "--columns", "waiting", "--kind", "ellipses"], "expected two different columns"),
+    ],
+)  # fmt: skip
+def test_plot_that_cannot_be_drawn_is_one_line(fails, saved, tmp_path, arguments, complaint):
+    assert complaint in fails("plot", saved, *arguments, "-o", tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
 
 
 # -- the other commands ----------------------------------------------------------------------------------------------
@@ -474,6 +867,31 @@ def test_long_fit_shows_a_bar_on_a_terminal(monkeypatch):
             callback(Progress(iteration, -4.25, 1e-3))
     assert "bound -4.250000, change 1.0e-03" in terminal.getvalue()
     assert re.search(r"\b3/50", terminal.getvalue())
+
+
+def test_long_selection_tells_its_fits(run, monkeypatch):
+    monkeypatch.setattr(progress, "_SHORT", 0.0)
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    arguments = ["select", "@faithful", "-k", "1,2", "--families", "tied", "--progress"]
+    assert run(*arguments)[2] == (
+        "fit 1 of 2: gaussian-tied, K = 1\nfit 2 of 2: gaussian-tied, K = 2\n"
+    )
+
+
+def test_selection_shows_a_bar_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(progress, "_SHORT", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress.SelectProgress() as report:
+        report(SelectionProgress(7, 36, Candidate("tied", 4)))
+    assert "tied, K = 4" in terminal.getvalue()
+    assert re.search(r"\b7/36", terminal.getvalue())
 
 
 # -- as a process ----------------------------------------------------------------------------------------------------

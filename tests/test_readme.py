@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What the README and the guides show is what happens."""
 
 import re
 import shlex
@@ -6,44 +6,85 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import latentcore
-from latentcore.cli.commands import parser
+from latentcore import plots
+from latentcore.cli.options import parser
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ESTIMATORS = {name for name in latentcore.__all__ if name.endswith("Mixture")}
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 
 
-def block(language, containing):
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    (found,) = [text for text in blocks if containing in text]
-    return found
+def blocks(document):
+    """Language and text of all blocks of code."""
+    text = document.read_text(encoding="utf-8")
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def test_first_fit_prints_what_the_readme_shows():
-    program = block("python", "print(model.summary())")
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+def programs(document):
+    """Blocks of Python, each with the output that is shown under it, or None."""
+    found = blocks(document)
+    following = [*found[1:], ("", "")]
+    return [
+        (text, shown if language == "text" else "")
+        for (kind, text), (language, shown) in zip(found, following, strict=True)
+        if kind == "python"
+    ]
+
+
+def run(program, folder):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=folder, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@each_document
+def test_examples_print_what_is_shown(document, tmp_path):
+    between = "=" * 30
+    parts = programs(document)
+    assert sum(shown != "" for _, shown in parts) >= 2
+    result = run(f"\nprint({between!r})\n".join(text for text, _ in parts), tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == block("text", "Gaussian mixture")
+    printed = result.stdout.split(f"{between}\n")
+    assert printed == [shown for _, shown in parts]
 
 
-def test_commands_have_the_options_that_the_readme_uses():
-    lines = block("sh", "latentcore predict").splitlines()
-    first = block("sh", "fit @faithful").partition(".venv/bin/")[2]
-    lines.append("latentcore " + first.rpartition("latentcore ")[2])
-    assert len(lines) == 6
+@each_document
+def test_commands_have_the_options_that_are_used(document):
+    shell = "\n".join(text for language, text in blocks(document) if language == "sh")
+    lines = re.findall(
+        r"\blatentcore ((?:fit|select|predict|score|impute|sample|info|plot) .*)", shell
+    )
+    assert len(lines) >= 6
     for line in lines:
-        name, *arguments = shlex.split(line)
-        assert name == "latentcore"
+        arguments = shlex.split(line)
         assert parser().parse_args(arguments).command.__name__ == arguments[0]
 
 
-def test_calls_of_the_table_exist():
-    calls = re.findall(r"`\.(\w+)\(", README) + re.findall(r"GaussianMixture\.(\w+)\(", README)
-    assert len(calls) >= 12
-    missing = [name for name in calls if not hasattr(latentcore.GaussianMixture, name)]
-    assert missing == []
+@each_document
+def test_calls_exist(document):
+    text = document.read_text(encoding="utf-8")
+    methods = re.findall(r"`(?:model|best)?\.(\w+)\(", text)
+    methods += re.findall(r"GaussianMixture\.(\w+)\(", text)
+    assert [name for name in methods if not hasattr(latentcore.GaussianMixture, name)] == []
+    functions = re.findall(r"plots\.(\w+)\(", text)
+    assert functions != []
+    assert set(functions) <= set(plots.__all__)
+    assert set(re.findall(r"`(\w+Mixture)\b", text)) <= ESTIMATORS
 
 
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert len(links) >= 4
-    assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
+def test_every_estimator_is_in_the_guide():
+    guide = (ROOT / "docs" / "mixtures.md").read_text(encoding="utf-8")
+    assert [name for name in ESTIMATORS if f"`{name}" not in guide] == []
+
+
+@each_document
+def test_links_lead_somewhere(document):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text(encoding="utf-8"))
+    assert links != []
+    assert [link for link in links if not (document.parent / link).exists()] == []

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import latentcore
-from latentcore import GaussianMixture, PoissonMixture
+from latentcore import GaussianMixture, PoissonMixture, storage
 from latentcore.errors import StorageError
 from latentcore.families.priors import GammaPrior
 from latentcore.structures.mixture import MixturePrior
@@ -413,3 +413,19 @@ def test_member_stored_twice_is_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("learned/means_.npy", npy(np.zeros((2, 2))))
     refused(saved, "with different names")
+
+
+def test_notes_are_kept_beside_the_model(saved: Path) -> None:
+    before = latentcore.load(saved)
+    assert storage.notes(saved) == {}
+    storage.annotate(saved, {"colours": ["blue", "grün"]})
+    storage.annotate(saved, {"year": 1900})
+    assert storage.notes(saved) == {"colours": ["blue", "grün"], "year": 1900}
+    np.testing.assert_array_equal(latentcore.load(saved).means_, before.means_)
+
+
+def test_notes_of_a_file_that_is_no_model_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "junk.npz"
+    path.write_bytes(b"junk")
+    with pytest.raises(StorageError, match=r"junk\.npz: expected a saved model"):
+        storage.notes(path)

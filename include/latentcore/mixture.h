@@ -22,6 +22,11 @@ LC_PUBLIC size_t lc_mixture_work_f32(const lc_components *components);
  * and the moments of components.h are accumulated with these r_nk (Dempster, Laird & Rubin 1977; the rows of a
  * block lie in the vector lanes). A row of known component counts for it alone: the sums over k have one term. So do
  * all rows if the assignment is hard: the term of the largest a_nk, the first of equals (Celeux & Govaert 1992).
+ *
+ * The components need not be distributions: under a posterior q, coordinate ascent takes expected log-densities for a_nk.
+ * Linear families have E eta as coefficients and -E A(eta) as constants; Gaussians have U_k U_k^T = E Lambda_k and the
+ * offset E log weight_k + (E log|Lambda_k| - D / kappa_k - D log(2 pi)) / 2, where kappa_k Lambda_k is the precision of
+ * the mean (Bishop 2006, eq. 10.64). The evidence lower bound is then the objective less the divergences of q.
  *   n               rows, >= 0
  *   x               n x D, read; row i starts at x + i * x_stride; must be finite (a NaN counts as a density of 0), or
  *                   NaN where missing for linear families with has_missing

@@ -20,6 +20,7 @@ from latentcore.estimators.named_mixtures import (
     VonMisesMixture,
 )
 from latentcore.estimators.saved import load
+from latentcore.selection import Selection, select
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
@@ -36,11 +37,13 @@ __all__ = [
     "Mixture",
     "MultinomialMixture",
     "PoissonMixture",
+    "Selection",
     "VonMisesMixture",
     "__version__",
     "get_include",
     "get_num_threads",
     "load",
+    "select",
     "set_num_threads",
     "threads",
 ]

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from latentcore._core import version
 from latentcore.errors import StorageError
 
-__all__ = ["Stored", "read", "unreadable", "write"]
+__all__ = ["Stored", "annotate", "notes", "read", "unreadable", "write"]
 
 Stored = dict[str, dict[str, Any]]
 """``params`` and ``learned`` of a model: JSON values and arrays, by name."""
@@ -59,9 +59,41 @@ def write(path: str | os.PathLike[str], class_name: str, stored: Stored) -> None
         header[part] = {name: v for name, v in values.items() if not isinstance(v, np.ndarray)}
         arrays |= {f"{part}/{name}": v for name, v in values.items() if isinstance(v, np.ndarray)}
     header["dtypes"] = {name: array.dtype.str for name, array in arrays.items()}
-    text = json.dumps(header, indent=1, allow_nan=False).encode()
+    _replace(Path(path), header, arrays)
 
-    path = Path(path)
+
+def annotate(path: str | os.PathLike[str], notes: Mapping[str, Any]) -> None:
+    """Add notes, JSON values by name, to the model in ``path``; ``read`` passes over them.
+
+    The file is replaced by the new one at once.
+    """
+    with open(path, "rb") as file:
+        members = _read_archive(file)
+    header = json.loads(members.pop(_HEADER).tobytes())
+    _replace(Path(path), {**header, "notes": {**header.get("notes", {}), **notes}}, members)
+
+
+def notes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``annotate`` added to the model in ``path``; values of any form, if somebody else wrote it.
+
+    Raises
+    ------
+    StorageError
+        The file is no saved model, or is damaged.
+    OSError
+        The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            header = json.loads(_read_archive(file)[_HEADER].tobytes())
+            return dict(header.get("notes", {}))
+        except Exception as error:  # whatever a damaged or hostile file makes its readers raise
+            raise unreadable(path, error) from None
+
+
+def _replace(path: Path, header: dict[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+    """Put an archive at ``path``; it appears complete or not at all."""
+    text = json.dumps(header, indent=1, allow_nan=False).encode()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:

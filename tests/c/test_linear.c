@@ -4,9 +4,9 @@
 #include "plain.h"
 
 static const lc_family FAMILIES[] = {LC_LINEAR, LC_LINEAR_LOG, LC_LINEAR_ANGLE, LC_LINEAR_CODE};
-static const ptrdiff_t COMPONENTS[] = {1, 3, 4, 9, 37, 70};
-static const ptrdiff_t FEATURES[] = {1, 2, 5, 17};
-static const ptrdiff_t ROWS[] = {0, 1, 127, 600};
+static const ptrdiff_t COMPONENTS[] = {1, 3, 9, 70};
+static const ptrdiff_t FEATURES[] = {1, 2, 9};
+static const ptrdiff_t ROWS[] = {0, 1, 127, 300};
 
 enum { ROUNDINGS = 16, MOST_LEVELS = 4 };
 

@@ -1,8 +1,10 @@
-"""Gaussian components under variational inference, against exact evidence, Bishop's terms, SciPy and scikit-learn."""
+"""Gaussian components under variational inference, against exact evidence, Bishop's terms, SciPy and scikit-learn.
+
+What holds for every family is in tests/laws/test_cavi.py.
+"""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -15,7 +17,7 @@ from scipy.special import betaln, digamma, gammaln, logsumexp
 from latentcore import engine
 from latentcore.arrays import Rows
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianPrior
-from latentcore.rules.cavi import CAVI, StochasticVI, VariationalInfo
+from latentcore.rules.cavi import CAVI, VariationalInfo
 from latentcore.structures.mixture import Mixture, MixturePrior, MixtureStatistics
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 from reference import gaussian, normal_wishart
@@ -117,27 +119,6 @@ def ascent(model: Any, prior: Any, x: Array, r: Array, n_steps: int) -> tuple[An
 # -- the bound
 
 
-@every_type
-@every_weight
-@pytest.mark.parametrize(("n", "n_components", "n_features"), [(6, 2, 1), (5, 3, 2)])
-def test_bound_is_below_the_evidence_by_enumeration(
-    covariance_type: Any, weights: str, n: int, n_components: int, n_features: int
-) -> None:
-    x = clusters(n, n_features)
-    prior = MixturePrior(
-        weight_prior(weights, n_components), a_prior(covariance_type, 1, n_features)
-    )
-    assignments = itertools.product(range(n_components), repeat=n)
-    joints = [log_joint(prior, x, labels, covariance_type) for labels in assignments]
-    evidence = float(logsumexp(joints))
-    model = Mixture(Gaussian(covariance_type))
-    _, infos = ascent(model, prior, x, random_r(n, n_components), 20)
-    bounds = np.array([info.objective for info in infos])
-    assert (bounds < evidence).all()
-    assert bounds[-1] > evidence - n * np.log(n_components) - 3.0  # not far below either
-    assert (np.diff(bounds) > -1e-10 * abs(bounds[-1])).all()
-
-
 def any_posterior(prior: Any, best: Any, covariance_type: str, n_features: int) -> Any:
     """A posterior that has nothing to do with the data (sticks: but for their order)."""
     counts = np.linspace(9.0, 0.5, n_components_of(prior))
@@ -167,15 +148,6 @@ def test_with_known_components_the_bound_misses_the_log_joint_by_the_divergence_
     assert (of_components > 0).all()
     missed = of_components.sum() + (0.0 if weights == "sticks" else of_weights)
     assert bound(model, prior, other, x, r) == pytest.approx(exact - missed, rel=1e-11)
-
-
-def test_posterior_without_data_is_the_prior_at_divergence_zero() -> None:
-    for covariance_type in TYPES:
-        family = Gaussian(covariance_type)
-        prior = a_prior(covariance_type, 1, 2)
-        r = np.zeros((4, 3))
-        posterior = family.update(prior, family.expected_statistics(None, clusters(4, 2), r))
-        np.testing.assert_allclose(family.divergence(posterior, prior), 0.0, atol=1e-14)
 
 
 def test_terms_are_those_of_bishop() -> None:
@@ -281,58 +253,17 @@ def test_types_are_the_same_on_one_column(types: tuple[Any, ...]) -> None:
 
 
 @every_type
-@every_weight
 @pytest.mark.parametrize(("dtype", "rounding"), [(np.float64, 1e-10), (np.float32, 2e-6)])
-@pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_coordinate_ascent_ascends(
-    covariance_type: Any, weights: str, dtype: Any, rounding: float, offset: float
+def test_coordinate_ascent_ascends_far_from_the_origin(
+    covariance_type: Any, dtype: Any, rounding: float
 ) -> None:
-    x = clusters(200, 2, offset=offset).astype(dtype)
-    prior = MixturePrior(weight_prior(weights, 4), a_prior(covariance_type, 1, 2))
+    x = clusters(200, 2, offset=1000.0).astype(dtype)
+    prior = MixturePrior(weight_prior("dirichlet", 4), a_prior(covariance_type, 1, 2))
     model = Mixture(Gaussian(covariance_type))
     _, infos = ascent(model, prior, x, random_r(200, 4), 40)  # type: ignore[arg-type]
     bounds = np.array([info.objective for info in infos])
     assert (np.diff(bounds) >= -rounding * np.abs(bounds[1:])).all()
-    assert bounds[-1] > bounds[0] + 1.0
-
-
-@every_type
-@every_weight
-def test_a_whole_step_with_all_rows_is_coordinate_ascent(
-    covariance_type: Any, weights: str
-) -> None:
-    x = clusters(60, 2)
-    prior = MixturePrior(weight_prior(weights, 3), a_prior(covariance_type, 1, 2))
-    model: Any = Mixture(Gaussian(covariance_type))
-    expectation = engine.expectation(model, Rows(x), len(x), 1)
-    start = posterior_of(model, prior, x, random_r(60, 3))
-    cavi: Any = CAVI(model, prior)
-    stochastic: Any = StochasticVI(model, prior, float(len(x)), forgetting=0.0)
-    one, info = cavi.step(cavi.init(start), expectation)
-    two, estimate = stochastic.step(stochastic.init(start), expectation)
-    assert estimate.objective == info.objective
-    assert_same(two.params.components, one.params.components)
-
-
-@every_type
-def test_targets_of_batches_are_right_on_average_in_natural_coordinates(
-    covariance_type: Any,
-) -> None:
-    x, n_batches = clusters(60, 2), 6
-    prior = MixturePrior(Dirichlet(np.full(3, 0.5)), a_prior(covariance_type, 1, 2))
-    model: Any = Mixture(Gaussian(covariance_type))
-    start = posterior_of(model, prior, x, random_r(60, 3))
-    rule: Any = StochasticVI(model, prior, float(len(x)), forgetting=0.0)
-
-    def target(rows: Array) -> tuple[Array, float]:
-        expectation = engine.expectation(model, Rows(rows), len(rows), 1)
-        state, info = rule.step(rule.init(start), expectation, float(len(rows)))
-        return coordinates(state.params, covariance_type), info.objective
-
-    whole, objective = target(x)
-    parts = [target(rows) for rows in np.split(x, n_batches)]
-    np.testing.assert_allclose(np.mean([part for part, _ in parts], axis=0), whole, rtol=1e-11)
-    assert np.mean([part for _, part in parts]) == pytest.approx(objective, rel=1e-12)
+    assert bounds[-1] > bounds[0] + 0.1
 
 
 @every_type
@@ -357,17 +288,16 @@ def test_blend_is_linear_in_natural_coordinates(covariance_type: Any, rate: floa
 
 
 def test_blend_loses_nothing_far_from_the_origin() -> None:
-    near, far = (
-        [
-            GaussianPrior(offset + means, np.full(1, 3.0), np.full(1, 5.0), np.eye(2)[None])
-            for means in ([[0.0, 0.5]], [[0.25, 1.0]])
-        ]
-        for offset in (0.0, 2.0**26)
-    )
     family = Gaussian("full")
-    np.testing.assert_array_equal(
-        family.blend(*far, 0.25).scale, family.blend(*near, 0.25).scale  # type: ignore[call-arg]
-    )  # fmt: skip
+
+    def blended(origin: float) -> GaussianPrior:
+        a, b = (
+            GaussianPrior(origin + np.array([means]), [3.0], [5.0], [np.eye(2)])  # type: ignore[arg-type]
+            for means in ([0.0, 0.5], [0.25, 1.0])
+        )
+        return family.blend(a, b, 0.25)
+
+    np.testing.assert_array_equal(blended(2.0**26).scale, blended(0.0).scale)
 
 
 def assert_same(a: GaussianPrior, b: GaussianPrior) -> None:
@@ -489,21 +419,19 @@ def test_predictive_density_is_the_density_integrated_over_the_posterior(
 ) -> None:
     q = a_prior(covariance_type, 1, 1)
     (m,), kappa, nu, psi = q.means[0], q.mean_precision[0], q.degrees_of_freedom[0], q.scale.item()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)  # of a standard normal
+    weights = weights / weights.sum()
 
-    def joint(mean: float, precision: float, at: float) -> float:
-        deviation = 1 / np.sqrt(precision)
-        prior = stats.gamma.pdf(precision, nu / 2, scale=2 / psi)
-        prior *= np.exp(-0.5 * kappa * precision * (mean - m) ** 2)
-        prior *= np.sqrt(kappa * precision / (2 * np.pi))
-        return float(
-            prior * np.exp(-0.5 * ((at - mean) / deviation) ** 2) / deviation / np.sqrt(2 * np.pi)
-        )
+    def given_precision(precision: float, at: float) -> float:
+        means = m + nodes / np.sqrt(kappa * precision)
+        density = weights @ stats.norm.pdf(at, means, 1 / np.sqrt(precision))
+        return float(density * stats.gamma.pdf(precision, nu / 2, scale=2 / psi))
 
     for at in (m, m + 1.5):
-        x = np.array([[at]])
-        (found,) = np.exp(Gaussian(covariance_type).predictive_log_density(q, x))  # type: ignore[arg-type]
-        most = stats.gamma.ppf(1 - 1e-12, nu / 2, scale=2 / psi)
-        exact, _ = integrate.dblquad(joint, 0, most, -40, 40, args=(at,), epsabs=1e-9, epsrel=1e-9)
+        (found,) = np.exp(
+            Gaussian(covariance_type).predictive_log_density(q, np.array([[at]]))  # type: ignore[arg-type]
+        )
+        exact, _ = integrate.quad(given_precision, 0, np.inf, args=(at,), epsabs=1e-12)
         assert found[0] == pytest.approx(exact, rel=1e-6)
 
 

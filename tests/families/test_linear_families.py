@@ -12,6 +12,7 @@ from latentcore.families.bernoulli import Bernoulli, BernoulliParams
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.columns import ColumnsParams, IndependentColumns
 from latentcore.families.exponential import Exponential, ExponentialParams
+from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.multinomial import Multinomial, MultinomialParams
 from latentcore.families.poisson import Poisson, PoissonParams
 
@@ -37,6 +38,7 @@ EXAMPLES = [
     Example("poisson", Poisson(), PoissonParams(RATES), RATES, 6),
     Example("bernoulli", Bernoulli(), BernoulliParams(SHARES), SHARES, 6),
     Example("exponential", Exponential(), ExponentialParams(1 / RATES), RATES, 6),
+    Example("gamma", Gamma(), GammaParams(1 / SHARES, 1 / (SHARES * RATES)), RATES, 12),
     Example(
         "categorical", Categorical((2, 3, 1)), CategoricalParams(CODES),
         np.array([[0.8, 1.2, 0.0], [0.5, 1.4, 0.0]]), 6,

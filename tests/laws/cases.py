@@ -32,6 +32,7 @@ from latentcore.families.gaussian import (
     GaussianPrior,
     GaussianStatistics,
 )
+from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
 from latentcore.families.linear import LinearStatistics
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
@@ -43,7 +44,7 @@ from latentcore.structures.mixture import Mixture, MixtureParams
 from laws.numpy_poisson import NumpyPoisson
 from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
 from laws.user_family import example
-from reference import gaussian
+from reference import gaussian, normal_wishart
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -149,12 +150,16 @@ def gaussian_case(covariance_type: Any, by_blocks: bool = False) -> FamilyCase:
     def log_prior(prior: GaussianPrior, params: GaussianParams) -> float:
         return gaussian.log_prior(prior, params.means, params.covariances, covariance_type)
 
+    def log_evidence(prior: GaussianPrior, x: Array, z: Array) -> float:
+        return normal_wishart.log_evidence(prior, x, np.eye(N_COMPONENTS)[z], covariance_type)
+
     return FamilyCase(
         f"gaussian-{covariance_type}" + ("-by-blocks" if by_blocks else ""),
         ByBlocks(family) if by_blocks else family,
         parameters, gaussian_rows, log_density, gaussian_sums, tilt,
         missing=True, apart=lambda rng: gaussian_apart(family, rng), log_prior=log_prior,
         prior=None if by_blocks else lambda n: gaussian_prior(covariance_type, n),
+        log_evidence=None if by_blocks else log_evidence,
     )  # fmt: skip
 
 
@@ -176,6 +181,42 @@ def gaussian_apart(family: Gaussian, rng: np.random.Generator) -> tuple[Gaussian
     shape = (family.covariance_type, N_COMPONENTS, N_FEATURES)
     rows = means[rng.integers(N_COMPONENTS, size=N_ROWS)] + rng.normal(size=(N_ROWS, N_FEATURES))
     return family.params(means, gaussian.random_covariances(rng, *shape)), rows
+
+
+def gaussian_means_case(variance: float = 1.3) -> FamilyCase:
+    family = GaussianMeans(variance)
+
+    def log_density(params: GaussianParams, x: RealArray) -> Array:
+        deviation = np.sqrt(variance)
+        return by_columns(
+            lambda entry, mean: stats.norm.logpdf(entry, mean, deviation), x, params.means
+        )
+
+    def tilt(params: GaussianParams, k: int, d: int, h: float) -> GaussianParams:
+        means = params.means.copy()
+        means[k, d] += h * variance
+        return family.params(means)
+
+    def apart(rng: np.random.Generator) -> tuple[GaussianParams, Array]:
+        params, rows = gaussian_apart(Gaussian("tied_spherical"), rng)
+        return family.params(params.means), rows
+
+    def log_prior(prior: NormalPrior, params: GaussianParams) -> float:
+        deviations = np.sqrt(prior.variances)[:, None]
+        return float(stats.norm.logpdf(params.means, prior.means, deviations).sum())
+
+    def marginal(prior: NormalPrior, x: Array) -> Array:
+        """Rows of a component share its mean, so that they are normal together, column by column."""
+        covariance = variance * np.eye(len(x)) + prior.variances[0]
+        joint = stats.multivariate_normal(np.zeros(len(x)), covariance)
+        return np.array([joint.logpdf(x[:, d] - prior.means[0, d]) for d in range(N_FEATURES)])
+
+    return FamilyCase(
+        "gaussian-means", family, lambda rng: family.params(2 * rng.normal(size=SHAPE)), gaussian_rows,
+        log_density, gaussian_sums, tilt, missing=True, apart=apart, log_prior=log_prior,
+        prior=lambda n: NormalPrior(np.array([[0.5, -1.0]]), np.array([variance / n])),
+        log_evidence=by_component(marginal),
+    )  # fmt: skip
 
 
 def gaussian_rows(rng: np.random.Generator) -> Array:
@@ -615,12 +656,18 @@ def columns_case() -> FamilyCase:
         log_density = gaussian.log_prior(prior.parts[0], normal.means, normal.covariances, "diag")
         return log_density + gamma_log_prior(prior.parts[1], poisson)
 
+    def log_evidence(prior: ColumnsPrior, x: Array, z: Array) -> float:
+        normal, gamma = prior.parts
+        components = np.eye(N_COMPONENTS)[z]
+        of_normal = normal_wishart.log_evidence(normal, x[:, 1:], components, "diag")
+        return of_normal + by_component(poisson_marginal)(gamma, x[:, :1], z)
+
     return FamilyCase(
         "columns-gaussian-poisson", IndependentColumns([(gaussians, [1]), (Poisson(), [0])]),
         parameters,
         lambda rng: rows(rng, np.array([2.0, 5.0, 11.0]), np.array([1.0, -2.0, 0.0])),
         log_density, sums, tilt, lambda statistics: statistics.parts[0].counts, apart=apart,
-        missing=True, prior=prior, log_prior=log_prior,
+        missing=True, prior=prior, log_prior=log_prior, log_evidence=log_evidence,
     )  # fmt: skip
 
 
@@ -675,6 +722,7 @@ FAMILIES = [
     gaussian_case("diag"),
     gaussian_case("spherical"),
     gaussian_case("tied_spherical"),
+    gaussian_means_case(),
     gaussian_case("full", by_blocks=True),
     gaussian_case("tied", by_blocks=True),
     poisson_case("numpy-poisson", NumpyPoisson(), NumpyPoissonParams),

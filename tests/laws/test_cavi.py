@@ -116,7 +116,8 @@ def log_joints(case: Case, prior: Any, weights: str, x: Any) -> Array:
 @every_weight_prior
 def test_bound_never_decreases(case: Case, weights: str) -> None:
     prior, rows = prior_of(case, weights), case.weighted_rows
-    found = elbos(case, rows, prior, posterior_after(case, prior, rows), 30)
+    start = posterior_after(case, prior, rows.take(np.arange(12)))
+    found = elbos(case, rows, prior, start, 30)
     rounding = 1e-10 if case.dtype is np.float64 else 1e-6
     assert np.diff(found).min() >= -rounding * np.abs(found).max()
     assert found[-1] > found[0] + 0.1
@@ -225,7 +226,52 @@ def test_certain_posterior_is_its_mean(case: Case) -> None:
                 np.testing.assert_allclose(got, plugged_in, rtol=0, atol=scale)
 
 
+@variational
+@pytest.mark.parametrize("weights", ["dirichlet", "sticks", "many-sticks"])
+def test_fitted_concentration_raises_the_bound(case: Case, weights: str) -> None:
+    """Empirical Bayes of the weights between steps of CAVI."""
+    prior, rows, model = prior_of(case, weights), case.rows, case.model
+    state = VariationalState(posterior_after(case, prior, rows))
+    found = []
+    for _ in range(15):
+        [with_old_prior] = elbos(case, rows, prior, state.params, 1)
+        prior = replace(prior, weights=state.params.weights.best_prior(prior.weights))
+        state, info = CAVI(model, prior).step(state, lambda p: model.expected_statistics(p, rows))
+        found += [with_old_prior, info.objective]
+    assert np.diff(found).min() >= -1e-10 * np.abs(found).max()
+    assert found[1] > found[0] + 1e-3
+
+
 # -- stochastic steps
+
+
+@variational
+@every_weight_prior
+def test_step_towards_the_target_is_the_natural_gradient(case: Case, weights: str) -> None:
+    """The bound's slope in any direction is its product with the step in the metric of the divergence."""
+    prior, rows, model = prior_of(case, weights), case.rows, case.model
+    here = posterior_after(case, prior, rows)
+    target = model.update(prior, model.expected_statistics(model.expected(here), rows)[0])
+    aside = model.update(
+        prior, model.expected_statistics(case.params, rows.take(np.arange(200)))[0]
+    )
+    t = 1e-3
+
+    def bound(posterior: Any) -> float:
+        return float(elbos(case, rows, prior, posterior, 1)[0])
+
+    def length(other: Any, scale: float = 1.0) -> float:
+        """Squared, of the way to ``other``, ``scale`` times."""
+        divergences = [model.divergence(model.blend(here, other, h), here) for h in (t, -t)]
+        return scale**2 * sum(w + float(np.sum(of)) for w, of in divergences) / t**2
+
+    # the squared length of a sum is those of its parts and twice their product
+    sum_of_both = length(model.blend(target, aside, 0.5), 2.0)
+    product = (sum_of_both - length(target) - length(aside)) / 2
+    slope = (bound(model.blend(here, aside, t)) - bound(model.blend(here, aside, -t))) / (2 * t)
+    scale = np.sqrt(length(target) * length(aside))
+    assert slope == pytest.approx(product, abs=1e-3 * scale)
+    assert abs(slope) > 1e-2 * scale
 
 
 @variational

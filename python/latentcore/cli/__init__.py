@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from latentcore.cli.commands import UsageError, parser
+from latentcore.cli.options import UsageError, parse
 
 __all__ = ["main"]
 
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            options = vars(parser().parse_args(arguments))
-            options.pop("command")(**options)
+            command, options = parse(arguments)
+            command(**options)
             sys.stdout.flush()
         except SystemExit as end:  # --help and --version
             return int(end.code or 0)

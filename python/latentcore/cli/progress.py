@@ -1,4 +1,4 @@
-"""What a long fit shows while it runs, on standard error."""
+"""What long work shows while it runs, on standard error."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from types import TracebackType
 from typing import Any, Self
 
 from latentcore.engine import Progress
+from latentcore.selection import SelectionProgress
 
-__all__ = ["FitProgress"]
+__all__ = ["FitProgress", "SelectProgress"]
 
 _SHORT = 0.5
-"""Seconds that a fit may take without a word."""
+"""Seconds that work may take without a word."""
 _LINE_EVERY = 2.0
 """Seconds between lines where there is no terminal."""
 
 
-class FitProgress:
-    """A callback for ``fit``: a bar with the running bound on a terminal, now and then a line elsewhere.
+class _Shown:
+    """A bar on a terminal, now and then a line elsewhere.
 
     Parameters
     ----------
-    max_iter, n_init : int
-        The iterations of a start, and the number of starts.
+    title : str
+    total : int, optional
+        Steps, if it is known how many.
     shown : bool, optional
         None shows it only where standard error is a terminal.
     """
 
-    def __init__(self, max_iter: int, n_init: int, shown: bool | None = None) -> None:
-        self._max_iter = max_iter
-        self._n_init = n_init
+    def __init__(self, title: str, total: int | None, shown: bool | None) -> None:
+        self._title = title
+        self._total = total
         self._on_terminal = sys.stderr.isatty()
         self._shown = self._on_terminal if shown is None else shown
         self._next = monotonic() + _SHORT
@@ -49,18 +51,15 @@ class FitProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, progress: Progress) -> None:
-        if not self._shown or monotonic() < self._next:
-            return
-        if self._on_terminal and (self._bar is not None or self._start_bar()):
-            self._bar.update(self._task, completed=progress.iteration, text=self._text(progress))
-        else:
-            print(f"iteration {progress.iteration}: {self._text(progress)}", file=sys.stderr)
-            self._next = monotonic() + _LINE_EVERY
+    def _is_due(self) -> bool:
+        return self._shown and monotonic() >= self._next
 
-    def _text(self, progress: Progress) -> str:
-        start = f", start {progress.restart + 1} of {self._n_init}" if self._n_init > 1 else ""
-        return f"bound {progress.objective:.6f}, change {progress.change:.1e}{start}"
+    def _show(self, step: str, done: int, total: int | None, text: str) -> None:
+        if self._on_terminal and (self._bar is not None or self._start_bar()):
+            self._bar.update(self._task, completed=done, total=total, text=text)
+        else:
+            print(f"{step}: {text}", file=sys.stderr)
+            self._next = monotonic() + _LINE_EVERY
 
     def _start_bar(self) -> bool:
         """Whether there is a bar: without rich there is none."""
@@ -71,7 +70,7 @@ class FitProgress:
         except ImportError:
             return False
         self._bar = Bar(
-            TextColumn("fit"),
+            TextColumn(self._title),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[text]}"),
@@ -79,6 +78,48 @@ class FitProgress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("fit", total=self._max_iter, text="")
+        self._task = self._bar.add_task(self._title, total=self._total, text="")
         self._bar.start()
         return True
+
+
+class FitProgress(_Shown):
+    """A callback for ``fit``: the running bound.
+
+    Parameters
+    ----------
+    max_iter, n_init : int
+        The iterations of a start, and the number of starts.
+    shown : bool, optional
+        None shows it only where standard error is a terminal.
+    """
+
+    def __init__(self, max_iter: int, n_init: int, shown: bool | None = None) -> None:
+        super().__init__("fit", max_iter, shown)
+        self._n_init = n_init
+
+    def __call__(self, progress: Progress) -> None:
+        if self._is_due():
+            start = f", start {progress.restart + 1} of {self._n_init}" if self._n_init > 1 else ""
+            text = f"bound {progress.objective:.6f}, change {progress.change:.1e}{start}"
+            self._show(f"iteration {progress.iteration}", progress.iteration, self._total, text)
+
+
+class SelectProgress(_Shown):
+    """A callback for ``select``: how many fits of how many, and the last one.
+
+    Parameters
+    ----------
+    shown : bool, optional
+        None shows it only where standard error is a terminal.
+    """
+
+    def __init__(self, shown: bool | None = None) -> None:
+        super().__init__("select", None, shown)
+
+    def __call__(self, progress: SelectionProgress) -> None:
+        if self._is_due():
+            last = progress.candidate
+            text = f"{last.family[:30]}, K = {last.n_components}"
+            done, total = progress.n_done, progress.n_total
+            self._show(f"fit {done} of {total}", done, total, text)

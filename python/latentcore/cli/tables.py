@@ -1,8 +1,8 @@
-"""Files of numbers: read into arrays with column names, written from arrays.
+"""Tables in files: read into arrays of numbers with column names, written from arrays.
 
 CSV (``.csv``), TSV (``.tsv``), both also with ``.gz``, Parquet (``.parquet``), NumPy (``.npy``) and the bundled data
-sets (``@faithful``). Every complaint is a ``ValueError`` whose message names the file, and where it can the line or
-row (counted from 1) and the column.
+sets (``@faithful``). A cell that is empty, or holds NA, NaN, null or none, is a missing entry: NaN. Every complaint is
+a ``ValueError`` whose message names the file, and where it can the line or row (counted from 1) and the column.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import gzip
 import io
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +21,25 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import datasets
+from latentcore.cli.cells import NULLS, Categories, coded, decoded, number
 from latentcore.protocols import RealArray
 
-__all__ = ["BUNDLED", "Table", "output_format", "read_columns", "read_table", "write_table"]
+__all__ = [
+    "BUNDLED",
+    "Table",
+    "output_format",
+    "read_columns",
+    "read_names",
+    "read_table",
+    "write_table",
+]
 
 Format = Literal["csv", "tsv", "parquet", "npy"]
 
 BUNDLED = {
     "@faithful": datasets.load_old_faithful,
     "@earthquakes": datasets.load_earthquakes,
+    "@iris": datasets.load_iris,
     "@nile": datasets.load_nile,
 }
 
@@ -42,23 +52,31 @@ _FORMATS: dict[str, Format] = {
     ".npy": "npy",
 }
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
-_MISSING = {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none"}
 _HEAD_BYTES = 1 << 20
 """Bytes in which the first line of a text file must end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Finite numbers, and the names of their columns if the file has any; estimators take it for a data frame.
+    """Numbers, and the names of their columns if the file has any; estimators take it for a data frame.
 
     Attributes
     ----------
     data : (N, D) float32 or float64, C-contiguous
+        Finite, or NaN where an entry is missing.
     columns : list of D str, or None
+    categories : dict of list of str
+        Of columns of text, which hold codes: the texts by code.
     """
 
     data: RealArray
     columns: list[str] | None
+    categories: Categories = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the columns, x0, x1, ... if the file has none."""
+        return _numbered(self.data.shape[1]) if self.columns is None else self.columns
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.data, dtype=dtype, copy=copy)
@@ -76,7 +94,24 @@ def read_columns(source: str) -> list[str] | None:
     return _Text.open(source, format_).header
 
 
-def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
+def read_names(source: str) -> list[str]:
+    """The names of the columns of a file; x0, x1, ... if it has no header."""
+    if not source.startswith("@"):
+        format_ = _existing(source)
+        if format_ == "npy":
+            return _numbered(_npy(source).shape[1])
+        if format_ != "parquet":
+            return _Text.open(source, format_).names
+    return read_columns(source) or []
+
+
+def read_table(
+    source: str,
+    columns: Sequence[str] | None = None,
+    *,
+    text: bool = False,
+    categories: Categories | None = None,
+) -> Table:
     """Read the chosen columns, or all.
 
     Parameters
@@ -85,6 +120,11 @@ def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
         A path, or ``@`` and the name of a bundled data set.
     columns : sequence of str, optional
         Names in the order wanted. Columns of a file without a header are called x0, x1, ...
+    text : bool
+        Whether columns may hold text. A column is one of text if some cell is no number; its texts are coded from 0 in
+        sorted order.
+    categories : dict of list of str, optional
+        Columns that are to hold these texts, and get these codes.
 
     Returns
     -------
@@ -94,7 +134,8 @@ def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
     Raises
     ------
     ValueError
-        The file is empty or malformed, a column is unknown or not of numbers, a number is missing or not finite.
+        The file is empty or malformed, a column is unknown or not of numbers, a number is not finite, a text is none of
+        its column's ``categories``.
     OSError
         The file cannot be read.
     """
@@ -104,12 +145,13 @@ def read_table(source: str, columns: Sequence[str] | None = None) -> Table:
         chosen = _chosen(source, names, columns)
         return Table(np.ascontiguousarray(dataset.data[:, chosen]), [names[j] for j in chosen])
     format_ = _existing(source)
+    known = {} if categories is None else categories
     if format_ == "npy":
         table = _read_npy(source, columns)
     elif format_ == "parquet":
-        table = _read_parquet(source, columns)
+        table = _read_parquet(source, columns, text, known)
     else:
-        table = _read_text(source, format_, columns)
+        table = _read_text(source, format_, columns, text, known)
     if len(table.data) == 0:
         raise ValueError(f"{source}: expected rows of numbers, got none")
     return table
@@ -122,10 +164,16 @@ def output_format(path: Path) -> Format:
     return _format(str(path))
 
 
-def write_table(path: Path | None, data: npt.NDArray[Any], columns: list[str]) -> None:
-    """Write an (N, D) array to a file, or as CSV to standard output."""
+def write_table(
+    path: Path | None,
+    data: npt.NDArray[Any],
+    columns: list[str],
+    categories: Categories | None = None,
+) -> None:
+    """Write an (N, D) array to a file, or as CSV to standard output; codes become texts, except in .npy."""
+    known = {} if categories is None else categories
     if path is None:
-        _write_text(sys.stdout, data, columns, ",")
+        _write_text(sys.stdout, data, columns, known, ",")
         return
     format_ = output_format(path)
     if format_ == "npy":
@@ -134,11 +182,11 @@ def write_table(path: Path | None, data: npt.NDArray[Any], columns: list[str]) -
         pa = _arrow(str(path))
         import pyarrow.parquet as pq
 
-        table = pa.table({name: data[:, j] for j, name in enumerate(columns)})
+        table = pa.table(dict(zip(columns, _with_texts(data, columns, known), strict=True)))
         pq.write_table(table, path)
     else:
         with open(path, "w", encoding="utf-8", newline="") as file:
-            _write_text(file, data, columns, _DELIMITERS[format_])
+            _write_text(file, data, columns, known, _DELIMITERS[format_])
 
 
 # -- what all formats share ------------------------------------------------------------------------------------------
@@ -210,14 +258,21 @@ def _arrow(source: str) -> Any:
 
 
 def _check_finite(source: str, data: RealArray, names: Sequence[str]) -> None:
-    if np.isfinite(data).all():
-        return
-    row, column = np.argwhere(~np.isfinite(data))[0].tolist()
-    value = data[row, column]
-    found = "a missing value (NaN)" if np.isnan(value) else str(value)
-    raise ValueError(
-        f"{source}: row {row + 1}, column {names[column]!r}: expected a finite number, got {found}"
-    )
+    infinite = np.isinf(data)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0].tolist()
+        where = f"{source}: row {row + 1}, column {names[column]!r}"
+        raise ValueError(f"{where}: expected a finite number, got {data[row, column]}")
+
+
+def _with_texts(
+    data: npt.NDArray[Any], columns: Sequence[str], categories: Categories
+) -> list[Any]:
+    """The columns, those of categories as lists of texts."""
+    return [
+        decoded(data[:, j], categories[name]) if name in categories else data[:, j]
+        for j, name in enumerate(columns)
+    ]
 
 
 def _matrix(columns: Sequence[npt.NDArray[Any]], n_rows: int) -> RealArray:
@@ -258,7 +313,7 @@ class _Text:
             raise ValueError(f"{source}: line {records.line_num}: {error}") from None
         if first is None:
             raise ValueError(f"{source}: the file is empty")
-        cells = [_number(cell) for cell in first]
+        cells = [number(cell) for cell in first]
         known = [cell for cell in cells if cell is not None and not math.isnan(cell)]
         is_data = None not in cells and len(known) > 0
         return cls(source, delimiter, first, None if is_data else first, blank)
@@ -267,7 +322,7 @@ class _Text:
     def names(self) -> list[str]:
         return self.header or _numbered(len(self.first))
 
-    def complaint(self, chosen: Sequence[int]) -> str | None:
+    def complaint(self, numeric: Iterable[int]) -> str | None:
         """What is wrong with the first bad line, read slowly; None if nothing is found."""
         names = self.names
         for line, record in self._records():
@@ -275,13 +330,16 @@ class _Text:
                 return f"{self.source}: line {line}: {record}"
             if len(record) != len(names):
                 return f"{self.source}: line {line}: expected {_columns(len(names))}, got {len(record)}"
-            for j in chosen:
-                value = _number(record[j])
-                if value is None or not math.isfinite(value):
+            for j in numeric:
+                value = number(record[j])
+                if value is None or math.isinf(value):
                     where = f"{self.source}: line {line}, column {names[j]!r}"
-                    found = repr(record[j][:40]) if record[j].strip() else "nothing"
-                    return f"{where}: expected a finite number, got {found}"
+                    return f"{where}: expected a finite number, got {record[j][:40]!r}"
         return None
+
+    def column(self, j: int) -> list[str]:
+        """The cells of a column of a file without a complaint."""
+        return [record[j] for _, record in self._records()]
 
     def _records(self) -> Iterator[tuple[int, list[str] | str]]:
         """Records below the header with their line numbers; a text says why there are no more."""
@@ -298,65 +356,89 @@ class _Text:
                 yield reader.line_num, str(error)
 
 
-def _read_text(source: str, format_: Format, columns: Sequence[str] | None) -> Table:
+def _read_text(
+    source: str, format_: Format, columns: Sequence[str] | None, text: bool, known: Categories
+) -> Table:
     pa = _arrow(source)
     import pyarrow.csv as pacsv
 
-    text = _Text.open(source, format_)
-    names = text.names
+    file = _Text.open(source, format_)
+    names = file.names
     chosen = _chosen(source, names, columns)
+    as_text = [j for j in chosen if text or names[j] in known]
+    numeric = [j for j in chosen if j not in as_text]
     # Positions are the names that pyarrow is given: those of the file may be empty or occur twice.
-    keys = [str(j) for j in range(len(names))]
-    selected = [keys[j] for j in chosen]
+    types = {str(j): pa.float64() for j in numeric}
+    types |= {str(j): pa.dictionary(pa.int32(), pa.string()) for j in as_text}
     try:
         table = pacsv.read_csv(
             source,
             read_options=pacsv.ReadOptions(
-                column_names=keys,
-                skip_rows_after_names=0 if text.header is None else text.blank + 1,
+                column_names=[str(j) for j in range(len(names))],
+                skip_rows_after_names=0 if file.header is None else file.blank + 1,
             ),
-            parse_options=pacsv.ParseOptions(delimiter=text.delimiter, newlines_in_values=True),
+            parse_options=pacsv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
-                include_columns=selected, column_types=dict.fromkeys(selected, pa.float64())
+                include_columns=[str(j) for j in chosen], column_types=types, null_values=NULLS
             ),
         )
     except (ValueError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise ValueError(text.complaint(chosen) or f"{source}: {error}") from None
-    data = _matrix([table.column(key).to_numpy() for key in selected], table.num_rows)
-    if not np.isfinite(data).all():
-        complaint = text.complaint(chosen)
+        complaint = file.complaint(numeric)
+        if complaint is not None or not isinstance(error, pa.ArrowInvalid):
+            raise ValueError(complaint or f"{source}: {error}") from None
+        # Spaces around what is missing: pyarrow takes the cell for a number, and fails.
+        cells = {str(j): pa.array(file.column(j)).dictionary_encode() for j in chosen}
+        table = pa.table(cells)
+    data, categories = _columns_of(source, table, [names[j] for j in chosen], known)
+    if np.isinf(data).any():
+        complaint = file.complaint([j for j in chosen if names[j] not in categories])
         if complaint is not None:
             raise ValueError(complaint)
     picked = [names[j] for j in chosen]
-    _check_finite(source, data, picked)
-    return Table(data, None if text.header is None else picked)
+    return Table(data, None if file.header is None else picked, categories)
+
+
+def _columns_of(
+    source: str, table: Any, names: Sequence[str], known: Categories
+) -> tuple[RealArray, Categories]:
+    """An array of the columns of a pyarrow table, and the texts of those that hold texts."""
+    import pyarrow as pa
+
+    columns: list[npt.NDArray[Any]] = []
+    categories: dict[str, list[str]] = {}
+    for column, name in zip(table.columns, names, strict=True):
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            columns.append(column.to_numpy())  # what is null becomes NaN
+            continue
+        cells = column.cast(pa.string()).combine_chunks().dictionary_encode()
+        distinct = cells.dictionary.to_pylist()
+        where = f"{source}: column {name!r}"
+        numbers, texts = coded(where, distinct, known.get(name))
+        columns.append(np.append(numbers, np.nan)[cells.indices.fill_null(-1).to_numpy()])
+        if texts is not None:
+            categories[name] = texts
+    return _matrix(columns, table.num_rows), categories
 
 
 def _stream(source: str) -> Any:
     return gzip.open(source, "rb") if source.lower().endswith(".gz") else open(source, "rb")
 
 
-def _number(cell: str) -> float | None:
-    """The value of a cell, NaN if it is missing, None if it holds something else."""
-    if cell.strip().lower() in _MISSING:
-        return math.nan
-    if "_" in cell:  # Python's, not anybody else's
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
 def _columns(count: int) -> str:
     return "1 column" if count == 1 else f"{count} columns"
 
 
-def _write_text(file: Any, data: npt.NDArray[Any], columns: list[str], delimiter: str) -> None:
+def _write_text(
+    file: Any, data: npt.NDArray[Any], columns: list[str], known: Categories, delimiter: str
+) -> None:
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
     for start in range(0, len(data), 10_000):
-        writer.writerows(data[start : start + 10_000].tolist())
+        block = data[start : start + 10_000]
+        if known:
+            writer.writerows(zip(*_with_texts(block, columns, known), strict=True))
+        else:
+            writer.writerows(block.tolist())
 
 
 # -- Parquet ---------------------------------------------------------------------------------------------------------
@@ -372,37 +454,58 @@ def _parquet(source: str) -> Any:
         raise ValueError(f"{source}: expected a Parquet file ({error})") from None
 
 
-def _read_parquet(source: str, columns: Sequence[str] | None) -> Table:
+def _read_parquet(
+    source: str, columns: Sequence[str] | None, text: bool, known: Categories
+) -> Table:
     pa = _arrow(source)
     file = _parquet(source)
     schema = file.schema_arrow
     names = [schema.names[j] for j in _chosen(source, schema.names, columns)]
     for name in names:
         type_ = schema.field(name).type
-        types = pa.types
-        if not (types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_)):
-            raise ValueError(f"{source}: column {name!r}: expected numbers, got {type_}")
+        if not _is_number(pa, type_) and not ((text or name in known) and _is_text(pa, type_)):
+            expected = "numbers or texts" if text else "numbers"
+            raise ValueError(f"{source}: column {name!r}: expected {expected}, got {type_}")
     try:
-        table = file.read(columns=names)
+        table = file.read(columns=names).select(names)
     except (ValueError, pa.ArrowException) as error:
         raise ValueError(f"{source}: damaged Parquet file ({error})") from None
-
-    def values(name: str) -> npt.NDArray[Any]:
-        column = table.column(name)
-        if pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64())
-        array: npt.NDArray[Any] = column.to_numpy()  # what is null becomes NaN
-        return array
-
-    data = _matrix([values(name) for name in names], table.num_rows)
+    for j, name in enumerate(names):
+        wanted = pa.string() if name in known else pa.float64()
+        if pa.types.is_decimal(schema.field(name).type) or name in known:
+            table = table.set_column(j, name, table.column(j).cast(wanted))
+    data, categories = _columns_of(source, table, names, known)
     _check_finite(source, data, names)
-    return Table(data, names)
+    return Table(data, names, categories)
+
+
+def _is_number(pa: Any, type_: Any) -> bool:
+    types = pa.types
+    return bool(types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_))
+
+
+def _is_text(pa: Any, type_: Any) -> bool:
+    types = pa.types
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    return bool(types.is_string(type_) or types.is_large_string(type_) or types.is_boolean(type_))
 
 
 # -- NumPy -----------------------------------------------------------------------------------------------------------
 
 
 def _read_npy(source: str, columns: Sequence[str] | None) -> Table:
+    array = _npy(source)
+    names = _numbered(array.shape[1])
+    chosen = _chosen(source, names, columns)
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    data: RealArray = np.ascontiguousarray(array if columns is None else array[:, chosen], dtype)
+    _check_finite(source, data, [names[j] for j in chosen])
+    return Table(data, None)
+
+
+def _npy(source: str) -> npt.NDArray[Any]:
+    """The matrix of real numbers in a file."""
     try:
         array = np.load(source, allow_pickle=False)
     except (ValueError, EOFError):
@@ -417,9 +520,5 @@ def _read_npy(source: str, columns: Sequence[str] | None) -> Table:
         raise ValueError(f"{source}: expected an array of shape (N, D), got {array.shape}")
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{source}: expected real numbers, got dtype {array.dtype}")
-    names = _numbered(array.shape[1])
-    chosen = _chosen(source, names, columns)
-    dtype = np.float32 if array.dtype == np.float32 else np.float64
-    data: RealArray = np.ascontiguousarray(array if columns is None else array[:, chosen], dtype)
-    _check_finite(source, data, [names[j] for j in chosen])
-    return Table(data, None)
+    matrix: npt.NDArray[Any] = array
+    return matrix

@@ -10,9 +10,10 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
-from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
+from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.support import check_entries, filled, imputed, log_of, quotients
+from latentcore.families.wide import WideLinear
 
 __all__ = ["LARGEST_SHAPE", "Gamma", "GammaParams"]
 
@@ -23,7 +24,7 @@ _SMALLEST_MEAN = 1e-290
 _SMALLEST_DRAW = float(np.finfo(np.float64).smallest_normal)
 _MEAN_LOG_OF_ONE = -0.5772156649015329
 """Of an exponential of mean 1."""
-_PSEUDO_GAP = 0.5
+_SMALLEST_GAP = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class GammaParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Gamma(Linear[GammaParams]):
+class Gamma(WideLinear[GammaParams]):
     """Independent gammas, D numbers > 0 a row; NaN is a missing one.
 
     A component whose rows are all equal in a column would have an infinite shape and density. Its shape is capped at
@@ -43,8 +44,8 @@ class Gamma(Linear[GammaParams]):
 
     Notes
     -----
-    Log-densities are sums of numbers as large as ``shape |log x|``, which float64 holds to 1e-7 nats at the cap. In
-    float32 they are good to ``1e-7 shape |log x|``: shapes beyond 1e4 want float64.
+    Log-densities are sums of numbers as large as ``shape |log x|``, which float64 holds to 1e-7 nats at the cap; so
+    float32 rows are taken in float64 arithmetic too.
     """
 
     features: ClassVar[Features] = "x_log_x"
@@ -95,17 +96,17 @@ class Gamma(Linear[GammaParams]):
         return prior.log_density(self.form(params))
 
     def weak_prior(self, pooled: LinearStatistics, n_components: int) -> PseudoRows:
-        """One more row, of the mean of all rows and of their mean logarithm less 0.5.
+        """One more row, which has the mean and the mean logarithm of all rows.
 
-        So its ``log(mean x) - mean log x`` is positive, and the prior proper, where all rows are equal.
+        Where these hardly differ, the logarithm of the mean less the mean logarithm being below 1e-6, the mean
+        logarithm is lower by 0.5, so that the prior is proper.
         """
-        ones = np.ones_like(pooled.counts)
         sums, sums_of_logs = np.hsplit(pooled.sums, 2)
         means = quotients(sums, pooled.counts, None, 1.0)
+        log_means = log_of(means)
         mean_logs = quotients(sums_of_logs, pooled.counts, None, _MEAN_LOG_OF_ONE)
-        # rounding may put the mean logarithm above the logarithm of the mean
-        mean_logs = np.minimum(mean_logs, log_of(means)) - _PSEUDO_GAP
-        return PseudoRows(ones, np.hstack([means, mean_logs]))
+        mean_logs = np.where(log_means - mean_logs < _SMALLEST_GAP, log_means - 0.5, mean_logs)
+        return PseudoRows(np.ones_like(means), np.hstack([means, mean_logs]))
 
     # -- rows
 
@@ -135,7 +136,8 @@ class Gamma(Linear[GammaParams]):
         """Logarithms, (N, D), columns standardised; missing ones are means of the column."""
         logs = filled(log_of(x.astype(np.float64)))
         scales = logs.std(axis=0)
-        standard: Array = (logs - logs.mean(axis=0)) / np.where(scales > 0, scales, 1.0)
+        varies = scales > 1e-14 * np.abs(logs).max(axis=0, initial=0.0)  # beyond rounding
+        standard: Array = (logs - logs.mean(axis=0)) / np.where(varies, scales, 1.0)
         return standard
 
     def sample(self, params: GammaParams, k: int, n: int, rng: Any) -> Array:
@@ -167,7 +169,8 @@ def _shapes_of(gap: Array) -> Array:
     return np.minimum(a, LARGEST_SHAPE)
 
 
-_SERIES_FROM = 16.0
+_SERIES_FROM = 10.0
+_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160)
 
 
 def _log_less_digamma(a: Array) -> tuple[Array, Array]:
@@ -175,7 +178,7 @@ def _log_less_digamma(a: Array) -> tuple[Array, Array]:
     a = np.ascontiguousarray(a)
     w = 1.0 / np.maximum(a, _SERIES_FROM)
     value, slope = 0.5 * w, -0.5 * w * w
-    for power, b in enumerate((1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760), 1):
+    for power, b in enumerate(_SERIES, 1):
         term = b * w ** (2 * power)
         value, slope = value + term, slope - 2 * power * term * w
     near = a < _SERIES_FROM

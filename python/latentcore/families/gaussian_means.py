@@ -1,7 +1,7 @@
 """Gaussians of known variance about unknown means: the textbook model of variational inference.
 
-``mean_k ~ N(m_0, v_0 I)``, ``x | k ~ N(mean_k, variance I)``; the posterior of a mean is normal again (Blei, Kucukelbir &
-McAuliffe 2017, section 2.1, on one column with m_0 = 0 and variance 1).
+``mean_k ~ N(m_0, v_0 I)``, ``x | k ~ N(mean_k, variance I)``; the posterior of a mean is normal again (Blei,
+Kucukelbir & McAuliffe 2017, section 2.1, on one column with m_0 = 0 and variance 1).
 """
 
 from __future__ import annotations
@@ -102,6 +102,10 @@ class GaussianMeans:
         """Number of free parameters: the means."""
         return int(params.means.size)
 
+    def degenerate(self, params: GaussianParams) -> list[int]:
+        """None: a known variance cannot collapse."""
+        return []
+
     def sample(
         self,
         params: GaussianParams,
@@ -172,11 +176,10 @@ class GaussianMeans:
 
     def blend(self, posterior: NormalPrior, other: NormalPrior, rate: float) -> NormalPrior:
         """``(1 - rate) posterior + rate other`` in natural coordinates, 1 / v and m / v."""
-        gained = rate / other.variances
-        precisions = (1.0 - rate) / posterior.variances + gained
-        share = (gained / precisions)[:, None]
+        both = (1.0 - rate) * other.variances + rate * posterior.variances
+        share = (rate * posterior.variances / both)[:, None]
         means = (1.0 - share) * posterior.means + share * other.means
-        return NormalPrior(means, 1.0 / precisions)
+        return NormalPrior(means, other.variances * (posterior.variances / both))
 
     def mean(self, posterior: NormalPrior) -> GaussianParams:
         """Parameters to plug in: the means of the means."""

@@ -15,6 +15,7 @@ from latentcore import kernels
 from latentcore.families.gaussian_missing import has_missing
 from latentcore.families.gaussian_prior import GaussianPrior, scatter, whiten
 from latentcore.families.gaussian_types import CovarianceType, GaussianParams, layout
+from latentcore.families.support import log_rising
 from latentcore.protocols import Array, RealArray
 
 __all__ = ["blend", "divergence", "expected", "mean", "predictive_log_density"]
@@ -170,21 +171,22 @@ def predictive_log_density(
         x, np.zeros(n_components), posterior.means, factors, layout(covariance_type)
     )
     out *= -2.0  # squared distances
-    _student(out, posterior.mean_precision, power, n_features)
-    out += log_determinants
+    _student(out, log_determinants, posterior.mean_precision, power, n_features)
     return out
 
 
-def _student(distances: RealArray, kappa: Array, power: Array, n_features: int) -> None:
-    """From squared distances (N, K) in the metric of Psi^-1 to log-densities without log|Psi|, in place.
+def _student(
+    distances: RealArray, log_determinants: Array, kappa: Array, power: Array, n_features: int
+) -> None:
+    """From squared distances (N, K) in the metric of Psi^-1 = U U^T, log|U| (K,), to log-densities, in place.
 
-    ``log Gamma(power) - log Gamma(power - D/2) - D/2 log(pi (kappa + 1) / kappa)
+    ``log Gamma(power) - log Gamma(power - D/2) - D/2 log(pi (kappa + 1) / kappa) + log|U|
     - power log(1 + distance kappa / (kappa + 1))``, and power is half of degrees of freedom + D.
     """
     shrinkage = kappa / (kappa + 1.0)
     half = 0.5 * n_features
-    constants = kernels.lgamma(power) - kernels.lgamma(power - half)
-    constants += half * np.log(shrinkage / math.pi)
+    constants = log_rising(power - half, np.full_like(power, half))
+    constants += half * np.log(shrinkage / math.pi) + log_determinants
     distances *= shrinkage
     np.log1p(distances, out=distances)
     distances *= -power
@@ -194,18 +196,19 @@ def _student(distances: RealArray, kappa: Array, power: Array, n_features: int) 
 def _product_of_columns(posterior: GaussianPrior, x: RealArray) -> RealArray:
     n_components, n_features = posterior.means.shape
     power = 0.5 * (posterior.degrees_of_freedom + 1.0)
+    deviations = np.sqrt(posterior.scale)
+    log_determinants = -np.log(deviations)
     out = np.empty((len(x), n_components), x.dtype)
     size = max(1, _BLOCK_ELEMENTS // n_components)
     for start in range(0, len(x), size):
         rows = x[start : start + size]
         log_density = np.zeros((len(rows), n_components))
         for d in range(n_features):
-            distances = (rows[:, d, None] - posterior.means[:, d]) / np.sqrt(posterior.scale[:, d])
+            distances = (rows[:, d, None] - posterior.means[:, d]) / deviations[:, d]
             with np.errstate(over="ignore"):
                 distances *= distances
-            _student(distances, posterior.mean_precision, power, 1)
+            _student(distances, log_determinants[:, d], posterior.mean_precision, power, 1)
             log_density += distances
-        log_density -= 0.5 * np.log(posterior.scale).sum(axis=1)
         out[start : start + size] = log_density
     return out
 

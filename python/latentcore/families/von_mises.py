@@ -11,16 +11,17 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
-from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
+from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.support import check_entries, filled, quotients
+from latentcore.families.wide import WideLinear
 
 __all__ = ["LARGEST_CONCENTRATION", "VonMises", "VonMisesParams"]
 
 LARGEST_CONCENTRATION = 1e8
 """The cap: a standard deviation of 1e-4 radians. Beyond it float64 cannot tell resultants from those of length 1."""
 
-_PSEUDO_LENGTH = 0.5
+_LONGEST = 1.0 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class VonMisesParams:
 
 
 @dataclass(frozen=True, slots=True)
-class VonMises(Linear[VonMisesParams]):
+class VonMises(WideLinear[VonMisesParams]):
     """Independent von Mises distributions, D angles in radians a row, any number of turns; NaN is a missing one.
 
     A component whose rows all have one direction in a column would have an infinite concentration and density. Its
@@ -41,8 +42,8 @@ class VonMises(Linear[VonMisesParams]):
 
     Notes
     -----
-    Log-densities are differences of numbers as large as the concentration: float64 holds them to 1e-8 nats at the cap.
-    In float32 they are good to ``1e-7 concentration``: concentrations beyond 1e4 want float64.
+    Log-densities are differences of numbers as large as the concentration, which float64 holds to 1e-7 nats at the
+    cap; so float32 rows are taken in float64 arithmetic too.
     """
 
     features: ClassVar[Features] = "cos_sin"
@@ -94,14 +95,14 @@ class VonMises(Linear[VonMisesParams]):
         return prior.log_density(self.form(params))
 
     def weak_prior(self, pooled: LinearStatistics, n_components: int) -> PseudoRows:
-        """One more row: half the mean resultant of all rows.
+        """One more row, which has the mean resultant of all rows.
 
-        So it is shorter than 1, and the prior proper, where all rows have one direction.
+        Where its length is above 1 - 1e-6, half of it, so that the prior is proper.
         """
-        ones = np.ones_like(pooled.counts)
-        return PseudoRows(
-            ones, _PSEUDO_LENGTH * quotients(pooled.sums, np.tile(pooled.counts, 2), None, 0.0)
-        )
+        resultants = quotients(pooled.sums, np.tile(pooled.counts, 2), None, 0.0)
+        lengths = np.hypot(*np.hsplit(resultants, 2))
+        proper = np.where(lengths > _LONGEST, 0.5, 1.0)
+        return PseudoRows(np.ones_like(lengths), np.tile(proper, 2) * resultants)
 
     # -- rows
 

@@ -162,9 +162,9 @@ class StickBreaking:
         last = n - 1 - int(log_evidence[::-1].argmax())  # of equals the one of the smallest count
         return np.append(np.delete(falling, last), falling[last])
 
-    def betas(self) -> tuple[Array, Array]:
-        """Parameters of the Beta distributions of the first K - 1 sticks."""
-        counts = self.counts[self.order()]
+    def betas(self, order: npt.NDArray[np.intp] | None = None) -> tuple[Array, Array]:
+        """Parameters of the Beta distributions of the first K - 1 sticks, in this order or in ``order()``."""
+        counts = self.counts[self.order() if order is None else order]
         after = np.cumsum(counts[::-1])[::-1][1:]
         return 1.0 + counts[:-1], self.concentration + after
 
@@ -181,8 +181,8 @@ class StickBreaking:
 
     def divergence(self, prior: StickBreaking) -> float:
         """Of the sticks in this order; those of the prior are exchangeable before they are seen."""
-        a, b = self.betas()
-        a0, b0 = np.ones_like(a), np.full_like(b, prior.concentration)
+        order = self.order()
+        (a, b), (a0, b0) = self.betas(order), prior.betas(order)
         both = kernels.digamma(a + b)
         terms = _log_beta(a0, b0) - _log_beta(a, b)
         terms += (a - a0) * (kernels.digamma(a) - both) + (b - b0) * (kernels.digamma(b) - both)

@@ -87,6 +87,10 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
     With ``a[n, k] = offsets[k] - |U_k^T (x_n - means_k)|^2 / 2`` and ``r[n, k] = w_n exp(a[n, k]) / sum_j exp(a[n, j])``
     (Dempster, Laird & Rubin 1977). For a mixture, ``offsets = log weights + log|det U| - D/2 log(2 pi)``.
 
+    The same sweep serves coordinate ascent under a posterior q, with means m_k and precisions L_k (Bishop 2006, 10.64):
+    with ``U_k U_k^T = E L_k`` and ``offsets = E log weights + (E log|L_k| - D / kappa_k - D log(2 pi)) / 2``, a[n, k] is
+    the expected log joint density; ``kappa_k L_k`` is the precision of the mean.
+
     Parameters
     ----------
     x : (N, D) ndarray of float32 or float64, C-contiguous, finite

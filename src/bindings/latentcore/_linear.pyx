@@ -139,6 +139,10 @@ def linear_em_sweep(x, sample_weight, offsets, constants, coefficients, features
     and ``r[n, k] = w_n exp(a[n, k]) / sum_j exp(a[n, j])`` (Dempster, Laird & Rubin 1977). An infinite coefficient forbids:
     -inf allows only T_f = 0, +inf only T_f = 1, and neither adds anything then.
 
+    The same sweep serves coordinate ascent under a posterior q: with ``offsets = E log weights``, and for densities
+    ``exp(T(x) . eta - A(eta))`` with ``coefficients = E eta`` and ``constants = -E A(eta)``, a[n, k] is the expected log
+    joint density. For Poissons with rates ~ Gamma(a, b) these are ``psi(a) - log b`` and ``-a / b``.
+
     Parameters
     ----------
     x : (N, D) ndarray of float32 or float64, C-contiguous; or (begins, columns, values)
@@ -233,6 +237,8 @@ def linear_moments(x, weights, features, levels=None, missing=False, n_columns=N
     """
     cdef lc_components c
     cdef Rows rows
+    if isinstance(x, tuple) and n_columns is None:
+        raise ValueError("n_columns: expected the number of columns of sparse rows, got None")
     _read_rows(&rows, x, 0 if n_columns is None else n_columns)
     check_like(weights, "weights", 2, rows.dtype)
     cdef Py_ssize_t n = rows.n, k = cnp.PyArray_DIM(<cnp.ndarray>weights, 1), d = rows.d

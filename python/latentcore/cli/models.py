@@ -1,0 +1,271 @@
+"""From what the command line says to mixtures, and to the tables that they are of."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+import latentcore
+from latentcore import storage
+from latentcore.cli.cells import Categories
+from latentcore.cli.tables import Table, read_columns, read_names, read_table
+from latentcore.errors import StorageError
+from latentcore.estimators.mixture import FamilyName, family_named
+from latentcore.estimators.mixture_base import MixtureEstimator
+from latentcore.families.columns import IndependentColumns
+from latentcore.families.gaussian import CovarianceType, Gaussian
+
+__all__ = [
+    "FAMILIES",
+    "ColumnFamilies",
+    "Labels",
+    "SavedMixture",
+    "complaints_about",
+    "described_categories",
+    "load",
+    "mixture",
+    "product_family",
+    "read_labels",
+    "read_rows",
+    "save",
+    "tell_missing",
+]
+
+FAMILIES = (*sorted(get_args(FamilyName)), "mixed")
+"""What ``--family`` takes."""
+
+Mixture = MixtureEstimator[Any]
+ColumnFamilies = Mapping[str, str]
+"""Families by name of the column."""
+
+_REG_COVAR = 1e-6
+"""That of ``GaussianMixture``."""
+_MOST_CODES = 10
+
+
+# -- mixtures --------------------------------------------------------------------------------------------------------
+
+
+def mixture(
+    family: str,
+    table: Table,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    n_components: int,
+    settings: Mapping[str, Any],
+) -> Mixture:
+    """An unfitted mixture of a family that is named as on the command line."""
+    if family == "gaussian":
+        return latentcore.GaussianMixture(n_components, covariance_type=covariance, **settings)
+    if family == "mixed":
+        product = product_family(table, covariance, column_families)
+        return latentcore.Mixture(product, n_components, **settings)
+    class_name = "".join(map(str.title, family.split("_"))) + "Mixture"
+    made: Mixture = getattr(latentcore, class_name)(n_components, **settings)
+    return made
+
+
+def product_family(
+    table: Table, covariance: CovarianceType, column_families: ColumnFamilies
+) -> IndependentColumns:
+    """The family of a table whose columns are of several kinds; says which columns it takes for what.
+
+    Raises
+    ------
+    ValueError
+        A column does not exist, or holds text and is not to be categorical.
+    """
+    names = table.names
+    unknown = [name for name in column_families if name not in names]
+    if unknown:
+        raise ValueError(
+            f"--column-families: there is no column {unknown[0]!r}; there are {', '.join(names)}"
+        )
+    groups: dict[str, list[int]] = {}
+    guessed = False
+    for j, name in enumerate(names):
+        family = column_families.get(name)
+        guessed = guessed or family is None
+        if family is None:
+            family = _guess(table.data[:, j], name in table.categories)
+        elif name in table.categories and family != "categorical":
+            raise ValueError(
+                f"--column-families: expected numbers in the {family} column {name!r}, got texts"
+            )
+        groups.setdefault(family, []).append(j)
+    if guessed:
+        said = ";".join(f"{f}:{','.join(names[j] for j in c)}" for f, c in groups.items())
+        print(f'assumed --column-families "{said}"', file=sys.stderr)
+    return IndependentColumns(
+        (_part(family, table, columns, covariance), columns) for family, columns in groups.items()
+    )
+
+
+def _guess(values: npt.NDArray[Any], is_text: bool) -> str:
+    """What a column is taken for that nobody said anything of: Gaussian, unless a finite set is evident."""
+    if is_text:
+        return "categorical"
+    observed = np.unique(values[~np.isnan(values)])
+    if set(observed) <= {0.0, 1.0}:
+        return "bernoulli"
+    if len(observed) <= _MOST_CODES and np.array_equal(observed, np.arange(len(observed))):
+        return "categorical"
+    return "gaussian"
+
+
+def _part(family: str, table: Table, columns: list[int], covariance: CovarianceType) -> Any:
+    if family == "gaussian":
+        return Gaussian(covariance, _REG_COVAR)
+    names = [table.names[j] for j in columns]
+    return family_named(family, table.data[:, columns], names)  # type: ignore[arg-type]
+
+
+# -- data ------------------------------------------------------------------------------------------------------------
+
+
+class Labels(NamedTuple):
+    """Known components of rows, (N,), -1 where unknown; the names of the classes, if they have any."""
+
+    values: npt.NDArray[np.int64]
+    classes: list[str] | None
+
+
+def read_rows(file: str, columns: Sequence[str] | None, labels: str | None, text: bool) -> Table:
+    """The columns to fit to: those chosen, or all but that of the labels."""
+    if labels is not None:
+        if columns is None:
+            columns = [name for name in read_names(file) if name != labels]
+            if not columns:
+                raise ValueError(f"{file}: expected columns besides the labels {labels!r}")
+        elif labels in columns:
+            raise ValueError(f"--columns: expected columns other than the labels {labels!r}")
+    return read_table(file, columns, text=text)
+
+
+def tell_missing(table: Table) -> None:
+    """Say how many entries are missing, if any are."""
+    missing = int(np.isnan(table.data).sum())
+    if missing:
+        print(f"{missing} of {table.data.size} entries are missing", file=sys.stderr)
+
+
+@contextmanager
+def complaints_about(file: str) -> Iterator[None]:
+    """Messages of estimators, which count rows from 0, name the file and count them from 1."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        counted = re.sub(r"\brow (\d+)\b", lambda found: f"row {int(found[1]) + 1}", str(error))
+        raise ValueError(f"{file}: {counted}") from None
+
+
+def read_labels(file: str, column: str, n_components: int) -> Labels:
+    """A column of whole numbers from 0, or of names of classes; an empty cell, or -1, is unknown.
+
+    Raises
+    ------
+    ValueError
+        Other numbers, or more classes than components.
+    """
+    table = read_table(file, [column], text=True)
+    values = np.where(np.isnan(table.data[:, 0]), -1, table.data[:, 0])
+    classes = table.categories.get(column)
+    if classes is not None and len(classes) > n_components:
+        raise ValueError(
+            f"{file}: column {column!r}: expected at most {n_components} classes, the number of "
+            f"components, got {len(classes)}: {', '.join(classes[:10])}"
+        )
+    wrong = np.flatnonzero((values != np.floor(values)) | (values < -1) | (values >= n_components))
+    if len(wrong):
+        raise ValueError(
+            f"{file}: row {wrong[0] + 1}, column {column!r}: expected a label from 0 to "
+            f"{n_components - 1}, the name of a class, or nothing, got {values[wrong[0]]:g}"
+        )
+    return Labels(values.astype(np.int64), classes)
+
+
+# -- saved mixtures --------------------------------------------------------------------------------------------------
+
+
+class SavedMixture(NamedTuple):
+    """A mixture from a file, and the texts that stand behind its codes and labels."""
+
+    model: Mixture
+    categories: Categories
+    classes: list[str] | None
+
+    def names(self) -> list[str] | None:
+        """The columns' names, if they have any."""
+        names: npt.NDArray[Any] | None = getattr(self.model, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+
+    def column_names(self) -> list[str]:
+        """The columns' names, or x0, x1, ..."""
+        return self.names() or [f"x{j}" for j in range(self.model.n_features_in_)]
+
+    def rows_of(self, file: str) -> Table:
+        """The model's columns, by name where both have names, else all by position."""
+        wanted, found = self.names(), read_columns(file)
+        if wanted is not None and found is not None:
+            return read_table(file, wanted, categories=self.categories)
+        table = read_table(file, categories=self.categories)
+        expected = self.model.n_features_in_
+        if table.data.shape[1] != expected:
+            raise ValueError(
+                f"{file}: expected {expected} columns, those of the model, "
+                f"got {table.data.shape[1]}"
+            )
+        return Table(table.data, wanted, table.categories)
+
+    def described(self) -> str:
+        """The table of the model, and what its codes stand for."""
+        return self.model.summary() + described_categories(self.categories, self.classes)
+
+
+def load(path: str) -> SavedMixture:
+    """A mixture that ``fit`` or Python saved."""
+    model = latentcore.load(path)
+    if not isinstance(model, MixtureEstimator):
+        raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
+    notes = storage.notes(path)
+    categories, classes = notes.get("categories", {}), notes.get("classes")
+    if not isinstance(categories, dict) or not all(map(_are_texts, categories.values())):
+        raise StorageError(f"{path}: expected categories by column, got {str(categories)[:80]}")
+    if classes is not None and not _are_texts(classes):
+        raise StorageError(f"{path}: expected names of classes, got {str(classes)[:80]}")
+    return SavedMixture(model, categories, classes)
+
+
+def save(path: Path, model: Mixture, categories: Categories, classes: list[str] | None) -> None:
+    """Save a mixture with the texts that stand behind its codes and labels."""
+    model.save(path)
+    notes: dict[str, Any] = {"categories": dict(categories)} if categories else {}
+    if classes is not None:
+        notes["classes"] = classes
+    if notes:
+        storage.annotate(path, notes)
+    print(f"model saved to {path}", file=sys.stderr)
+
+
+def described_categories(categories: Categories, classes: list[str] | None) -> str:
+    """Lines that say what codes and labels stand for; none if there are no texts."""
+    lines = [f"codes of {name}: {_listed(texts)}" for name, texts in categories.items()]
+    if classes is not None:
+        lines.append(f"components: {_listed(classes)}")
+    return "\n".join(["", "", *lines]) if lines else ""
+
+
+def _listed(texts: Sequence[str], most: int = 20) -> str:
+    listed = ", ".join(f"{code} = {text}" for code, text in enumerate(texts[:most]))
+    return listed + (f", ... ({len(texts)} in all)" if len(texts) > most else "")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

@@ -1,0 +1,332 @@
+"""The options of the commands of ``latentcore``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+import latentcore
+from latentcore.cli import commands
+from latentcore.cli.models import FAMILIES
+from latentcore.cli.tables import BUNDLED
+from latentcore.estimators.starts import InitParams
+from latentcore.families.gaussian import CovarianceType
+from latentcore.selection import Criterion
+
+__all__ = ["UsageError", "parse", "parser"]
+
+_SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
+
+
+class UsageError(Exception):
+    """The arguments make no command."""
+
+
+def parse(arguments: Any = None) -> tuple[Callable[..., None], dict[str, Any]]:
+    """A command and its arguments.
+
+    Raises
+    ------
+    UsageError
+        The arguments make no command.
+    """
+    options = vars(parser().parse_args(arguments))
+    command = options.pop("command")
+    if command in (commands.fit, commands.select):
+        _check_family_options(options)
+    return command, options
+
+
+def parser() -> ArgumentParser:
+    """The options of every command."""
+    root = _Parser(prog="latentcore", description="Fit and use mixtures.")
+    root.add_argument("--version", action="version", version=latentcore.__version__)
+    added = root.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(command: Callable[..., None], help_: str) -> ArgumentParser:
+        one = added.add_parser(
+            command.__name__, help=help_, description=f"{help_[0].upper()}{help_[1:]}."
+        )
+        one.set_defaults(command=command)
+        return one
+
+    _add_fit(add(commands.fit, "fit a mixture to a file and print its table"))
+    _add_select(add(commands.select, "fit many mixtures and print which is the best"))
+
+    one = add(commands.predict, "write the component of each row of a file")
+    _add_model_and_file(one)
+    one.add_argument("--proba", action="store_true", help="the probabilities of all components")
+    _add_table_out(one)
+
+    one = add(commands.score, "print the log-likelihood of a file under a model")
+    _add_model_and_file(one)
+
+    one = add(commands.impute, "write the rows of a file with missing entries filled in")
+    _add_model_and_file(one)
+    _add_table_out(one)
+
+    one = add(commands.sample, "write rows drawn from a model")
+    _add_model(one)
+    one.add_argument(
+        "-n", "--rows", type=_count, metavar="N", default=100, help="how many (%(default)s)"
+    )
+    one.add_argument("--seed", type=_seed, metavar="S", help="for the same rows again")
+    _add_table_out(one)
+
+    _add_model(add(commands.info, "print the table of a saved model"))
+    _add_plot(add(commands.plot, "draw a saved model over the rows of a file"))
+    return root
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+# -- options of one command ------------------------------------------------------------------------------------------
+
+
+def _add_fit(one: ArgumentParser) -> None:
+    _add_file(one)
+    one.add_argument(
+        "-k", "--components", type=_count, metavar="K", required=True,
+        help="the number of components",
+    )  # fmt: skip
+    one.add_argument(
+        "--family", choices=FAMILIES, default="gaussian",
+        help="the distribution of a row in a component: %(choices)s (%(default)s)", metavar="FAMILY",
+    )  # fmt: skip
+    _add_covariance(one)
+    _add_column_options(one)
+    one.add_argument(
+        "--labels", metavar="COLUMN",
+        help="a column of known components, from 0, or names of classes; empty where unknown",
+    )  # fmt: skip
+    _add_model_out(one)
+    _add_picture(one, "the fit", "FIT.png")
+    _add_settings(one)
+
+
+def _add_select(one: ArgumentParser) -> None:
+    _add_file(one)
+    one.add_argument(
+        "-k", "--components", type=_counts, metavar="FIRST:LAST", default="1:9",
+        help="numbers of components, as 1:9 or 2,4,8 (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--families", type=_families, metavar="A,B,...", default="full,tied,diag,spherical",
+        help=f"any of {', '.join(_SELECTABLE)} (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--criterion", choices=get_args(Criterion), default="bic",
+        help="what is to be least (%(default)s)",
+    )  # fmt: skip
+    _add_covariance(one)
+    _add_column_options(one)
+    _add_model_out(one, "--save")
+    _add_picture(one, "the criterion", "CRITERIA.png")
+    _add_settings(one)
+
+
+def _add_plot(one: ArgumentParser) -> None:
+    _add_model(one)
+    one.add_argument(
+        "file", metavar="FILE", nargs="?", help="rows as for fit; not needed for the objective"
+    )
+    one.add_argument(
+        "--kind", choices=get_args(commands.PlotKind), default="fit", help="(%(default)s)"
+    )
+    one.add_argument("--columns", type=_names, metavar="A,B", help="the columns across and up")
+    one.add_argument(
+        "-o", "--out", type=Path, metavar="PICTURE.png", required=True,
+        help="draw to this file (.png, .pdf, .svg)",
+    )  # fmt: skip
+
+
+def _check_family_options(options: dict[str, Any]) -> None:
+    """Options that only some families have; what was not given gets its default."""
+    families = options.get("families") or [options["family"]]
+    if options["column_families"] and "mixed" not in families:
+        raise UsageError("--column-families: only for the family mixed")
+    wants_covariance = {"gaussian", "mixed"} if "family" in options else {"mixed"}
+    if options["covariance"] is not None and not wants_covariance & set(families):
+        raise UsageError(
+            f"--covariance: only for the family {' or '.join(sorted(wants_covariance))}"
+        )
+    options["covariance"] = options["covariance"] or "full"
+    options["assignment"] = "hard" if options.pop("hard") else "soft"
+
+
+# -- options of several ----------------------------------------------------------------------------------------------
+
+
+def _add_file(one: ArgumentParser) -> None:
+    one.add_argument(
+        "file", metavar="FILE",
+        help=f".csv, .tsv, .parquet or .npy, or a bundled data set: {', '.join(BUNDLED)}; "
+        "empty cells are missing entries",
+    )  # fmt: skip
+
+
+def _add_model(one: ArgumentParser) -> None:
+    one.add_argument("model", metavar="MODEL", help="what `fit --out` saved")
+
+
+def _add_model_and_file(one: ArgumentParser) -> None:
+    _add_model(one)
+    one.add_argument(
+        "file", metavar="FILE", help="rows as for fit; the model's columns are picked by name"
+    )
+
+
+def _add_covariance(one: ArgumentParser) -> None:
+    one.add_argument(
+        "--covariance", choices=get_args(CovarianceType),
+        help="the shape of Gaussian components (full)",
+    )  # fmt: skip
+
+
+def _add_column_options(one: ArgumentParser) -> None:
+    one.add_argument("--columns", type=_names, metavar="A,B,...", help="use these columns only")
+    one.add_argument(
+        "--column-families", type=_column_families, metavar="FAMILY:A,B;...", default={},
+        help='for the family mixed, as "gaussian:height,weight;categorical:colour;poisson:visits"; '
+        "what is not listed is guessed, and said",
+    )  # fmt: skip
+
+
+def _add_model_out(one: ArgumentParser, *names: str) -> None:
+    one.add_argument(
+        "-o", "--out", *names, type=Path, metavar="MODEL.npz",
+        help="save the fitted model to this file",
+    )  # fmt: skip
+
+
+def _add_picture(one: ArgumentParser, what: str, name: str) -> None:
+    one.add_argument(
+        "--plot", type=Path, metavar=name, help=f"draw {what} to this file (.png, .pdf, .svg)"
+    )
+
+
+def _add_table_out(one: ArgumentParser) -> None:
+    one.add_argument(
+        "-o", "--out", type=Path, metavar="OUT.csv",
+        help="write to this .csv, .tsv, .parquet or .npy file instead of the terminal",
+    )  # fmt: skip
+
+
+def _add_settings(one: ArgumentParser) -> None:
+    """Options that go to the estimators as they are."""
+    one.add_argument(
+        "--prior",
+        choices=["weak"],
+        help="a prior worth about a row, so that no component collapses",
+    )
+    one.add_argument(
+        "--hard", action="store_true", help="give each row to its most probable component only"
+    )
+    one.add_argument(
+        "--equal-weights", action="store_true", help="let all components have the same weight"
+    )
+    one.add_argument(
+        "--seed", dest="random_state", type=_seed, metavar="S", help="for the same fit again"
+    )
+    one.add_argument(
+        "--n-init", type=_count, metavar="N", default=1,
+        help="starts, the best is kept (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--max-iter", type=_count, metavar="N", default=100,
+        help="most iterations of a start (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--tol", type=_tolerance, metavar="T", default=1e-3,
+        help="stop when the mean objective changes by less (%(default)s nats)",
+    )  # fmt: skip
+    one.add_argument(
+        "--init", dest="init_params", choices=get_args(InitParams), default="kmeans",
+        help="how a start is made (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--threads", dest="n_threads", type=_count, metavar="N",
+        help="most threads to use (those that help)",
+    )  # fmt: skip
+    one.add_argument(
+        "--progress", action=argparse.BooleanOptionalAction, default=None,
+        help="show the course of a long fit (only on a terminal)",
+    )  # fmt: skip
+
+
+# -- values ----------------------------------------------------------------------------------------------------------
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    bounds = re.fullmatch(r"(\d+):(\d+)", text)
+    if bounds is None:
+        return list(dict.fromkeys(map(_count, text.split(","))))
+    first, last = map(_count, bounds.groups())
+    if last < first:
+        raise argparse.ArgumentTypeError(f"expected FIRST <= LAST, got {text!r}")
+    return list(range(first, last + 1))
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"expected names with commas between, got {text!r}")
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"expected different names, got {text!r}")
+    return names
+
+
+def _families(text: str) -> list[str]:
+    names = [name.removeprefix("gaussian-") for name in _names(text)]
+    for name in names:
+        if name not in _SELECTABLE:
+            expected = ", ".join(_SELECTABLE)
+            raise argparse.ArgumentTypeError(f"expected some of {expected}, got {name!r}")
+    return names
+
+
+def _column_families(text: str) -> dict[str, str]:
+    families: dict[str, str] = {}
+    for part in filter(None, text.split(";")):
+        family, colon, names = part.partition(":")
+        family = family.strip()
+        if not colon or family not in FAMILIES or family == "mixed":
+            expected = ", ".join(name for name in FAMILIES if name != "mixed")
+            raise argparse.ArgumentTypeError(
+                f"expected FAMILY:COLUMN,... with a family among {expected}, got {part!r}"
+            )
+        for name in _names(names):
+            if name in families:
+                raise argparse.ArgumentTypeError(f"expected each column once, got {name!r} twice")
+            families[name] = family
+    return families
