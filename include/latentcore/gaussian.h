@@ -53,6 +53,26 @@ LC_PUBLIC lc_status lc_gaussian_covariances(lc_family family, ptrdiff_t k, ptrdi
 LC_PUBLIC lc_status lc_gaussian_factors(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *covariances,
                                         double *factors, double *log_determinants, ptrdiff_t *where, double *work);
 
+/* What takes the place of factors and offsets where means and precisions have a posterior, so that the sweeps of mixture.h
+ * fill their tiles with expected log-densities: a CAVI sweep is an EM sweep with these (Bishop 2006, 10.64 and 10.65).
+ *
+ *     mean_k | Lambda_k ~ N(m_k, (kappa_k Lambda_k)^-1),    Lambda_k ~ Wishart(nu_k, Psi_k^-1)
+ *     E log N(x | k) = offset_k - |U_k^T (x - m_k)|^2 / 2,    U_k U_k^T = nu_k Psi_k^-1
+ *     offset_k = (sum_{i<D} psi((nu_k - i) / 2) + D log 2 - log|Psi_k| - D log(2 pi) - D / kappa_k) / 2
+ *
+ * diag, spherical: precisions are Gamma(nu_k / 2, Psi / 2), the Wishart in one dimension, feature by feature. Tied: one
+ * Lambda. Expected log weights are to be added to the offsets.
+ *   mean_precisions     K, read: kappa > 0
+ *   degrees_of_freedom  K; tied 1, read: nu > D - 1 (full, tied) or > 0
+ *   scales              Psi, of the sizes of covariances, read (lower triangles)
+ *   factors             as the scales, written; must not be the scales
+ *   offsets             K, written, nats
+ *   where               1, written on LC_NOT_POSITIVE_DEFINITE: the component (tied: 0)
+ *   work                d * d doubles, no meaning on return */
+LC_PUBLIC lc_status lc_gaussian_expected(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *mean_precisions,
+                                         const double *degrees_of_freedom, const double *scales, double *factors,
+                                         double *offsets, ptrdiff_t *where, double *work);
+
 #ifdef __cplusplus
 }
 #endif

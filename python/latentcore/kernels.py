@@ -10,7 +10,9 @@ from __future__ import annotations
 from latentcore._core import isa, isa_available, isa_force
 from latentcore._gaussian import (
     gaussian_add,
+    gaussian_cavi_sweep,
     gaussian_em_sweep,
+    gaussian_expected,
     gaussian_factors,
     gaussian_labels,
     gaussian_log_density,
@@ -37,7 +39,9 @@ __all__ = [
     "digamma",
     "exp",
     "gaussian_add",
+    "gaussian_cavi_sweep",
     "gaussian_em_sweep",
+    "gaussian_expected",
     "gaussian_factors",
     "gaussian_labels",
     "gaussian_log_density",

@@ -328,6 +328,16 @@ lc_status lc_gaussian_factors(lc_family family, ptrdiff_t k, ptrdiff_t d, const 
   return set->parameters->gaussian_factors(family, k, d, covariances, factors, log_determinants, where, work);
 }
 
+lc_status lc_gaussian_expected(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *mean_precisions,
+                               const double *degrees_of_freedom, const double *scales, double *factors, double *offsets,
+                               ptrdiff_t *where, double *work) {
+  REQUIRE(is_gaussian(family) && k >= 1 && d >= 1 && mean_precisions && degrees_of_freedom && scales && factors);
+  REQUIRE(scales != factors && offsets && where && work);
+  CURRENT(set);
+  return set->parameters->gaussian_expected(family, k, d, mean_precisions, degrees_of_freedom, scales, factors, offsets, where,
+                                            work);
+}
+
 /* ---- the table for embedding without linking ----------------------------------------------------------------------- */
 
 static const lc_api api = {
@@ -382,6 +392,7 @@ static const lc_api api = {
     .gaussian_add = lc_gaussian_add,
     .gaussian_covariances = lc_gaussian_covariances,
     .gaussian_factors = lc_gaussian_factors,
+    .gaussian_expected = lc_gaussian_expected,
 };
 
 const lc_api *lc_get_api(void) { return &api; }

@@ -158,3 +158,34 @@ lc_status LC_KERNEL(gaussian_factors)(lc_family family, ptrdiff_t k, ptrdiff_t d
   *where = 0;
   return LC_OK;
 }
+
+#define LOG_2 0.69314718055994530942
+#define LOG_2PI 1.83787706640934548356
+
+/* E log|Lambda| + log|Psi| of a Wishart distribution in p dimensions, sum_{i<p} psi((nu - i) / 2) + p log 2. */
+static double expected_log_determinant(double nu, ptrdiff_t p) {
+  double sum = (double)p * LOG_2;
+  for (ptrdiff_t i = 0; i < p; i++) {
+    double half = 0.5 * (nu - (double)i), value;
+    LC_KERNEL(digamma)(1, &half, &value);
+    sum += value;
+  }
+  return sum;
+}
+
+lc_status LC_KERNEL(gaussian_expected)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *mean_precisions,
+                                      const double *degrees_of_freedom, const double *scales, double *factors,
+                                      double *offsets, ptrdiff_t *where, double *work) {
+  const int has_matrix = family == LC_GAUSSIAN_FULL || family == LC_GAUSSIAN_TIED;
+  lc_status status = LC_KERNEL(gaussian_factors)(family, k, d, scales, factors, offsets, where, work);
+  if (status != LC_OK) return status;
+  for (ptrdiff_t c = 0; c < k; c++) { /* offsets are -log|Psi| / 2 so far */
+    const double nu = degrees_of_freedom[family == LC_GAUSSIAN_TIED ? 0 : c];
+    const double log_determinant = has_matrix ? expected_log_determinant(nu, d) : (double)d * expected_log_determinant(nu, 1);
+    offsets[c] += 0.5 * (log_determinant - (double)d * (LOG_2PI + 1 / mean_precisions[c]));
+  }
+  const ptrdiff_t n_blocks = family == LC_GAUSSIAN_TIED ? 1 : k, each = scatter_size(family, 1, d);
+  for (ptrdiff_t c = 0; c < n_blocks; c++)
+    for (ptrdiff_t i = c * each; i < (c + 1) * each; i++) factors[i] *= sqrt(degrees_of_freedom[c]);
+  return LC_OK;
+}

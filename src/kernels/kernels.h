@@ -53,6 +53,9 @@ void LC_KERNEL(gaussian_covariances)(lc_family family, ptrdiff_t k, ptrdiff_t d,
                                      double ridge, double *covariances);
 lc_status LC_KERNEL(gaussian_factors)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *covariances, double *factors,
                                       double *log_determinants, ptrdiff_t *where, double *work);
+lc_status LC_KERNEL(gaussian_expected)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *mean_precisions,
+                                      const double *degrees_of_freedom, const double *scales, double *factors,
+                                      double *offsets, ptrdiff_t *where, double *work);
 #endif
 
 #endif

@@ -36,5 +36,6 @@ const lc_table_parameters TABLE(parameters, LC_ISA) = {
     .gaussian_add = LC_KERNEL(gaussian_add),
     .gaussian_covariances = LC_KERNEL(gaussian_covariances),
     .gaussian_factors = LC_KERNEL(gaussian_factors),
+    .gaussian_expected = LC_KERNEL(gaussian_expected),
 };
 #endif

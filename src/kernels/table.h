@@ -55,6 +55,8 @@ typedef struct lc_table_parameters {
                        const double *);
   void (*gaussian_covariances)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, double, double *);
   lc_status (*gaussian_factors)(lc_family, ptrdiff_t, ptrdiff_t, const double *, double *, double *, ptrdiff_t *, double *);
+  lc_status (*gaussian_expected)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *, double *,
+                                 double *, ptrdiff_t *, double *);
 } lc_table_parameters;
 
 #define LC_DECLARE_TABLES(isa)             \

@@ -18,6 +18,23 @@ def gaussian_em_sweep(
     labels: npt.NDArray[np.int32] | None = None,
     hard: bool = False,
 ) -> tuple[_Array, _Array, _Array, float, bool]: ...
+def gaussian_expected(
+    mean_precision: _Array,
+    degrees_of_freedom: _Array,
+    scale: _Array,
+    covariance_type: _CovarianceType,
+    n_features: int,
+) -> tuple[_Array, _Array]: ...
+def gaussian_cavi_sweep(
+    x: npt.NDArray[_Real],
+    sample_weight: _Array | None,
+    expected_log_weights: _Array,
+    means: _Array,
+    mean_precision: _Array,
+    degrees_of_freedom: _Array,
+    scale: _Array,
+    covariance_type: _CovarianceType,
+) -> tuple[_Array, _Array, _Array, float, bool]: ...
 def gaussian_moments(
     x: npt.NDArray[_Real],
     weights: npt.NDArray[_Real],

@@ -221,6 +221,33 @@ static void check_log_density_by_factors(lc_family family, ptrdiff_t k, ptrdiff_
   release(means), release(x), release(log_joint), release(matrix);
 }
 
+static void check_expected(lc_family family, ptrdiff_t k, ptrdiff_t d) {
+  ptrdiff_t size = plain_second_size(family, k, d), where = -1;
+  double *scales = make_covariances(family, k, d), *plain = doubles(size), *log_determinants = doubles(k);
+  double *factors = doubles(size), *offsets = doubles(k), *nu = doubles(k), *kappa = doubles(k), *work = doubles(d * d);
+  const int tied = family == LC_GAUSSIAN_TIED, has_matrix = tied || family == LC_GAUSSIAN_FULL;
+  for (ptrdiff_t j = 0; j < k; j++) nu[j] = (double)d - 0.9 + 20 * uniform(), kappa[j] = 0.01 + 5 * uniform();
+  CHECK_STATUS(lc_gaussian_factors(family, k, d, scales, plain, log_determinants, &where, work), LC_OK);
+  CHECK_STATUS(lc_gaussian_expected(family, k, d, kappa, nu, scales, factors, offsets, &where, work), LC_OK);
+  for (ptrdiff_t j = 0; j < k; j++) {
+    const long double of = nu[tied ? 0 : j];
+    long double log_determinant = 2 * log_determinants[j] + (long double)d * logl(2);
+    for (ptrdiff_t i = 0; i < d; i++) log_determinant += plain_digamma((of - (has_matrix ? (long double)i : 0)) / 2);
+    const long double wanted = (log_determinant - (long double)d * (logl(2 * acosl(-1)) + 1 / (long double)kappa[j])) / 2;
+    CHECK_CLOSE(offsets[j], wanted, 1e-14L * (long double)(d + 1) * (20 + fabsl(wanted) + 1 / (long double)kappa[j]),
+                "family %d, K = %td, D = %td, component %td", (int)family, k, d, j);
+  }
+  for (ptrdiff_t i = 0; i < size; i++) {
+    const ptrdiff_t j = tied ? 0 : i / (size / k);
+    CHECK_CLOSE(factors[i], plain[i] * sqrtl(nu[j]), 1e-15L * fabsl(plain[i] * sqrtl(nu[j])), "family %d, K = %td, D = %td, entry %td",
+                (int)family, k, d, i);
+  }
+  release(scales), release(plain), release(log_determinants), release(factors), release(offsets), release(nu), release(kappa);
+  release(work);
+}
+
+static void expected_densities_are_those_of_bishop(void) { each_shape(check_expected); }
+
 static void density_by_factors_is_that_of_the_covariance(void) { each_shape(check_log_density_by_factors); }
 
 static void check_covariances(lc_family family, ptrdiff_t k, ptrdiff_t d) {
@@ -285,6 +312,9 @@ static void bad_arguments_are_refused(void) {
   CHECK_STATUS(lc_gaussian_factors(diag, 0, 1, a, b, c, &where, e), LC_BAD_ARGUMENT);
   CHECK_STATUS(lc_gaussian_factors(diag, 1, 0, a, b, c, &where, e), LC_BAD_ARGUMENT);
   CHECK_STATUS(lc_gaussian_factors(diag, 1, 1, NULL, b, c, &where, e), LC_BAD_ARGUMENT);
+  CHECK_STATUS(lc_gaussian_expected(unknown, 1, 1, a, a, a, b, c, &where, e), LC_BAD_ARGUMENT);
+  CHECK_STATUS(lc_gaussian_expected(diag, 1, 1, a, NULL, a, b, c, &where, e), LC_BAD_ARGUMENT);
+  CHECK_STATUS(lc_gaussian_expected(diag, 1, 1, a, a, b, b, c, &where, e), LC_BAD_ARGUMENT);
 }
 
 int main(void) {
@@ -293,6 +323,7 @@ int main(void) {
   RUN(a_center_far_from_its_mean_is_reported);
   RUN(statistics_of_parts_add_to_those_of_the_whole);
   RUN(density_by_factors_is_that_of_the_covariance);
+  RUN(expected_densities_are_those_of_bishop);
   RUN(covariances_are_scatters_over_counts_plus_ridge);
   RUN(a_collapsed_component_is_named);
   RUN(bad_arguments_are_refused);

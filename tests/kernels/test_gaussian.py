@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import special
 
 from latentcore import kernels
 from latentcore.errors import CollapsedComponentError, ImpossibleRowError, NumericalError
@@ -616,3 +617,67 @@ def test_another_thread_runs_during_one_call() -> None:
     assert differed
     log_density = kernels.gaussian_log_density(x, *arguments)
     assert log_density[0] == log_density[-1]
+
+
+# -- expected log-densities under a posterior
+
+
+@pytest.mark.parametrize("type_", ["full", "tied", "diag", "spherical"])
+def test_cavi_sweep_is_the_em_sweep_at_expected_log_densities(type_: Any) -> None:
+    """E log N by SciPy's Wishart: its mean, and E log|precision| by Bishop (10.65)."""
+    rng = np.random.default_rng(8)
+    k, d = 3, 2
+    x, means, kappa = rng.normal(size=(40, d)), rng.normal(size=(k, d)), rng.uniform(0.5, 3, k)
+    nu, log_weights = rng.uniform(3, 9, 1 if type_ == "tied" else k), np.log([0.5, 0.2, 0.3])
+    roots = rng.normal(size=(k, d, d))
+    matrices = roots @ roots.transpose(0, 2, 1) + np.eye(d)
+    variances = matrices.diagonal(axis1=1, axis2=2).copy()
+    scale = {
+        "full": matrices, "tied": matrices[0], "diag": variances, "spherical": variances[:, 0].copy(),
+    }[type_]  # fmt: skip
+    joint = np.empty((40, k))
+    for j in range(k):
+        if type_ in ("full", "tied"):
+            at = 0 if type_ == "tied" else j
+            expected = nu[at] * np.linalg.inv(matrices[at])
+            log_determinant = special.digamma(0.5 * (nu[at] - np.arange(d))).sum() + d * np.log(2)
+            log_determinant -= np.linalg.slogdet(matrices[at])[1]
+        else:
+            psi = variances[j] if type_ == "diag" else np.full(d, variances[j, 0])
+            expected = np.diag(nu[j] / psi)
+            log_determinant = (special.digamma(0.5 * nu[j]) - np.log(0.5 * psi)).sum()
+        deviations = x - means[j]
+        distances = np.einsum("ni,ij,nj->n", deviations, expected, deviations)
+        joint[:, j] = log_weights[j] + 0.5 * (
+            log_determinant - d * np.log(2 * np.pi) - d / kappa[j] - distances
+        )
+    r = np.exp(joint - special.logsumexp(joint, axis=1, keepdims=True))
+    counts, got_means, _, objective, _ = kernels.gaussian_cavi_sweep(
+        x, None, log_weights, means, kappa, nu, scale, type_
+    )
+    np.testing.assert_allclose(counts, r.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(got_means, r.T @ x / counts[:, None], rtol=1e-11)
+    assert objective == pytest.approx(special.logsumexp(joint, axis=1).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("mean_precision", np.ones(2), "mean_precision: expected shape"),
+        ("degrees_of_freedom", np.ones(2), "degrees_of_freedom: expected shape"),
+        ("scale", np.ones(3), "scale: expected 2 dimension"),
+        ("expected_log_weights", np.ones(2), "expected_log_weights: expected shape"),
+        ("means", np.ones(3), "means: expected 2 dimension"),
+    ],
+)
+def test_cavi_sweep_names_the_argument_that_is_wrong(
+    argument: str, value: Any, message: str
+) -> None:
+    good: dict[str, Any] = {
+        "x": np.zeros((4, 2)), "sample_weight": None, "expected_log_weights": np.zeros(3),
+        "means": np.zeros((3, 2)), "mean_precision": np.ones(3),
+        "degrees_of_freedom": np.full(3, 4.0), "scale": np.ones((3, 2)), "covariance_type": "diag",
+    }  # fmt: skip
+    assert kernels.gaussian_cavi_sweep(**good)[0].sum() == pytest.approx(4)
+    with pytest.raises(ValueError, match=message):
+        kernels.gaussian_cavi_sweep(**{**good, argument: value})

@@ -35,15 +35,16 @@ def expected(
     """
     posterior = _for_each(posterior, n_components, covariance_type)
     params = mean(posterior, covariance_type)
+    nu, scale = posterior.degrees_of_freedom, posterior.scale
+    if covariance_type == "tied_spherical":
+        nu, scale = np.repeat(nu, n_components), np.repeat(scale, n_components)
     n_features = params.means.shape[1]
-    nu = posterior.degrees_of_freedom
-    size = _size(posterior, covariance_type)
-    blur = n_features * (_sum_digamma(0.5 * nu, size) / size - np.log(0.5 * nu))
-    blur = blur - n_features / posterior.mean_precision
-    return GaussianParams(
-        params.means, params.covariances, params.precisions_cholesky,
-        params.log_determinants + 0.5 * blur,
+    factors, offsets = kernels.gaussian_expected(
+        np.ascontiguousarray(posterior.mean_precision), np.ascontiguousarray(nu),
+        np.ascontiguousarray(scale), layout(covariance_type), n_features,
     )  # fmt: skip
+    log_determinants = offsets + 0.5 * n_features * math.log(2.0 * math.pi)
+    return GaussianParams(params.means, params.covariances, factors, log_determinants)
 
 
 def mean(posterior: GaussianPrior, covariance_type: CovarianceType) -> GaussianParams:

@@ -172,6 +172,94 @@ def gaussian_em_sweep(x, sample_weight, offsets, means, factors, covariance_type
     return counts, first, second, log_likelihood, bool(cancelled)
 
 
+def gaussian_expected(mean_precision, degrees_of_freedom, scale, covariance_type, Py_ssize_t n_features):
+    """What takes the place of factors and offsets under a posterior of means and precisions.
+
+    With ``mean | precision ~ N(m, (kappa precision)^-1)`` and a Wishart precision of nu degrees of freedom and scale matrix
+    Psi^-1 (diag, spherical: Gamma(nu / 2, Psi / 2)), the expected log-density is
+    ``offsets[k] - |U_k^T (x - m_k)|^2 / 2`` (Bishop 2006, 10.64 and 10.65).
+
+    Parameters
+    ----------
+    mean_precision : (K,) ndarray of float64 > 0
+        kappa.
+    degrees_of_freedom : (K,) ndarray of float64, tied (1,)
+        nu, above D - 1 for full and tied, above 0 for diag and spherical.
+    scale : ndarray of float64
+        Psi: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}
+    n_features : int
+        D.
+
+    Returns
+    -------
+    factors : ndarray
+        Of the shape of ``scale``: U with ``U U^T = nu Psi^-1``; diag, spherical: ``sqrt(nu / Psi)``.
+    offsets : (K,) ndarray
+        ``(E log|precision| - D log(2 pi) - D / kappa) / 2``, nats; expected log weights are to be added.
+
+    Raises
+    ------
+    CollapsedComponentError
+        A scale is not positive definite.
+    """
+    cdef int family = _family(covariance_type)
+    cdef Py_ssize_t d = n_features
+    check_double(mean_precision, "mean_precision", 1)
+    cdef Py_ssize_t k = cnp.PyArray_DIM(<cnp.ndarray>mean_precision, 0)
+    if k < 1 or d < 1:
+        raise ValueError(f"mean_precision, n_features: expected at least one of each, got {k} and {d}")
+    check_double(degrees_of_freedom, "degrees_of_freedom", 1)
+    check_shape1(degrees_of_freedom, "degrees_of_freedom", 1 if family == LC_GAUSSIAN_TIED else k)
+    _check_matrices(scale, "scale", family, k, d)
+    factors, offsets = _new_matrices(family, k, d), new(1, k, 0, 0, cnp.NPY_FLOAT64)
+    cdef double *precision = <double *>data(mean_precision)
+    cdef double *nu = <double *>data(degrees_of_freedom)
+    cdef double *psi = <double *>data(scale)
+    cdef double *factor = <double *>data(factors)
+    cdef double *offset = <double *>data(offsets)
+    cdef Py_ssize_t component = 0
+    cdef lc_status status
+    cdef double *work = <double *>workspace(d * d * sizeof(double))
+    with nogil:
+        status = api.gaussian_expected(<lc_family>family, k, d, precision, nu, psi, factor, offset, &component, work)
+        free(work)
+    if status != LC_OK:
+        raise CollapsedComponentError(-1 if family == LC_GAUSSIAN_TIED else component)
+    return factors, offsets
+
+
+def gaussian_cavi_sweep(x, sample_weight, expected_log_weights, means, mean_precision, degrees_of_freedom, scale,
+                        covariance_type):
+    """One E-step of variational inference with its expected statistics, in one pass over the rows.
+
+    ``gaussian_em_sweep`` at the expected log-densities of ``gaussian_expected``: the optimal responsibilities are
+    proportional to ``exp(expected_log_weights[k] + E log N(x_n | k))`` (Bishop 2006, 10.46 to 10.49).
+
+    Parameters
+    ----------
+    x, sample_weight
+        As for ``gaussian_em_sweep``.
+    expected_log_weights : (K,) ndarray of float64
+    means : (K, D) ndarray of float64
+        m, the means of the components' means.
+    mean_precision, degrees_of_freedom, scale, covariance_type
+        As for ``gaussian_expected``.
+
+    Returns
+    -------
+    counts, means, scatters, objective, cancelled
+        As from ``gaussian_em_sweep``; the objective less the divergences of posterior from prior is the ELBO.
+    """
+    _check_means(means, "means", cnp.PyArray_DIM(<cnp.ndarray>means, 1) if cnp.PyArray_Check(means) and means.ndim == 2 else 0)
+    check_double(expected_log_weights, "expected_log_weights", 1)
+    check_shape1(expected_log_weights, "expected_log_weights", means.shape[0])
+    check_double(mean_precision, "mean_precision", 1)
+    check_shape1(mean_precision, "mean_precision", means.shape[0])
+    factors, offsets = gaussian_expected(mean_precision, degrees_of_freedom, scale, covariance_type, means.shape[1])
+    return gaussian_em_sweep(x, sample_weight, offsets + expected_log_weights, means, factors, covariance_type)
+
+
 def gaussian_moments(x, weights, centers, covariance_type):
     """Statistics of rows under given weights: the second half of an E-step.
 
