@@ -4,14 +4,15 @@
 #include "tile.h"
 
 #define KV_UNIT ((ptrdiff_t)(64 / sizeof(real))) /* of the widest vectors, so that workspaces have one size */
+#define KS_UNIT 8 /* doubles that the compiler adds at once */
 #define MOST_VECTORS 4
 
 ptrdiff_t LC_KERNEL(indexed_rows)(const lc_components *c) { return tile_rows(c->n_components); }
 
 size_t LC_KERNEL(indexed_work)(const lc_components *c) {
-  const ptrdiff_t n = linear_statistics(c), kv = round_up(c->n_components, KV_UNIT), d = c->n_features;
+  const ptrdiff_t n = linear_statistics(c), k = c->n_components, kv = round_up(k, KV_UNIT), ks = round_up(k, KS_UNIT), d = c->n_features;
   return ALIGNMENT + piece((size_t)d * sizeof(ptrdiff_t)) + piece((size_t)kv * sizeof(real)) + piece((size_t)(n * kv) * sizeof(real)) +
-         piece((size_t)(n * kv) * sizeof(double)) + piece((size_t)(c->has_missing ? d * kv : 0) * sizeof(double)) +
+         piece((size_t)(n * ks) * sizeof(double)) + piece((size_t)(c->has_missing ? d * ks : 0) * sizeof(double)) +
          piece((size_t)(LC_KERNEL(indexed_rows)(c) * kv) * sizeof(real));
 }
 
@@ -30,17 +31,18 @@ static void fill_codes(const indexed *s, const lc_components *c, ptrdiff_t k, pt
 }
 
 indexed LC_KERNEL(indexed_begin)(const lc_components *c, ptrdiff_t T, void *memory) {
-  const ptrdiff_t k = c->n_components, d = c->n_features, n = linear_statistics(c), kv = round_up(k, KV_UNIT);
-  indexed s = {.k = k, .d = d, .n_statistics = n, .kv = kv, .has_missing = c->has_missing, .levels = c->levels};
+  const ptrdiff_t k = c->n_components, d = c->n_features, n = linear_statistics(c);
+  const ptrdiff_t kv = round_up(k, KV_UNIT), ks = round_up(k, KS_UNIT);
+  indexed s = {.k = k, .d = d, .n_statistics = n, .kv = kv, .ks = ks, .has_missing = c->has_missing, .levels = c->levels};
   arena a = arena_at(memory);
   s.starts = take(&a, (size_t)d * sizeof(ptrdiff_t));
   s.offsets = take(&a, (size_t)kv * sizeof(real));
   s.table = take(&a, (size_t)(n * kv) * sizeof(real));
-  s.sums = take(&a, (size_t)(n * kv) * sizeof(double));
-  s.observed = take(&a, (size_t)(s.has_missing ? d * kv : 0) * sizeof(double));
+  s.sums = take(&a, (size_t)(n * ks) * sizeof(double));
+  s.observed = take(&a, (size_t)(s.has_missing ? d * ks : 0) * sizeof(double));
   s.block = take(&a, (size_t)(T * kv) * sizeof(real));
-  memset(s.sums, 0, (size_t)(n * kv) * sizeof(double));
-  if (s.has_missing) memset(s.observed, 0, (size_t)(d * kv) * sizeof(double));
+  memset(s.sums, 0, (size_t)(n * ks) * sizeof(double));
+  if (s.has_missing) memset(s.observed, 0, (size_t)(d * ks) * sizeof(double));
   if (c->family == LC_LINEAR_CODE)
     for (ptrdiff_t j = 0, start = 0; j < d; start += c->levels[j++]) s.starts[j] = start;
   if (!c->offsets) return s;
@@ -133,15 +135,15 @@ LC_INLINE void add_scaled(const int n, double *restrict sums, double scale, cons
 
 LC_INLINE void add_sparse_row(const int n, const indexed *s, const matrix *m, ptrdiff_t row, ptrdiff_t i, const double *weights) {
   for (int64_t e = m->begins[row]; e < m->begins[row + 1]; e++)
-    add_scaled(n, s->sums + (ptrdiff_t)m->columns[e] * s->kv + i, (double)m->x[e], weights);
+    add_scaled(n, s->sums + (ptrdiff_t)m->columns[e] * s->ks + i, (double)m->x[e], weights);
 }
 
 LC_INLINE void add_coded_row(const int n, const indexed *s, const matrix *m, ptrdiff_t row, ptrdiff_t i, const double *weights) {
   for (ptrdiff_t j = 0; j < s->d; j++) {
     const ptrdiff_t place = place_of_code(s, j, m->x[row * m->stride + j]);
     if (place < 0) continue;
-    add_scaled(n, s->sums + place * s->kv + i, 1.0, weights);
-    if (s->has_missing) add_scaled(n, s->observed + j * s->kv + i, 1.0, weights);
+    add_scaled(n, s->sums + place * s->ks + i, 1.0, weights);
+    if (s->has_missing) add_scaled(n, s->observed + j * s->ks + i, 1.0, weights);
   }
 }
 
@@ -171,7 +173,7 @@ void LC_KERNEL(indexed_accumulate)(const indexed *s, const matrix *m, ptrdiff_t 
 
 void LC_KERNEL(indexed_finish)(const indexed *s, const lc_moments *moments) {
   for (ptrdiff_t k = 0; k < s->k; k++) {
-    for (ptrdiff_t f = 0; f < s->n_statistics; f++) moments->first[k * s->n_statistics + f] += s->sums[f * s->kv + k];
-    for (ptrdiff_t j = 0; s->has_missing && j < s->d; j++) moments->second[k * s->d + j] += s->observed[j * s->kv + k];
+    for (ptrdiff_t f = 0; f < s->n_statistics; f++) moments->first[k * s->n_statistics + f] += s->sums[f * s->ks + k];
+    for (ptrdiff_t j = 0; s->has_missing && j < s->d; j++) moments->second[k * s->d + j] += s->observed[j * s->ks + k];
   }
 }

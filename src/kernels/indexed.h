@@ -9,14 +9,15 @@
 
 typedef struct indexed {
   ptrdiff_t k, d, n_statistics;
-  ptrdiff_t kv;           /* k rounded up to KV_UNIT: the length of a row of the tables */
+  ptrdiff_t kv;           /* k rounded up to KV_UNIT: the length of a row of the table */
+  ptrdiff_t ks;           /* k rounded up to KS_UNIT: the length of a row of the sums */
   int has_missing;
   const ptrdiff_t *levels;
   ptrdiff_t *starts;      /* d: where each column's codes start; codes only */
   real *offsets;          /* kv; -inf beyond k */
   real *table;            /* n_statistics x kv */
-  double *sums;           /* n_statistics x kv */
-  double *observed;       /* d x kv: of codes, where entries may be missing */
+  double *sums;           /* n_statistics x ks */
+  double *observed;       /* d x ks: of codes, where entries may be missing */
   real *block;            /* rows of a tile x kv */
 } indexed;
 

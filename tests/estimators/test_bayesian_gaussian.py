@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import normal_wishart
 from scipy import special, stats
 from sklearn.datasets import load_iris
 from sklearn.mixture import BayesianGaussianMixture as Theirs
@@ -19,6 +18,8 @@ import latentcore
 from latentcore import BayesianGaussianMixture
 from latentcore.engine import Progress
 from latentcore.errors import ConvergenceWarning, NotFittedError, StorageError
+from latentcore.estimators.bayesian_weights import weight_prior
+from reference import normal_wishart
 
 IRIS = load_iris().data
 COVARIANCES = ["full", "tied", "diag", "spherical", "tied_spherical"]
@@ -67,24 +68,23 @@ def assert_same_fits(ours: Any, other: Any, x: Any, atol: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("covariance_type", "n_features", "atol"),
-    [("full", 4, 1e-8), ("tied", 4, 1e-3), ("diag", 1, 1e-8), ("spherical", 1, 1e-8)],
+    ("covariance_type", "n_features"), [("full", 4), ("tied", 4), ("diag", 1), ("spherical", 1)]
 )
-def test_fit_is_that_of_scikit_learn_where_the_models_are_the_same(
-    covariance_type: Any, n_features: int, atol: float
+def test_iterates_are_those_of_scikit_learn_where_the_models_are_the_same(
+    covariance_type: Any, n_features: int
 ) -> None:
-    """Of tied covariances the bounds differ, and so does where they stop."""
     x = np.ascontiguousarray(IRIS[:, -n_features:])
     arguments = {
         "covariance_type": covariance_type,
         "weight_concentration_prior_type": "dirichlet_distribution",
         "weight_concentration_prior": 0.3,
+        "max_iter": 60,
+        "tol": 0.0,
     }
     ours, other = fitted(x=x, **arguments), theirs(x=x, **arguments)
-    assert_same_fits(ours, other, x, atol)
-    if covariance_type != "tied":
-        np.testing.assert_allclose(ours.score_samples(x), other.score_samples(x), atol=atol)
-        assert ours.n_iter_ == other.n_iter_
+    assert_same_fits(ours, other, x, 1e-8)
+    shift = ours.score_samples(x) - other.score_samples(x)
+    np.testing.assert_allclose(shift, shift.mean() if covariance_type == "tied" else 0, atol=1e-8)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES[:4])
@@ -138,12 +138,12 @@ def test_default_priors_are_those_of_scikit_learn(covariance_type: Any, prior_ty
 
 def test_weight_concentrations_of_falling_sticks_are_those_of_scikit_learn() -> None:
     x = np.concatenate([blobs(60)[:120], blobs(60)[:40]])
-    arguments = {"means_prior": None} and {"weight_concentration_prior": 2.5, "max_iter": 0}
+    arguments = {"weight_concentration_prior": 0.5, "max_iter": 0}
     ours, other = fitted(3, x, **arguments), theirs(3, x, **arguments)
     order = np.argsort(-other.weight_concentration_[0])
     np.testing.assert_allclose(ours.weight_concentration_[0], other.weight_concentration_[0])
     counts = other.weight_concentration_[0][order] - 1
-    after = 2.5 + np.append(np.cumsum(counts[::-1])[-2::-1], 0)
+    after = 0.5 + np.append(np.cumsum(counts[::-1])[-2::-1], 0)
     np.testing.assert_allclose(ours.weight_concentration_[1][order], after)
 
 
@@ -197,13 +197,12 @@ def test_bound_is_below_the_log_evidence(
 def test_bound_never_falls(covariance_type: Any, prior_type: Any, optimize: bool) -> None:
     model = fitted(
         6, IRIS, covariance_type=covariance_type, weight_concentration_prior_type=prior_type,
-        init_params="random", optimize_concentration=optimize,
+        init_params="random", optimize_concentration=optimize, max_iter=200, tol=1e-5,
     )  # fmt: skip
     bounds = np.array(model.lower_bounds_)
     assert len(bounds) == model.n_iter_ > 5
     assert (np.diff(bounds) > -1e-10 * np.abs(bounds[1:])).all()
     assert model.lower_bound_ == bounds[-1]
-    assert model.converged_
 
 
 def test_terms_add_up_to_the_bound() -> None:
@@ -229,7 +228,9 @@ def test_empirical_concentration_raises_the_bound() -> None:
         given, found = fitted(5, **arguments), fitted(5, optimize_concentration=True, **arguments)
         assert found.lower_bound_ > given.lower_bound_
         assert given.weight_concentration_prior_ == 4.0
-        assert found.weight_concentration_prior_ < 1.0
+        weights, best = found.posterior_.weights, found.weight_concentration_prior_
+        others = [weight_prior(prior_type, best * factor, 5) for factor in (0.98, 1.0, 1.02)]
+        assert np.argmin([weights.divergence(other) for other in others]) == 1
 
 
 # -- what the model says of rows -----------------------------------------------------------------
@@ -533,7 +534,7 @@ def test_bad_argument_is_named(arguments: dict[str, Any], message: str) -> None:
 def test_missing_entries_are_refused() -> None:
     x = X.copy()
     x[7, 1] = np.nan
-    with pytest.raises(ValueError, match="X: .*NaN.* row 7, column 1"):
+    with pytest.raises(ValueError, match=r"X contains NaN: .* row 7, column 1"):
         BayesianGaussianMixture(2).fit(x)
 
 

@@ -64,6 +64,10 @@ _KEPT = (
 )
 
 
+_ROUNDING = 1e-12
+"""By how much a bound may fall, relative to its size, that has stayed the same."""
+
+
 class BoundTerms(TypedDict):
     """The evidence lower bound, nats: the first two, minus the others.
 
@@ -331,7 +335,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
             if self.batch_size is None and self.optimize_concentration:
-                rule = EmpiricalCAVI[H](model)
+                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model)
                 return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
             if self.batch_size is None:
                 cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
@@ -474,7 +478,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     # -- fewer components -------------------------------------------------------------------------
 
     def prune(self, X: Any, *, sample_weight: Any = None) -> Self:
-        """Leave out components, smallest first, as long as the evidence lower bound rises by it; in place.
+        """Leave out components, smallest first, as long as the evidence lower bound does not fall by it; in place.
 
         The model without a component is compared after one more step of coordinate ascent. ``n_components`` stays: it
         is what the next ``fit`` begins with.
@@ -507,7 +511,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             stats, _ = expectation(model.expected(candidate))
             candidate = model.update(fewer, stats)
             found = self._bound(model, fewer, candidate, expectation)
-            if not found > bound:
+            if not found >= bound - _ROUNDING * abs(bound):
                 break
             prior, posterior, bound = fewer, candidate, found
         if posterior is self.posterior_:

@@ -237,6 +237,8 @@ def linear_moments(x, weights, features, levels=None, missing=False, n_columns=N
     """
     cdef lc_components c
     cdef Rows rows
+    if isinstance(x, tuple) and n_columns is None:
+        raise ValueError("n_columns: expected the number of columns of sparse rows, got None")
     _read_rows(&rows, x, 0 if n_columns is None else n_columns)
     check_like(weights, "weights", 2, rows.dtype)
     cdef Py_ssize_t n = rows.n, k = cnp.PyArray_DIM(<cnp.ndarray>weights, 1), d = rows.d
