@@ -267,7 +267,7 @@ def test_coordinate_ascent_ascends_far_from_the_origin(
 
 
 @every_type
-@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("rate", [-0.01, 0.0, 0.3, 1.0])
 def test_blend_is_linear_in_natural_coordinates(covariance_type: Any, rate: float) -> None:
     a, b = (a_prior(covariance_type, 3, 2, seed) for seed in (4, 5))
     blended = Gaussian(covariance_type).blend(a, b, rate)

@@ -133,12 +133,12 @@ def blend(
     kept, gained = (1.0 - rate) * a.mean_precision, rate * b.mean_precision
     precision = kept + gained
     share = (gained / precision)[:, None]
-    between = np.sqrt(kept * gained / precision)[:, None] * (b.means - a.means)
+    between = scatter(kept * gained / precision, b.means - a.means, covariance_type)
     return GaussianPrior(
         (1.0 - share) * a.means + share * b.means,
         precision,
         (1.0 - rate) * a.degrees_of_freedom + rate * b.degrees_of_freedom,
-        (1.0 - rate) * a.scale + rate * b.scale + scatter(between, covariance_type),
+        (1.0 - rate) * a.scale + rate * b.scale + between,
     )
 
 
