@@ -85,7 +85,9 @@ def mixtures_of_other_families_have_the_same_face() -> None:
     prior = MixturePrior(np.array([2.0, 2.0]), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))
     PoissonMixture(2, prior=prior, assignment="hard", equal_weights=True)
     PoissonMixture(2, prior="weak", params_init={"rates": [[1.0, 2.0], [3.0, 4.0]]})
-    codes = CategoricalMixture(2, n_categories=[3, 2], prior=DirichletPrior(np.ones((1, 5))))
+    codes = CategoricalMixture(
+        2, n_categories=[3, 2], prior=DirichletPrior(np.ones((1, 5))), random_state=0
+    )
     assert_type(codes.fit(rng.integers(0, 2, (50, 2))).n_categories_, tuple[int, ...])
     MultinomialMixture.from_params([1.0], [[0.5, 0.5]]).impute(np.ones((1, 2)))
     GaussianMixture(2, covariance_type="tied_spherical", prior="weak", assignment="hard")
@@ -113,11 +115,16 @@ def bayesian_mixtures_are_typed_as_the_others() -> None:
     assert density.shape == (200,)
     counts = rng.poisson(4.0, (200, 2))
     poisson = BayesianMixture(
-        BuiltInPoisson(), 2, prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2)))
+        BuiltInPoisson(),
+        2,
+        prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2))),
+        tol=1.0,
+        random_state=0,
     )
     assert_type(poisson.fit(counts).components_, PoissonParams)
     assert_type(BayesianMixture("bernoulli", 2), BayesianMixture[Any])
-    assert_type(GaussianMeansMixture(2, prior_std=9.0).fit(x).posterior_.components, NormalPrior)
+    means = GaussianMeansMixture(2, prior_std=9.0, random_state=0)
+    assert_type(means.fit(x).posterior_.components, NormalPrior)
 
 
 def layers_fit_together() -> None:
