@@ -322,3 +322,32 @@ def test_file_of_another_family_is_refused(tmp_path: Path) -> None:
     model.save(tmp_path / "model.npz")
     with pytest.raises(StorageError, match="family_: expected Poisson"):
         latentcore.load(tmp_path / "model.npz")
+
+
+def test_rows_of_weight_zero_may_be_anything_finite() -> None:
+    x = DATA["poisson"]
+    weight = np.ones(120)
+    weight[5] = 0.0
+    odd = x.copy()
+    odd[5] = -7.5
+    model = fitted("poisson", max_iter=5).set_params(max_iter=5)
+    ours = model.fit(odd, sample_weight=weight).lower_bounds_
+    assert ours == model.fit(x, sample_weight=weight).lower_bounds_
+    model.partial_fit(odd, sample_weight=weight)
+
+
+def test_changed_byte_of_a_file_is_refused_or_means_the_same(tmp_path: Path) -> None:
+    x = DATA["gaussian"]
+    path = tmp_path / "model.npz"
+    model = BayesianGaussianMixture(2, random_state=0, covariance_prior=np.eye(2)).fit(x)
+    model.save(path)
+    content, expected = path.read_bytes(), model.predict_proba(x)
+    for position in range(0, len(content), 41):
+        changed = bytearray(content)
+        changed[position] ^= 0x55
+        path.write_bytes(bytes(changed))
+        try:
+            copy = latentcore.load(path)
+        except StorageError:
+            continue
+        np.testing.assert_array_equal(copy.predict_proba(x), expected)

@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 import latentcore
 from latentcore import (
+    BayesianGaussianMixture,
+    BayesianMixture,
     CategoricalMixture,
+    GaussianMeansMixture,
     GaussianMixture,
     MultinomialMixture,
     PoissonMixture,
@@ -20,7 +23,13 @@ from latentcore import (
 from latentcore.arrays import Rows
 from latentcore.diagnostics import ELBO
 from latentcore.errors import NumericalError
-from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianStatistics
+from latentcore.families.gaussian import (
+    Gaussian,
+    GaussianParams,
+    GaussianPrior,
+    GaussianStatistics,
+)
+from latentcore.families.gaussian_means import NormalPrior
 from latentcore.families.poisson import Poisson as BuiltInPoisson
 from latentcore.families.poisson import PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
@@ -91,6 +100,24 @@ def a_mixture_knows_the_parameters_of_its_family() -> None:
     assert_type(latentcore.Mixture("poisson", 2), latentcore.Mixture[Any])
     own = latentcore.Mixture(Poisson(), 2, random_state=0)
     assert_type(own.fit(counts[:, :1]).components_, Array)
+
+
+def bayesian_mixtures_are_typed_as_the_others() -> None:
+    model = BayesianGaussianMixture(3, weight_concentration_prior=0.5, random_state=0)
+    assert_type(model.fit(x), BayesianGaussianMixture)
+    assert_type(model.partial_fit(x, total_weight=1e4).prune(x), BayesianGaussianMixture)
+    assert_type(model.predict(x), npt.NDArray[np.intp])
+    assert_type(model.posterior_.components, GaussianPrior)
+    assert_type(model.elbo_terms_["entropy"], float)
+    density: npt.NDArray[np.floating[Any]] = model.predictive_logpdf(x)
+    assert density.shape == (200,)
+    counts = rng.poisson(4.0, (200, 2))
+    poisson = BayesianMixture(
+        BuiltInPoisson(), 2, prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2)))
+    )
+    assert_type(poisson.fit(counts).components_, PoissonParams)
+    assert_type(BayesianMixture("bernoulli", 2), BayesianMixture[Any])
+    assert_type(GaussianMeansMixture(2, prior_std=9.0).fit(x).posterior_.components, NormalPrior)
 
 
 def layers_fit_together() -> None:
@@ -174,6 +201,7 @@ if __name__ == "__main__":
     an_estimator_is_fitted_and_asked()
     mixtures_of_other_families_have_the_same_face()
     a_mixture_knows_the_parameters_of_its_family()
+    bayesian_mixtures_are_typed_as_the_others()
     layers_fit_together()
     a_family_of_ones_own_plugs_in()
     errors_have_classes()

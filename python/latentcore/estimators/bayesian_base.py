@@ -33,7 +33,12 @@ from latentcore.estimators.bayesian_weights import (
 )
 from latentcore.estimators.blocks import Evaluation
 from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
-from latentcore.estimators.mixture_base import Callback, RandomState, check_support
+from latentcore.estimators.mixture_base import (
+    Callback,
+    RandomState,
+    absent_replaced,
+    check_support,
+)
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import best_of
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
@@ -244,9 +249,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         else:
             self._check_size(data)
             check_observed(data.x, names)
-            family = self._family_to_fit(rows.x, names)
+            family = self._family_to_fit(self._present(rows), names)
             prior, n_steps, seen = self._prior_to_fit(family, data), 0.0, 0.0
-        check_support(family, rows.x, names)
+        check_support(family, self._present(rows), names)
         weight = data.total_weight()
         seen += weight
         total = seen if total_weight is None else real("total_weight", total_weight)
@@ -279,9 +284,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "n_iter_": len(bounds),
             "lower_bound_": info.objective,
             "lower_bounds_": bounds,
-            "elbo_terms_": self._terms(
-                model, rule.prior, posterior, data, info.terms.expected, total / weight
-            ),
+            "elbo_terms_": self._terms(model, rule.prior, posterior, data, total / weight),
             "_course": (info.objective, float(state.n_steps), seen),
         }
         self._replace(learned, names)
@@ -294,8 +297,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         data = without_absent(rows)
         self._check_size(data)
         check_observed(data.x, names)
-        family = self._family_to_fit(rows.x, names)
-        check_support(family, rows.x, names)
+        present = self._present(rows)
+        family = self._family_to_fit(present, names)
+        check_support(family, present, names)
         prior = self._prior_to_fit(family, data)
         model = Mixture(family)
         warm = self._warm_posterior(data, family)
@@ -353,10 +357,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         n_starts = self.n_init if warm is None else 1
         fit = best_of(n_starts, run, lambda _: [], reporter).fit
         posterior, prior = fit.params.posterior, fit.params.prior
-        _, expected = expectation(model.expected(posterior))
-        terms = self._terms(model, prior, posterior, data, expected)
+        terms = self._terms(model, prior, posterior, data)
         bound = total_of(terms)
-        bounds = fit.history if self.batch_size is not None else [*fit.history[1:], bound]
+        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
         last = fit.history[-1] if fit.history else float("-inf")
         n_steps = n_steps if self.batch_size is not None else len(fit.history)
         n_copies = self._n_copies(data.x.shape[1])
@@ -364,7 +367,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
-            "lower_bounds_": bounds if fit.history else [],
+            "lower_bounds_": [*bounds, bound] if fit.history else [],
             "elbo_terms_": terms,
             "_course": (last, float(n_steps), data.total_weight()),
         }
@@ -434,15 +437,14 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         prior: MixturePrior[H],
         posterior: MixturePrior[H],
         data: Rows,
-        expected: float,
         scale: float = 1.0,
     ) -> BoundTerms:
         of_weights, of_components = model.divergence(posterior, prior)
         evaluation = self._evaluation_of(model, posterior)
-        entropy = scale * evaluation.log_likelihood_and_entropy(data)[1]
+        expected, entropy = evaluation.log_likelihood_and_entropy(data)
         return {
-            "expected_log_joint": expected - entropy,
-            "entropy": entropy,
+            "expected_log_joint": scale * (expected - entropy),
+            "entropy": scale * entropy,
             "divergence_of_weights": of_weights,
             "divergence_of_components": of_components,
         }
@@ -450,6 +452,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     def _rows(self, X: Any, sample_weight: Any) -> Rows:
         x = self._matrix(X)
         return Rows(x, as_weights(sample_weight, len(x)))
+
+    def _present(self, rows: Rows) -> RealArray:
+        return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
 
     def _warm_posterior(self, data: Rows, family: Any) -> MixturePrior[H] | None:
         if not self.warm_start or "posterior_" not in self.__dict__:
@@ -516,10 +521,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             prior, posterior, bound = fewer, candidate, found
         if posterior is self.posterior_:
             return self
-        _, expected = expectation(model.expected(posterior))
         learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
-        learned["elbo_terms_"] = self._terms(model, prior, posterior, data, expected)
-        learned["lower_bound_"] = bound
+        learned["elbo_terms_"] = self._terms(model, prior, posterior, data)
+        learned["lower_bound_"] = bound = total_of(learned["elbo_terms_"])
         learned["_course"] = (bound, *self._course[1:])
         self.__dict__ = {**self.__dict__, **learned}
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,54 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
     """
 
     components_: P
+
+    @overload
+    def __init__(
+        self: BayesianMixture[Any],
+        family: FamilyName = ...,
+        n_components: int = ...,
+        *,
+        tol: float = ...,
+        max_iter: int = ...,
+        n_init: int = ...,
+        init_params: InitParams = ...,
+        weight_concentration_prior_type: WeightPriorType = ...,
+        weight_concentration_prior: float | npt.ArrayLike | None = ...,
+        prior: Any = ...,
+        random_state: RandomState | None = ...,
+        warm_start: bool = ...,
+        verbose: int = ...,
+        verbose_interval: int = ...,
+        n_threads: int | None = ...,
+        batch_size: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
+        optimize_concentration: bool = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        family: Family[P, Any],
+        n_components: int = ...,
+        *,
+        tol: float = ...,
+        max_iter: int = ...,
+        n_init: int = ...,
+        init_params: InitParams = ...,
+        weight_concentration_prior_type: WeightPriorType = ...,
+        weight_concentration_prior: float | npt.ArrayLike | None = ...,
+        prior: Any = ...,
+        random_state: RandomState | None = ...,
+        warm_start: bool = ...,
+        verbose: int = ...,
+        verbose_interval: int = ...,
+        n_threads: int | None = ...,
+        batch_size: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
+        optimize_concentration: bool = ...,
+    ) -> None: ...
 
     def __init__(
         self,

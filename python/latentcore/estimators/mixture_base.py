@@ -53,7 +53,15 @@ from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
 
-__all__ = ["Assignment", "Callback", "MixtureEstimator", "RandomState", "outcome"]
+__all__ = [
+    "Assignment",
+    "Callback",
+    "MixtureEstimator",
+    "RandomState",
+    "absent_replaced",
+    "check_support",
+    "outcome",
+]
 
 P = TypeVar("P")
 
@@ -208,7 +216,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         data = without_absent(rows)
         self._check_size(data)
         check_observed(data.x, names)
-        present = _absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
+        present = absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
         family = self._family_to_fit(present, names)
         check_support(family, present, names)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
@@ -632,7 +640,7 @@ class MixtureEstimator(Estimator, Generic[P]):
             )
 
 
-def _absent_replaced(rows: Rows) -> RealArray:
+def absent_replaced(rows: Rows) -> RealArray:
     """The rows, where one of weight 0 may be anything: a copy of one that counts is in its place."""
     weight = rows.sample_weight
     if weight is None or weight.all():
