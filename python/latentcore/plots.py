@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_matrix
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_weights import expected_counts
 from latentcore.estimators.components import mapped
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.bernoulli import Bernoulli
@@ -91,7 +92,8 @@ def ellipses(
         The features across and up. With others besides, the ellipses are those of the marginal distribution.
     ax : matplotlib Axes, optional
     n_std : tuple of float
-        Standard deviations from mean to ellipse, in every direction.
+        Standard deviations from mean to ellipse, in every direction. Components of a Bayesian mixture that hold less
+        than one row, in expectation, are not drawn.
     max_points : int
         Of more rows, evenly spaced ones are drawn.
 
@@ -117,11 +119,11 @@ def ellipses(
         linewidths=0, rasterized=True,
     )  # fmt: skip
 
-    for k, covariance in enumerate(covariances):
+    for k in _not_empty(model):
         for i, n in enumerate(sorted(n_std)):
             ax.add_patch(
                 _ellipse(
-                    means[k], n * n * covariance, fill=False, edgecolor=colors[k],
+                    means[k], n * n * covariances[k], fill=False, edgecolor=colors[k],
                     linewidth=2.0 if i == 0 else 1.2, linestyle=_style(k),
                 )
             )  # fmt: skip
@@ -182,7 +184,7 @@ def densities(
     marker = "o" if is_discrete and len(grid) <= _MOST_BINS else None
     colors = _colors(len(model.weights_))
     listed = len(colors) <= _MOST_LISTED
-    for k in range(len(colors) if len(colors) > 1 else 0):
+    for k in _not_empty(model) if len(colors) > 1 else []:
         label = f"component {k}, weight {model.weights_[k]:.2f}" if listed else None
         ax.plot(
             grid, parts[:, k], color=colors[k], linestyle=_style(k), linewidth=1.8, label=label,
@@ -439,7 +441,9 @@ def elbo_terms(model: Bayesian, *, ax: Axes | None = None) -> Axes:
     labels = [f"{name}\n{_signed(value)}" for name, value in zip(names, sums, strict=True)]
     ax.set_yticks(range(3), labels)
     ax.invert_yaxis()
+    ax.use_sticky_edges = False
     ax.margins(x=0.08)
+    ax.locator_params(axis="x", nbins=6)
     ax.set_title(
         f"expected log joint {_signed(ends[0])} (dotted), bound {_signed(ends[-1])}", fontsize=9
     )
@@ -531,10 +535,10 @@ def posterior_ellipses(
     ax = ellipses(model, X, columns, ax=ax, max_points=max_points)
     means, regions = _regions_of_means(model, across, up, probability)
     colors = _colors(len(means))
-    for k, region in enumerate(regions):
+    for k in _not_empty(model):
         ax.add_patch(
             _ellipse(
-                means[k], region, facecolor=colors[k], edgecolor=_INK, linewidth=0.8, alpha=0.6
+                means[k], regions[k], facecolor=colors[k], edgecolor=_INK, linewidth=0.8, alpha=0.6
             )
         )
     ax.autoscale_view()
@@ -557,7 +561,8 @@ def _drawn_weights(posterior: Any) -> Array:
     if isinstance(posterior, Dirichlet):
         return rng.dirichlet(posterior.alpha, _DRAWS)
     if isinstance(posterior, FixedWeights):
-        return posterior.weights[None]
+        fixed: Array = posterior.weights[None]
+        return fixed
     order = posterior.order()
     a, b = posterior.betas(order)
     sticks = rng.beta(a, b, (_DRAWS, len(a)))
@@ -885,10 +890,20 @@ def _components(model: Any) -> Any:
     return model.components_
 
 
+def _not_empty(model: Mixture) -> list[int]:
+    """Components to draw: of a Bayesian mixture those with a row, in expectation, if the weights tell."""
+    counts = None
+    if isinstance(model, BayesianEstimator):
+        counts = expected_counts(model.posterior_.weights, model.prior_.weights)
+    shown = np.ones(len(model.weights_), bool) if counts is None else counts >= 1
+    return [int(k) for k in np.flatnonzero(shown)]
+
+
 def _uncertainty(model: Mixture, X: Any) -> Array:
     if isinstance(model, BayesianEstimator):
         return 1.0 - model.predict_proba(X).max(axis=1).astype(np.float64)
-    return model.uncertainty(X)
+    uncertain: Array = model.uncertainty(X)
+    return uncertain
 
 
 def _column(model: Mixture, column: int) -> int:

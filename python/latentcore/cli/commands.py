@@ -210,11 +210,9 @@ def plot(
     elif kind == "responsibilities":
         figure = plots.responsibilities(saved.model, table.data).figure
     else:
-        draw = {
-            "ellipses": plots.ellipses,
-            "posterior": plots.posterior_ellipses,
-            "uncertainty": plots.uncertainty,
-        }[kind]
+        draw: Callable[..., Any] = plots.uncertainty
+        if kind != "uncertainty":
+            draw = plots.ellipses if kind == "ellipses" else plots.posterior_ellipses
         figure = draw(saved.model, table.data, pair).figure
     save_figure(figure)
 
