@@ -108,6 +108,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     n_threads: int | None
     weight_concentration_prior_type: WeightPriorType
     weight_concentration_prior: Any
+    sort_sticks: bool
     batch_size: int | None
     delay: float
     forgetting: float
@@ -466,8 +467,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 f"warm_start: expected the n_components = {found} of the last fit, "
                 f"got {self.n_components}"
             )
-        kind = type(self.posterior_.weights), self.family_
-        new_kind = type(self._weight_prior()), family
+        kind = type(self.posterior_.weights).__name__, self.family_
+        new_kind = type(self._weight_prior()).__name__, family
         if kind != new_kind:
             raise ValueError(
                 f"warm_start: expected a model of the last fit's kind, {kind}, got {new_kind}"
@@ -643,6 +644,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             self.weight_concentration_prior_type,
             self.weight_concentration_prior,
             self.n_components,
+            self.sort_sticks,
         )
 
     def _check_support(self, x: RealArray) -> None:
@@ -665,6 +667,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         forgetting = real("forgetting", self.forgetting)
         if not (forgetting == 0 or 0.5 < forgetting <= 1):
             raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        boolean("sort_sticks", self.sort_sticks)
         boolean("optimize_concentration", self.optimize_concentration)
         check_weight_prior(
             self.weight_concentration_prior_type,

@@ -44,7 +44,8 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         Number of starts, of which the one with the largest bound is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}
-        A Dirichlet process truncated at K sticks, or a Dirichlet distribution.
+        A Dirichlet process of which rows use K components at most, or a Dirichlet distribution. (Also "fixed": weights
+        that are 1 / K.)
     weight_concentration_prior : float, or of a Dirichlet distribution (K,), optional
         1 / K if None. A small one leaves more components empty.
     mean_precision_prior : float, optional
@@ -62,6 +63,9 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     verbose_interval : int
     n_threads : int, optional
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+    sort_sticks : bool
+        Whether the sticks of a Dirichlet process are in the order of falling counts at every step, which raises the
+        bound and often leads elsewhere. Else they are in the order of the components, as in scikit-learn.
     batch_size : int, optional
         None is coordinate ascent on all rows. Else stochastic variational inference (Hoffman et al. 2013): an iteration
         is an epoch of steps on shuffled batches of so many rows, after which the bound of all rows tells whether to
@@ -80,7 +84,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     covariances_, precisions_, precisions_cholesky_ : shaped as those of ``GaussianMixture``
         ``precisions_`` are means of their posterior, ``covariances_`` the inverse.
     weight_concentration_ : (K,), or a tuple of two (K,)
-        The Dirichlet's alpha; or a and b of the Beta of each component's stick, sticks in the order of falling counts.
+        The Dirichlet's alpha; or a and b of the Beta of each component's stick.
     mean_precision_ : (K,)
     degrees_of_freedom_ : (K,), tied and tied_spherical a number
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_
@@ -106,8 +110,9 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     -----
     Where results differ from scikit-learn's:
 
+    - ``reg_covar``, as told there. Compare with scikit-learn's at ``reg_covar=0``.
     - Its ``lower_bound_`` leaves out constants and is no bound. ``tol`` is on the change of the total in both.
-    - Full and tied covariances with a Dirichlet distribution: the same updates. scikit-learn's degrees of freedom of
+    - Full and tied covariances: the same updates. scikit-learn's degrees of freedom of
       tied covariances are those of one of K copies of the prior: the prior here has K times
       ``degrees_of_freedom_prior`` and ``covariance_prior``, and ``degrees_of_freedom_`` is the posterior's divided
       by K. ``score_samples`` differs by a constant.
@@ -115,8 +120,9 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
       distributions of which ``degrees_of_freedom_`` and ``covariances_`` are the parameters, where scikit-learn takes
       those of a Wishart distribution in D dimensions. So responsibilities differ by O(D^2 / N_k), and not where D = 1.
       Spherical variances have the prior of each of D features: D times the degrees of freedom and sum of squares.
-    - Dirichlet process: the last stick is all that is left, where scikit-learn breaks it once more and loses the rest;
-      and sticks are in the order of falling counts, where it takes that of the components as they came.
+    A Dirichlet process has infinitely many components; q gives rows to the first K alone, and ``lower_bound_`` is below
+    the log evidence of the whole process. ``weights_`` and ``predictive_logpdf`` leave out what is left for the others,
+    as in scikit-learn.
 
     Missing entries are refused: their posterior is not of this form.
 
@@ -165,6 +171,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        sort_sticks: bool = False,
         batch_size: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
@@ -188,6 +195,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.sort_sticks = sort_sticks
         self.batch_size = batch_size
         self.delay = delay
         self.forgetting = forgetting

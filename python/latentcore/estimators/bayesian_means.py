@@ -64,6 +64,7 @@ class GaussianMeansMixture(BayesianEstimator[GaussianParams, NormalPrior]):
     weight_concentration_prior_type = "fixed"
     weight_concentration_prior = None
     optimize_concentration = False
+    sort_sticks = False
 
     means_: npt.NDArray[Any]
     mean_variances_: Array

@@ -22,7 +22,6 @@ from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.mixture import Mixture, MixturePrior
-from latentcore.structures.weights import StickBreaking
 
 __all__ = ["BayesianMixture"]
 
@@ -40,7 +39,7 @@ class BayesianMixture(BayesianEstimator[P, Any], Generic[P]):
     n_components : int
         K, the most components; those that the data do not need end with little weight.
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution", "fixed"}
-        A Dirichlet process truncated at K sticks, a Dirichlet distribution, or weights that are 1 / K.
+        A Dirichlet process of which rows use K components at most, a Dirichlet distribution, or weights that are 1 / K.
     weight_concentration_prior : float, or of a Dirichlet distribution (K,), optional
         1 / K if None.
     prior : the family's prior, optional
@@ -95,6 +94,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        sort_sticks: bool = ...,
         batch_size: int | None = ...,
         delay: float = ...,
         forgetting: float = ...,
@@ -119,6 +119,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        sort_sticks: bool = ...,
         batch_size: int | None = ...,
         delay: float = ...,
         forgetting: float = ...,
@@ -142,6 +143,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        sort_sticks: bool = False,
         batch_size: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
@@ -161,6 +163,7 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.sort_sticks = sort_sticks
         self.batch_size = batch_size
         self.delay = delay
         self.forgetting = forgetting
@@ -181,12 +184,10 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         if hasattr(family, "check_prior"):
             family.check_prior(components, self.n_components, data.x.shape[1])
         weights = self._weight_prior()
-        if isinstance(weights, StickBreaking) and not _exchangeable(
-            family, components, self.n_components
-        ):
+        if self.sort_sticks and not _exchangeable(family, components, self.n_components):
             raise ValueError(
-                "prior: expected the same for all components with a Dirichlet process, of which "
-                "sticks are exchanged, got different ones"
+                "prior: expected the same for all components with sort_sticks=True, which exchanges "
+                "them, got different ones"
             )
         return MixturePrior(weights, components)
 

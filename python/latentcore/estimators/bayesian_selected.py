@@ -44,4 +44,4 @@ def selected_weights(weights: Any, keep: Indices) -> Any:
     if isinstance(weights, Dirichlet):
         return Dirichlet(weights.alpha[keep])
     assert isinstance(weights, StickBreaking)
-    return StickBreaking(weights.concentration, weights.counts[keep])
+    return replace(weights, counts=weights.counts[keep])

@@ -44,32 +44,29 @@ def check_weight_prior(type_: Any, concentration: Any, n_components: int) -> Non
 
 
 def weight_prior(
-    type_: WeightPriorType, concentration: npt.ArrayLike | None, n_components: int
+    type_: WeightPriorType,
+    concentration: npt.ArrayLike | None,
+    n_components: int,
+    sort_sticks: bool = False,
 ) -> Weights:
     """The prior; ``concentration`` is 1 / K unless it is given."""
     if type_ == "fixed":
         return FixedWeights(np.full(n_components, 1.0 / n_components))
     given = 1.0 / n_components if concentration is None else concentration
     if type_ == "dirichlet_process":
-        return StickBreaking(float(np.asarray(given)), np.zeros(n_components))
+        return StickBreaking(float(np.asarray(given)), np.zeros(n_components), True, sort_sticks)
     return Dirichlet(np.array(np.broadcast_to(np.asarray(given, np.float64), n_components)))
 
 
 def concentration_attribute(posterior: Weights) -> Array | tuple[Array, Array] | None:
-    """``weight_concentration_``: alpha (K,), or both parameters (K,) of the Betas, by component.
-
-    The last stick of a Dirichlet process is all that is left, and no Beta; what stands here in its place are the
-    numbers that it would have.
-    """
+    """``weight_concentration_``: alpha (K,), or both parameters (K,) of the Betas, by component."""
     if isinstance(posterior, Dirichlet):
         return posterior.alpha
     if isinstance(posterior, FixedWeights):
         return None
     order = posterior.order()
     a, b = np.empty_like(posterior.counts), np.empty_like(posterior.counts)
-    counts = posterior.counts[order]
-    a[order] = 1.0 + counts
-    b[order] = posterior.concentration + np.append(np.cumsum(counts[::-1])[-2::-1], 0.0)
+    a[order], b[order] = posterior.betas()
     return a, b
 
 

@@ -156,7 +156,10 @@ class GaussianMeans:
     # -- a posterior
 
     def expected(self, posterior: NormalPrior, n_components: int) -> GaussianParams:
-        """What stands in the place of parameters, for ``log N(x; m_k, variance I) - D v_k / (2 variance)``."""
+        """What stands in the place of parameters, for ``log N(x; m_k, variance I) - D v_k / (2 variance)``.
+
+        For rows without missing entries.
+        """
         n_features = posterior.means.shape[1]
         means = np.broadcast_to(posterior.means, (n_components, n_features))
         params = self.params(np.ascontiguousarray(means))

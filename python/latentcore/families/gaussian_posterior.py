@@ -31,7 +31,8 @@ def expected(
 
     ``(E log|Lambda_k| - D log 2 pi - D / kappa_k - (x - m_k)^T E[Lambda_k] (x - m_k)) / 2``, where E Lambda is
     nu Psi^-1 and E log|Lambda| is ``sum_i psi((nu + 1 - i) / 2) + D log 2 - log|Psi|``, i = 1 .. D (Bishop 2006,
-    10.64 and 10.65). So ``log_determinants`` are not those of ``precisions_cholesky``.
+    10.64 and 10.65). So ``log_determinants`` are not those of ``precisions_cholesky``. For rows without
+    missing entries: what is taken of parameters for others is not this.
     """
     posterior = _for_each(posterior, n_components, covariance_type)
     params = mean(posterior, covariance_type)
@@ -133,12 +134,12 @@ def blend(
     kept, gained = (1.0 - rate) * a.mean_precision, rate * b.mean_precision
     precision = kept + gained
     share = (gained / precision)[:, None]
-    between = np.sqrt(kept * gained / precision)[:, None] * (b.means - a.means)
+    between = scatter(kept * gained / precision, b.means - a.means, covariance_type)
     return GaussianPrior(
         (1.0 - share) * a.means + share * b.means,
         precision,
         (1.0 - rate) * a.degrees_of_freedom + rate * b.degrees_of_freedom,
-        (1.0 - rate) * a.scale + rate * b.scale + scatter(between, covariance_type),
+        (1.0 - rate) * a.scale + rate * b.scale + between,
     )
 
 

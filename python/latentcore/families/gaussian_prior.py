@@ -91,7 +91,6 @@ def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
     precision = prior.mean_precision + counts
     steps = stats.means - prior.means
     share = counts / np.where(precision > 0, precision, 1.0)
-    between = np.sqrt(prior.mean_precision * share)[:, None] * steps
     scatters = stats.scatters
     rows: Array = counts * n_features if layout(type_) == "spherical" else counts
     if type_ in ("tied", "tied_spherical"):
@@ -102,17 +101,17 @@ def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
         prior.means + share[:, None] * steps,
         precision,
         prior.degrees_of_freedom + rows,
-        prior.scale + (scatters + scatter(between, type_)),
+        prior.scale + (scatters + scatter(prior.mean_precision * share, steps, type_)),
     )
 
 
-def scatter(deviations: Array, covariance_type: CovarianceType) -> Array:
-    """Of one deviation (D,) for each component, (K, D), in the shape of ``GaussianPrior.scale``."""
-    if covariance_type == "full":
-        return deviations[:, :, None] * deviations[:, None, :]
-    if covariance_type == "tied":
-        return deviations.T @ deviations
-    squares: Array = deviations**2
+def scatter(weights: Array, deviations: Array, covariance_type: CovarianceType) -> Array:
+    """Of one deviation (D,) for each component, (K, D), under weights (K,), in the shape of ``GaussianPrior.scale``."""
+    if covariance_type in ("full", "tied"):
+        outer: Array = deviations[:, :, None] * deviations[:, None, :]
+        outer *= weights[:, None, None]
+        return outer.sum(axis=0) if covariance_type == "tied" else outer
+    squares: Array = weights[:, None] * deviations**2
     if covariance_type == "diag":
         return squares
     squares = squares.sum(axis=1)

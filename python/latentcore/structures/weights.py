@@ -6,7 +6,7 @@ A Dirichlet, a Dirichlet process truncated at K sticks, and weights that are giv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -122,15 +122,24 @@ class StickBreaking:
     ``v_j ~ Beta(1 + N_(j), concentration + sum_{i>j} N_(i))``, with sticks in the order that gives the largest bound of
     all orders. That is a bound of the evidence where the components have one prior, so that sticks may be exchanged.
 
+    With ``leftover`` the K-th stick is broken like the others: the process goes on for ever, and q gives rows to the
+    first K components alone (Kurihara, Welling & Vlassis 2007; scikit-learn's). A large concentration then means many
+    components, where with ``v_K = 1`` it means a large last one.
+
     Attributes
     ----------
     concentration : float, > 0
     counts : (K,)
         Expected counts of the components; zeros in the prior.
+    leftover : bool
+    by_size : bool
+        Whether sticks are exchanged for the largest bound. Else they keep the order of the components.
     """
 
     concentration: float
     counts: Array
+    leftover: bool = False
+    by_size: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.concentration < math.inf:
@@ -140,15 +149,19 @@ class StickBreaking:
         object.__setattr__(self, "counts", _vector(self.counts, "counts", ">= 0"))
 
     def update(self, counts: Array) -> StickBreaking:
-        return StickBreaking(self.concentration, self.counts + counts)
+        return replace(self, counts=self.counts + counts)
 
     def order(self) -> npt.NDArray[np.intp]:
-        """The component of each stick: by falling counts, but for the one that takes what the others leave.
+        """The component of each stick: by falling counts, but for one that takes what the others leave.
 
         With concentration <= 1 that is the one of the smallest count. A larger concentration expects much to be left,
         so that it may be another; the evidences of the counts with each of them at the end are compared.
         """
+        if not self.by_size:
+            return np.arange(len(self.counts))
         falling: npt.NDArray[np.intp] = np.argsort(-self.counts, kind="stable")
+        if self.leftover:
+            return falling
         counts = self.counts[falling]
         n = len(counts)
         tails = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
@@ -163,21 +176,28 @@ class StickBreaking:
         return np.append(np.delete(falling, last), falling[last])
 
     def betas(self, order: npt.NDArray[np.intp] | None = None) -> tuple[Array, Array]:
-        """Parameters of the Beta distributions of the first K - 1 sticks, in this order or in ``order()``."""
+        """Parameters of the Beta distributions of the sticks that are broken, in this order or in ``order()``.
+
+        These are the first K - 1, or, with ``leftover``, K.
+        """
         counts = self.counts[self.order() if order is None else order]
-        after = np.cumsum(counts[::-1])[::-1][1:]
-        return 1.0 + counts[:-1], self.concentration + after
+        after = np.append(np.cumsum(counts[::-1])[::-1][1:], 0.0)
+        n_broken = len(counts) if self.leftover else len(counts) - 1
+        return 1.0 + counts[:n_broken], self.concentration + after[:n_broken]
 
     def expected_log(self) -> Array:
         a, b = self.betas()
         both = kernels.digamma(a + b)
         broken, left = kernels.digamma(a) - both, kernels.digamma(b) - both
-        return self._by_component(np.append(broken, 0.0) + np.append(0.0, np.cumsum(left)))
+        return self._by_component(np.append(broken, 0.0), np.append(0.0, np.cumsum(left)))
 
     def mean(self) -> Array:
+        """E weight; with ``leftover``, divided by what all K have."""
         a, b = self.betas()
-        left = np.append(1.0, np.cumprod(b / (a + b)))
-        return self._by_component(np.append(a / (a + b), 1.0) * left)
+        left = np.append(0.0, np.cumsum(np.log(b / (a + b))))
+        weights = np.exp(self._by_component(np.append(np.log(a / (a + b)), 0.0), left))
+        mean: Array = weights / weights.sum() if self.leftover else weights
+        return mean
 
     def divergence(self, prior: StickBreaking) -> float:
         """Of the sticks in this order; those of the prior are exchangeable before they are seen."""
@@ -191,19 +211,21 @@ class StickBreaking:
     def blend(self, other: StickBreaking, rate: float) -> StickBreaking:
         concentration = (1.0 - rate) * self.concentration + rate * other.concentration
         counts = (1.0 - rate) * self.counts + rate * other.counts
-        return StickBreaking(concentration, counts)
+        return replace(self, concentration=concentration, counts=counts)
 
     def best_prior(self, prior: StickBreaking) -> StickBreaking:
-        """``(K - 1) / -sum_j E log(1 - v_j)``; a prior without sticks stays as it is."""
+        """Number of broken sticks over ``-sum_j E log(1 - v_j)``; a prior without such sticks stays as it is."""
         a, b = self.betas()
         if not len(a):
             return prior
         left = float((kernels.digamma(b) - kernels.digamma(a + b)).sum())
-        return StickBreaking(len(a) / -left, prior.counts)
+        return replace(prior, concentration=len(a) / -left)
 
-    def _by_component(self, values: Array) -> Array:
-        out = np.empty_like(values)
-        out[self.order()] = values
+    def _by_component(self, broken: Array, left: Array) -> Array:
+        """Sums of what a stick has, and of what those before it leave, by component of the K sticks."""
+        out = np.empty_like(self.counts)
+        n_components = len(out)
+        out[self.order()] = broken[:n_components] + left[:n_components]
         return out
 
 
