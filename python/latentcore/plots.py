@@ -567,11 +567,11 @@ def _drawn_weights(posterior: Any) -> Array:
     a, b = posterior.betas(order)
     sticks = rng.beta(a, b, (_DRAWS, len(a)))
     ones = np.ones((_DRAWS, 1))
+    taken = np.hstack([sticks, ones]) * np.hstack([ones, np.cumprod(1 - sticks, axis=1)])
     weights = np.empty((_DRAWS, len(order)))
-    weights[:, order] = np.hstack([sticks, ones]) * np.hstack(
-        [ones, np.cumprod(1 - sticks, axis=1)]
-    )
-    return weights
+    weights[:, order] = taken[:, : len(order)]
+    shares: Array = weights / weights.sum(axis=1, keepdims=True)  # of what these K have
+    return shares
 
 
 def _regions_of_means(
@@ -901,7 +901,8 @@ def _not_empty(model: Mixture) -> list[int]:
 
 def _uncertainty(model: Mixture, X: Any) -> Array:
     if isinstance(model, BayesianEstimator):
-        return 1.0 - model.predict_proba(X).max(axis=1).astype(np.float64)
+        largest: Array = model.predict_proba(X).max(axis=1).astype(np.float64)
+        return 1.0 - largest
     uncertain: Array = model.uncertainty(X)
     return uncertain
 
