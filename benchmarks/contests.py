@@ -17,6 +17,7 @@ from scipy.special import logsumexp as scipy_logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans
 
+from fits import Library, bayesian_fit
 from latentcore import (
     BernoulliMixture,
     GaussianMixture,
@@ -47,11 +48,13 @@ class Contest:
     goal: float | None = None
     n_more: int | None = None
     """How many iterations more the longer fit does, where a fit that takes a second might end by itself."""
+    tolerance: float | None = None
+    """Largest relative difference of objectives, where it is not that of rounding."""
 
     def check_agreement(self) -> None:
         """Stop the program if the objectives after two iterations differ."""
         ours, theirs = self.ours(2), self.theirs(2)
-        tolerance = _TOLERANCES[self.dtype]
+        tolerance = self.tolerance or _TOLERANCES[self.dtype]
         if not abs(ours - theirs) <= tolerance * abs(theirs):
             sys.exit(
                 f"{self.shape} {self.dtype}: expected objectives that agree to {tolerance:g}, "
@@ -331,6 +334,31 @@ def _mean_squared_distance(
         difference = x[rows] - centers[labels[rows]].astype(np.float64)
         total += float(np.vdot(difference, difference))
     return total / len(x)
+
+
+# -- variational inference ------------------------------------------------------------------------
+
+
+def bayesian(problem: Problem) -> Contest:
+    """Posteriors by coordinate ascent; the objective is the mean of ``score_samples``.
+
+    Of diagonal covariances the rival takes expected log-precisions of another distribution, which is a difference of
+    the order of D^2 rows.
+    """
+    dtype: DType = "float64" if problem.x.dtype == np.float64 else "float32"
+    shape = problem.shape
+
+    def fit_of(library: Library) -> Fit:
+        def fit(n_iterations: int) -> float:
+            return float(bayesian_fit(library, problem, n_iterations, 1).score(problem.x))
+
+        return fit
+
+    other = shape.n_components * shape.n_features**2 / shape.n_rows
+    tolerance = None if shape.covariance_type == "full" else other
+    return Contest(
+        shape.name, dtype, fit_of("latentcore"), fit_of("scikit-learn"), tolerance=tolerance
+    )
 
 
 # -- missing entries ------------------------------------------------------------------------------

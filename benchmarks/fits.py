@@ -6,9 +6,10 @@ import sys
 import time
 from typing import Any, Literal
 
+from sklearn.mixture import BayesianGaussianMixture as BayesianPeer
 from sklearn.mixture import GaussianMixture as Peer
 
-from latentcore import GaussianMixture
+from latentcore import BayesianGaussianMixture, GaussianMixture
 from shapes import Problem
 
 Library = Literal["latentcore", "scikit-learn"]
@@ -33,6 +34,27 @@ def fit(library: Library, problem: Problem, n_iterations: int, n_threads: int) -
     if library == "latentcore":
         return GaussianMixture(shape.n_components, n_threads=n_threads, **settings).fit(problem.x)
     return Peer(shape.n_components, **settings).fit(problem.x)
+
+
+def bayesian_fit(library: Library, problem: Problem, n_iterations: int, n_threads: int) -> Any:
+    """A Bayesian estimator after so many iterations of variational inference, from rows drawn with the same seed.
+
+    scikit-learn adds ``reg_covar`` at every step, which no prior does; so it is 0.
+    """
+    shape = problem.shape
+    settings: dict[str, Any] = {
+        "covariance_type": shape.covariance_type,
+        "tol": 0.0,
+        "max_iter": n_iterations,
+        "reg_covar": 0.0,
+        "init_params": "random_from_data",
+        "random_state": 0,
+    }
+    if library == "latentcore":
+        model: Any = BayesianGaussianMixture(shape.n_components, n_threads=n_threads, **settings)
+    else:
+        model = BayesianPeer(n_components=shape.n_components, **settings)
+    return model.fit(problem.x)
 
 
 def check_agreement(problem: Problem, n_threads: int) -> dict[Library, float]:

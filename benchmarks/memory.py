@@ -1,7 +1,8 @@
 """Peak memory of one fit beyond its data, in a process of its own.
 
 Run by ``run.py`` as ``memory.py LIBRARY COVARIANCE_TYPE N D K DTYPE``, or ``memory.py documents N D K DTYPE`` for
-sparse rows; prints MiB, then that of the data. Needs Linux.
+sparse rows, with ``bayesian`` in front of the library for a Bayesian mixture; prints MiB, then that of the data.
+Needs Linux.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from contests import Sizes, documents, ours_on_documents
-from fits import Library, fit
+from fits import Library, bayesian_fit, fit
 from latentcore import get_num_threads
 from shapes import CovarianceType, DType, Shape, make
 
@@ -25,6 +26,12 @@ def peak_of_fit(library: Library, shape: Shape, dtype: DType) -> float:
     return _in_new_process(
         library, shape.covariance_type, shape.n_rows, shape.n_features, shape.n_components, dtype
     )[0]
+
+
+def peak_of_bayesian_fit(library: Library, shape: Shape, dtype: DType) -> float:
+    """MiB, measured in a new process."""
+    sizes = shape.n_rows, shape.n_features, shape.n_components
+    return _in_new_process("bayesian", library, shape.covariance_type, *sizes, dtype)[0]
 
 
 def peak_of_documents(sizes: Sizes, dtype: DType) -> tuple[float, float]:
@@ -55,7 +62,9 @@ def _peak(work: Callable[[], Any]) -> float:
     return (_status("VmHWM") - before) / 1024
 
 
-def _of_fit(library: Library, shape: Shape, dtype: DType) -> tuple[float, float]:
+def _of_fit(
+    fit: Callable[..., Any], library: Library, shape: Shape, dtype: DType
+) -> tuple[float, float]:
     small = Shape(shape.covariance_type, 100, 2, 2)
     fit(library, make(small, dtype), 2, get_num_threads())  # what is loaded or started only once
     problem = make(shape, dtype)
@@ -78,9 +87,11 @@ def main(arguments: list[str]) -> None:
     if what == "documents":
         peak, data = _of_documents(Sizes(*map(int, rest)), dtype)
     else:
-        covariance_type, *sizes = rest
+        is_bayesian = what == "bayesian"
+        library, covariance_type, *sizes = rest if is_bayesian else (what, *rest)
         shape = Shape(cast(CovarianceType, covariance_type), *map(int, sizes))
-        peak, data = _of_fit(cast(Library, what), shape, dtype)
+        work = bayesian_fit if is_bayesian else fit
+        peak, data = _of_fit(work, cast(Library, library), shape, dtype)
     print(peak, data)
 
 

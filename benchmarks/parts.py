@@ -23,8 +23,17 @@ from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.families.gaussian import Gaussian
 from latentcore.initialization import initial_statistics
-from memory import peak_of_documents, peak_of_fit
-from shapes import LLOYD_SHAPES, OLD_FAITHFUL, Clusters, DType, Problem, Shape, make
+from memory import peak_of_bayesian_fit, peak_of_documents, peak_of_fit
+from shapes import (
+    BAYESIAN_SHAPES,
+    LLOYD_SHAPES,
+    OLD_FAITHFUL,
+    Clusters,
+    DType,
+    Problem,
+    Shape,
+    make,
+)
 from timing import (
     Clock,
     Effort,
@@ -303,6 +312,23 @@ def missing(plan: Plan) -> Iterator[Row]:
             }
 
 
+def bayesian(plan: Plan) -> Iterator[Row]:
+    """Iteration of variational inference with Gaussians, one thread, CPU time; ratio of EM iterations; memory, MiB."""
+    shapes = [shape.shrunk() for shape in BAYESIAN_SHAPES] if plan.effort.quick else BAYESIAN_SHAPES
+    for problem in replace(plan, shapes=list(shapes)).problems():
+        dtype: DType = "float64" if problem.x.dtype == np.float64 else "float32"
+        with threadpool_limits(1):
+            row = _timed(contests.bayesian(problem), plan, "scikit-learn")
+            em_ratio = _em_on_one_thread(problem, plan.effort)["ratio"]
+        row.pop("goal")
+        yield {
+            **row,
+            "EM ratio": em_ratio,
+            "scikit-learn MiB": peak_of_bayesian_fit("scikit-learn", problem.shape, dtype),
+            "latentcore MiB": peak_of_bayesian_fit("latentcore", problem.shape, dtype),
+        }
+
+
 def sparse_memory(plan: Plan) -> Iterator[Row]:
     """Peak memory of a fit to sparse rows beyond its data, MiB; responsibilities would take rows x components."""
     for dtype in plan.dtypes:
@@ -360,4 +386,5 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "hard": hard,
     "missing": missing,
     "sparse-memory": sparse_memory,
+    "bayesian": bayesian,
 }

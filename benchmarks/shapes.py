@@ -58,6 +58,12 @@ LLOYD_SHAPES = (
     Shape("spherical", 200_000, 64, 64, 1.3),
 )
 
+BAYESIAN_SHAPES = (
+    Shape("full", 200_000, 8, 16),
+    Shape("full", 200_000, 32, 16),
+    Shape("diag", 200_000, 16, 16),
+)
+
 OLD_FAITHFUL = Shape("full", 272, 2, 2)
 
 

@@ -41,7 +41,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
     parts = [
         "em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd", "sparse", "hard", "missing",
-        "sparse-memory",
+        "sparse-memory", "bayesian",
     ]  # fmt: skip
     shapes = ["full-1e6-2-3", "full-2e5-32-16"]
     file = tmp_path / "result.json"

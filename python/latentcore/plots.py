@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import as_matrix
+from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_weights import expected_counts
 from latentcore.estimators.components import mapped
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.bernoulli import Bernoulli
@@ -23,28 +25,36 @@ from latentcore.families.columns import IndependentColumns
 from latentcore.families.exponential import Exponential
 from latentcore.families.gamma import Gamma
 from latentcore.families.gaussian import CovarianceType, Gaussian
+from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.families.linear import Linear
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
 from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Array, RealArray
 from latentcore.selection import Candidate, Criterion, Selection
+from latentcore.structures.mixture import Mixture as Model
+from latentcore.structures.weights import Dirichlet, FixedWeights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Ellipse
 
 __all__ = [
     "criteria",
     "densities",
+    "elbo_terms",
     "ellipses",
     "fit_figure",
     "objective",
+    "posterior_ellipses",
+    "posterior_weights",
     "responsibilities",
     "uncertainty",
 ]
 
-Mixture = MixtureEstimator[Any]
+Bayesian = BayesianEstimator[Any, Any]
+Mixture = MixtureEstimator[Any] | Bayesian
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#5D3A9B")
 """Okabe & Ito's palette for all kinds of colour vision, without yellow and black, and two more dark ones."""
@@ -54,6 +64,7 @@ _GRID = 400
 _MOST_LISTED = 8
 _MOST_NUMBERED = 30
 _MOST_BINS = 80
+_DRAWS = 20_000
 
 
 # -- of rows ---------------------------------------------------------------------------------------------------------
@@ -81,7 +92,8 @@ def ellipses(
         The features across and up. With others besides, the ellipses are those of the marginal distribution.
     ax : matplotlib Axes, optional
     n_std : tuple of float
-        Standard deviations from mean to ellipse, in every direction.
+        Standard deviations from mean to ellipse, in every direction. Components of a Bayesian mixture that hold less
+        than one row, in expectation, are not drawn.
     max_points : int
         Of more rows, evenly spaced ones are drawn.
 
@@ -94,8 +106,6 @@ def ellipses(
     ValueError
         A column does not exist or is not Gaussian, or both are the same.
     """
-    from matplotlib.patches import Ellipse
-
     across, up = _two_columns(model, columns)
     means, covariances = _pair_moments(model, across, up)
     rows = _rows_to_draw(model, X, [across, up], max_points)
@@ -109,18 +119,15 @@ def ellipses(
         linewidths=0, rasterized=True,
     )  # fmt: skip
 
-    for k, covariance in enumerate(covariances):
-        variances, axes = np.linalg.eigh(covariance)
-        angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
-        minor, major = 2 * np.sqrt(np.maximum(variances, 0))
-        center = (float(means[k, 0]), float(means[k, 1]))
+    for k in _not_empty(model):
         for i, n in enumerate(sorted(n_std)):
             ax.add_patch(
-                Ellipse(
-                    center, n * major, n * minor, angle=float(angle), fill=False,
-                    edgecolor=colors[k], linewidth=2.0 if i == 0 else 1.2, linestyle=_style(k),
+                _ellipse(
+                    means[k], n * n * covariances[k], fill=False, edgecolor=colors[k],
+                    linewidth=2.0 if i == 0 else 1.2, linestyle=_style(k),
                 )
             )  # fmt: skip
+        center = (float(means[k, 0]), float(means[k, 1]))
         _mark(ax, center, str(k) if len(colors) <= _MOST_NUMBERED else "+")
     ax.autoscale_view()
     _label(ax, _name(model, across), _name(model, up))
@@ -177,7 +184,7 @@ def densities(
     marker = "o" if is_discrete and len(grid) <= _MOST_BINS else None
     colors = _colors(len(model.weights_))
     listed = len(colors) <= _MOST_LISTED
-    for k in range(len(colors) if len(colors) > 1 else 0):
+    for k in _not_empty(model) if len(colors) > 1 else []:
         label = f"component {k}, weight {model.weights_[k]:.2f}" if listed else None
         ax.plot(
             grid, parts[:, k], color=colors[k], linestyle=_style(k), linewidth=1.8, label=label,
@@ -280,7 +287,7 @@ def uncertainty(
     one = int(model.n_features_in_) == 1
     across, up = (0, 0) if one else _two_columns(model, columns)
     rows = _rows_to_draw(model, X, [across, up], max_points)
-    values = model.uncertainty(_named(model, rows))
+    values = _uncertainty(model, _named(model, rows))
     largest_first = np.argsort(values)  # drawn last, on top
     rows, values = rows[largest_first], values[largest_first]
     ax = _new_axes() if ax is None else ax
@@ -302,7 +309,7 @@ def uncertainty(
 
 
 def objective(model: Mixture, *, ax: Axes | None = None) -> Axes:
-    """The mean objective by iteration: of whatever the fit ascended.
+    """The objective by iteration, of whatever the fit ascended: of Bayesian mixtures in total, of others per row.
 
     Parameters
     ----------
@@ -338,7 +345,7 @@ def objective(model: Mixture, *, ax: Axes | None = None) -> Axes:
     ax.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
     if len(bounds) == 1:
         ax.set_xlim(0, 2)
-    _label(ax, "iteration", f"{_objective_name(model)} per row (nats)")
+    _label(ax, "iteration", f"{_objective_name(model)} (nats)")
     return ax
 
 
@@ -393,6 +400,215 @@ def criteria(
     return ax
 
 
+# -- of posteriors ---------------------------------------------------------------------------------------------------
+
+
+def elbo_terms(model: Bayesian, *, ax: Axes | None = None) -> Axes:
+    """What the evidence lower bound is made of: from the expected log joint density, step by step, to the bound.
+
+    The entropy of the assignments is gained; the divergences of weights and of each component from their priors are
+    paid.
+
+    Parameters
+    ----------
+    model : fitted Bayesian mixture
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError
+        The model is no Bayesian mixture.
+    """
+    _check_bayesian(model)
+    terms = model.elbo_terms_
+    steps = [terms["entropy"], -terms["divergence_of_weights"]]
+    steps += [-float(divergence) for divergence in terms["divergence_of_components"]]
+    ends = terms["expected_log_joint"] + np.cumsum([0.0, *steps])
+    ax = _new_axes() if ax is None else ax
+    ax.axvline(ends[0], color=_INK, linewidth=1, linestyle=":")
+    ax.axvline(ends[-1], color=_INK, linewidth=1)
+    colors = ["#999999", "#555555", *(tuple(color) for color in _colors(len(steps) - 2))]
+    places = [0, 1, *[2] * (len(steps) - 2)]
+    ax.barh(
+        places, steps, left=ends[:-1], height=0.6, color=colors, edgecolor="white", linewidth=0.5
+    )
+    names = ["entropy", "\N{MINUS SIGN} KL of weights", "\N{MINUS SIGN} KL of components"]
+    sums = [steps[0], steps[1], sum(steps[2:])]
+    labels = [f"{name}\n{_signed(value)}" for name, value in zip(names, sums, strict=True)]
+    ax.set_yticks(range(3), labels)
+    ax.invert_yaxis()
+    ax.use_sticky_edges = False
+    ax.margins(x=0.08)
+    ax.locator_params(axis="x", nbins=6)
+    ax.set_title(
+        f"expected log joint {_signed(ends[0])} (dotted), bound {_signed(ends[-1])}", fontsize=9
+    )
+    _label(ax, "nats", "")
+    return ax
+
+
+def posterior_weights(
+    model: Bayesian, *, ax: Axes | None = None, probability: float = 0.95
+) -> Axes:
+    """Posterior means of the weights, with central credible intervals.
+
+    Parameters
+    ----------
+    model : fitted Bayesian mixture
+    ax : matplotlib Axes, optional
+    probability : float, in (0, 1)
+        Of an interval. Its ends are quantiles of 20 000 draws of the weights, always the same ones.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError
+        The model is no Bayesian mixture.
+    ValueError
+        ``probability`` is not in (0, 1).
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    _check_bayesian(model)
+    _check_probability(probability)
+    means = model.posterior_.weights.mean()
+    tail = 100 * (1 - probability) / 2
+    low, high = np.percentile(_drawn_weights(model.posterior_.weights), [tail, 100 - tail], axis=0)
+    ax = _new_axes() if ax is None else ax
+    k = np.arange(len(means))
+    colors = _colors(len(means))
+    ax.vlines(k, low, high, colors=[tuple(color) for color in colors], linewidth=3, alpha=0.6)
+    ax.scatter(k, means, c=colors, s=30, zorder=3)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_ylim(bottom=0)
+    _label(ax, "component", f"weight, {100 * probability:g} % interval")
+    return ax
+
+
+def posterior_ellipses(
+    model: Bayesian,
+    X: Any,
+    columns: tuple[int, int] = (0, 1),
+    *,
+    ax: Axes | None = None,
+    probability: float = 0.95,
+    max_points: int = 5000,
+) -> Axes:
+    """Rows under the ellipses of Gaussian components, and in filled ones where their means are.
+
+    Parameters
+    ----------
+    model : fitted Bayesian mixture
+        Gaussian, with any type of covariances, or with these two Gaussian columns in one group of columns.
+    X : (N, D)
+    columns : (int, int)
+        The features across and up.
+    ax : matplotlib Axes, optional
+    probability : float, in (0, 1)
+        That the mean is in its ellipse: a region of its marginal distribution, Student's t. Open ellipses are one and
+        two standard deviations of the mean covariance. For diagonal covariances, whose means have independent Student
+        distributions, the ellipse is that of a joint one with their scales, near which they are with many rows.
+    max_points : int
+        Of more rows, evenly spaced ones are drawn.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError
+        The model is no Bayesian mixture.
+    ValueError
+        A column does not exist or is not Gaussian, both are the same, or they are in different groups.
+    """
+    _check_bayesian(model)
+    _check_probability(probability)
+    across, up = _two_columns(model, columns)
+    ax = ellipses(model, X, columns, ax=ax, max_points=max_points)
+    means, regions = _regions_of_means(model, across, up, probability)
+    colors = _colors(len(means))
+    for k in _not_empty(model):
+        ax.add_patch(
+            _ellipse(
+                means[k], regions[k], facecolor=colors[k], edgecolor=_INK, linewidth=0.8, alpha=0.6
+            )
+        )
+    ax.autoscale_view()
+    return ax
+
+
+def _check_bayesian(model: Any) -> None:
+    if not isinstance(model, BayesianEstimator):
+        raise TypeError(f"model: expected a Bayesian mixture, got {type(model).__name__}")
+
+
+def _check_probability(probability: float) -> None:
+    if not 0 < probability < 1:
+        raise ValueError(f"probability: expected a number in (0, 1), got {probability!r}")
+
+
+def _drawn_weights(posterior: Any) -> Array:
+    """Draws of the weights, (20 000, K)."""
+    rng = np.random.default_rng(0)
+    if isinstance(posterior, Dirichlet):
+        return rng.dirichlet(posterior.alpha, _DRAWS)
+    if isinstance(posterior, FixedWeights):
+        fixed: Array = posterior.weights[None]
+        return fixed
+    order = posterior.order()
+    a, b = posterior.betas(order)
+    sticks = rng.beta(a, b, (_DRAWS, len(a)))
+    ones = np.ones((_DRAWS, 1))
+    taken = np.hstack([sticks, ones]) * np.hstack([ones, np.cumprod(1 - sticks, axis=1)])
+    weights = np.empty((_DRAWS, len(order)))
+    weights[:, order] = taken[:, : len(order)]
+    shares: Array = weights / weights.sum(axis=1, keepdims=True)  # of what these K have
+    return shares
+
+
+def _regions_of_means(
+    model: Bayesian, across: int, up: int, probability: float
+) -> tuple[Array, Array]:
+    """Means (K, 2) and the matrices (K, 2, 2) of ellipses that hold them with this probability.
+
+    The mean of two columns is Student's t with nu' degrees of freedom and scale S, so that half its squared distance
+    is F(2, nu'), of which quantiles are ``nu' / 2 ((1 - p)^(-2 / nu') - 1)``.
+    """
+    family, components = model.family_, model.posterior_.components
+    if isinstance(family, IndependentColumns):
+        _pair_moments(model, across, up)
+        one, other = (_part_of(family, components, column) for column in (across, up))
+        if one[1] is not other[1]:
+            raise ValueError("columns: expected two columns of one group, got ones of two groups")
+        family, components, across = one
+        up = other[2]
+    pair = [across, up]
+    if isinstance(family, GaussianMeans):
+        scales = components.variances[:, None, None] * np.eye(2)
+        return components.means[:, pair], -2 * np.log1p(-probability) * scales
+    type_ = family.covariance_type
+    n_features = components.means.shape[1]
+    nu = components.degrees_of_freedom
+    if type_ in ("full", "tied"):
+        nu = nu - n_features + 1
+    scale = _full(type_, components.scale, components.means.shape)[:, pair][:, :, pair]
+    scale = scale / (components.mean_precision * nu)[:, None, None]
+    radius = nu * np.expm1(-2 / nu * np.log1p(-probability))
+    return components.means[:, pair], scale * np.atleast_1d(radius)[:, None, None]
+
+
+def _signed(value: float) -> str:
+    return f"{value:.5g}".replace("-", "\N{MINUS SIGN}")
+
+
 def fit_figure(model: Mixture, X: Any, columns: tuple[int, int] = (0, 1)) -> Figure:
     """The fit over its data beside the course of the objective.
 
@@ -442,10 +658,12 @@ def _drawings_of_fit(
 
 
 def _objective_name(model: Mixture) -> str:
+    if isinstance(model, BayesianEstimator):
+        return "evidence lower bound"
     name = "log-likelihood"
     if model.assignment == "hard":
         name = "classification log-likelihood"
-    return name if model.prior is None else f"{name} + log prior"
+    return f"{name} per row" if model.prior is None else f"{name} + log prior per row"
 
 
 # -- figures ---------------------------------------------------------------------------------------------------------
@@ -468,6 +686,16 @@ def _label(ax: Axes, across: str, up: str) -> None:
     ax.set_xlabel(across)
     ax.set_ylabel(up)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _ellipse(center: Array, matrix: Array, **style: Any) -> Ellipse:
+    """Points whose deviation d from the center has ``d^T matrix^-1 d = 1``."""
+    from matplotlib.patches import Ellipse
+
+    variances, axes = np.linalg.eigh(matrix)
+    angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
+    minor, major = 2 * np.sqrt(np.maximum(variances, 0))
+    return Ellipse((float(center[0]), float(center[1])), major, minor, angle=angle, **style)
 
 
 def _mark(ax: Axes, at: tuple[float, float], text: str) -> None:
@@ -629,15 +857,20 @@ def _pair_of(family: Gaussian, components: Any, across: int, up: int) -> tuple[A
 
 def _covariances(covariance_type: CovarianceType, components: Any) -> Array:
     """(K, D, D), whatever the covariance type."""
-    covariances = np.asarray(components.covariances, dtype=np.float64)
-    n_components, n_features = components.means.shape
+    return _full(covariance_type, components.covariances, components.means.shape)
+
+
+def _full(covariance_type: CovarianceType, values: Any, shape: tuple[int, int]) -> Array:
+    """(K, D, D) from covariances, or scales of posteriors, of any type."""
+    covariances = np.asarray(values, dtype=np.float64)
+    n_components, n_features = shape
     eye = np.eye(n_features)
     full: Array = {
         "full": lambda: covariances,
         "tied": lambda: np.broadcast_to(covariances, (n_components, n_features, n_features)),
         "diag": lambda: covariances[:, :, None] * eye,
         "spherical": lambda: covariances[:, None, None] * eye,
-        "tied_spherical": lambda: covariances[:, None, None] * eye,
+        "tied_spherical": lambda: np.broadcast_to(covariances, n_components)[:, None, None] * eye,
     }[covariance_type]()
     return full
 
@@ -646,12 +879,32 @@ def _covariances(covariance_type: CovarianceType, components: Any) -> Array:
 
 
 def _family(model: Any) -> Any:
-    """As it was learned."""
-    return model.family_ if hasattr(model, "family_") else Gaussian(model.covariance_type)
+    """As it was learned; Gaussians of known variance are Gaussians."""
+    family = model.family_ if hasattr(model, "family_") else Gaussian(model.covariance_type)
+    return Gaussian("tied_spherical") if isinstance(family, GaussianMeans) else family
 
 
 def _components(model: Any) -> Any:
+    if isinstance(model, BayesianEstimator):
+        return Model(model.family_).mean(model.posterior_).components
     return model.components_
+
+
+def _not_empty(model: Mixture) -> list[int]:
+    """Components to draw: of a Bayesian mixture those with a row, in expectation, if the weights tell."""
+    counts = None
+    if isinstance(model, BayesianEstimator):
+        counts = expected_counts(model.posterior_.weights, model.prior_.weights)
+    shown = np.ones(len(model.weights_), bool) if counts is None else counts >= 1
+    return [int(k) for k in np.flatnonzero(shown)]
+
+
+def _uncertainty(model: Mixture, X: Any) -> Array:
+    if isinstance(model, BayesianEstimator):
+        largest: Array = model.predict_proba(X).max(axis=1).astype(np.float64)
+        return 1.0 - largest
+    uncertain: Array = model.uncertainty(X)
+    return uncertain
 
 
 def _column(model: Mixture, column: int) -> int:

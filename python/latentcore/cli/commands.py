@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latentcore.cli.models import (
+    WEIGHT_PRIORS,
+    AnyMixture,
     ColumnFamilies,
-    Mixture,
     SavedMixture,
+    bayesian_mixture,
     complaints_about,
     described_categories,
     load,
@@ -24,16 +26,21 @@ from latentcore.cli.models import (
 )
 from latentcore.cli.progress import FitProgress, SelectProgress
 from latentcore.cli.tables import Table, output_format, write_table
+from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.gaussian import CovarianceType
 from latentcore.selection import Criterion, Selection
 from latentcore.selection import select as select_over_grid
 
 __all__ = ["PlotKind", "fit", "impute", "info", "plot", "predict", "sample", "score", "select"]
 
-PlotKind = Literal["fit", "ellipses", "densities", "responsibilities", "uncertainty", "objective"]
+PlotKind = Literal[
+    "fit", "ellipses", "densities", "responsibilities", "uncertainty", "objective", "elbo", "weights", "posterior",
+]  # fmt: skip
 
 _OF_TEXTS = {"categorical", "mixed"}
 """Families that take columns of text."""
+_NOT_BAYESIAN = {"prior", "assignment", "equal_weights"}
+"""Settings that Bayesian mixtures do not have."""
 
 
 def fit(
@@ -47,6 +54,10 @@ def fit(
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
+    bayes: bool,
+    weight_prior: str | None,
+    concentration: float | None,
+    batch_size: int | None,
     **settings: Any,
 ) -> None:
     """Fit a mixture, print its table; perhaps save it, perhaps draw it."""
@@ -54,10 +65,21 @@ def fit(
     save_figure = None if plot is None else _figure_saver(plot)
     table = read_rows(file, columns, labels, text=family in _OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
+    make: Callable[..., AnyMixture] = mixture
+    if bayes:
+        make = bayesian_mixture
+        settings = {name: settings[name] for name in settings.keys() - _NOT_BAYESIAN} | {
+            "weight_concentration_prior_type": WEIGHT_PRIORS[weight_prior or "dp"],
+            "weight_concentration_prior": concentration,
+            "batch_size": batch_size,
+        }
     with complaints_about(file):
-        model = mixture(family, table, covariance, column_families, components, settings)
+        model = make(family, table, covariance, column_families, components, settings)
     with FitProgress(model.max_iter, model.n_init, progress) as callback, complaints_about(file):
-        model.fit(table, labels=None if known is None else known.values, callback=callback)
+        if isinstance(model, BayesianEstimator):
+            model.fit(table, callback=callback)
+        else:
+            model.fit(table, labels=None if known is None else known.values, callback=callback)
     classes = None if known is None else known.classes
     print(model.summary() + described_categories(table.categories, classes))
     tell_missing(table)
@@ -120,10 +142,15 @@ def score(model: str, file: str) -> None:
     """Print how probable the rows of a file are under a model."""
     saved = load(model)
     table = saved.rows_of(file)
+    name = "log-likelihood"
     with complaints_about(file):
-        total = saved.model.loglik(table)
+        if isinstance(saved.model, BayesianEstimator):
+            name = "log predictive"
+            total = float(saved.model.predictive_logpdf(table).sum(dtype="float64"))
+        else:
+            total = saved.model.loglik(table)
     print(f"rows            {len(table.data)}")
-    print(f"log-likelihood  {total:.6f}")
+    print(f"{name}  {total:.6f}")
     print(f"per row         {total / len(table.data):.6f}")
 
 
@@ -132,6 +159,8 @@ def impute(model: str, file: str, out: Path | None) -> None:
     if out is not None:
         output_format(out)
     saved = load(model)
+    if isinstance(saved.model, BayesianEstimator):
+        raise ValueError(f"{model}: expected a mixture that was fitted without --bayes")
     table = saved.rows_of(file)
     with complaints_about(file):
         completed = saved.model.impute(table)
@@ -161,8 +190,14 @@ def plot(
     from latentcore import plots
 
     saved = load(model)
-    if kind == "objective":
-        save_figure(plots.objective(saved.model).figure)
+    without_rows = {
+        "objective": plots.objective,
+        "elbo": plots.elbo_terms,
+        "weights": plots.posterior_weights,
+    }
+    if kind in without_rows:
+        draw_fit: Callable[[Any], Any] = without_rows[kind]
+        save_figure(draw_fit(saved.model).figure)
         return
     if file is None:
         raise ValueError(f"--kind {kind}: expected a FILE of rows to draw, got none")
@@ -175,7 +210,9 @@ def plot(
     elif kind == "responsibilities":
         figure = plots.responsibilities(saved.model, table.data).figure
     else:
-        draw = plots.ellipses if kind == "ellipses" else plots.uncertainty
+        draw: Callable[..., Any] = plots.uncertainty
+        if kind != "uncertainty":
+            draw = plots.ellipses if kind == "ellipses" else plots.posterior_ellipses
         figure = draw(saved.model, table.data, pair).figure
     save_figure(figure)
 
@@ -211,7 +248,7 @@ def _check_folder(out: Path | None) -> None:
         raise ValueError(f"{out}: there is no folder {out.parent}")
 
 
-def _fit_figure(model: Mixture, table: Table) -> Any:
+def _fit_figure(model: AnyMixture, table: Table) -> Any:
     from latentcore import plots
 
     return plots.fit_figure(model, table.data)

@@ -17,16 +17,22 @@ from latentcore import storage
 from latentcore.cli.cells import Categories
 from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
+from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_weights import WeightPriorType
 from latentcore.estimators.mixture import FamilyName, family_named
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian
 
 __all__ = [
+    "BAYESIAN_FAMILIES",
     "FAMILIES",
+    "WEIGHT_PRIORS",
+    "AnyMixture",
     "ColumnFamilies",
     "Labels",
     "SavedMixture",
+    "bayesian_mixture",
     "complaints_about",
     "described_categories",
     "load",
@@ -41,7 +47,17 @@ __all__ = [
 FAMILIES = (*sorted(get_args(FamilyName)), "mixed")
 """What ``--family`` takes."""
 
+BAYESIAN_FAMILIES = tuple(name for name in FAMILIES if name not in ("gamma", "von_mises"))
+"""Those with conjugate priors."""
+WEIGHT_PRIORS: dict[str, WeightPriorType] = {
+    "dp": "dirichlet_process",
+    "dirichlet": "dirichlet_distribution",
+    "fixed": "fixed",
+}
+"""What ``--weight-prior`` takes."""
+
 Mixture = MixtureEstimator[Any]
+AnyMixture = MixtureEstimator[Any] | BayesianEstimator[Any, Any]
 ColumnFamilies = Mapping[str, str]
 """Families by name of the column."""
 
@@ -70,6 +86,25 @@ def mixture(
     class_name = "".join(map(str.title, family.split("_"))) + "Mixture"
     made: Mixture = getattr(latentcore, class_name)(n_components, **settings)
     return made
+
+
+def bayesian_mixture(
+    family: str,
+    table: Table,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    n_components: int,
+    settings: Mapping[str, Any],
+) -> BayesianEstimator[Any, Any]:
+    """An unfitted Bayesian mixture of a family that is named as on the command line."""
+    if family == "gaussian":
+        return latentcore.BayesianGaussianMixture(
+            n_components, covariance_type=covariance, **settings
+        )
+    family_: Any = family
+    if family == "mixed":
+        family_ = product_family(table, covariance, column_families)
+    return latentcore.BayesianMixture(family_, n_components, **settings)
 
 
 def product_family(
@@ -197,7 +232,7 @@ def read_labels(file: str, column: str, n_components: int) -> Labels:
 class SavedMixture(NamedTuple):
     """A mixture from a file, and the texts that stand behind its codes and labels."""
 
-    model: Mixture
+    model: AnyMixture
     categories: Categories
     classes: list[str] | None
 
@@ -232,7 +267,7 @@ class SavedMixture(NamedTuple):
 def load(path: str) -> SavedMixture:
     """A mixture that ``fit`` or Python saved."""
     model = latentcore.load(path)
-    if not isinstance(model, MixtureEstimator):
+    if not isinstance(model, MixtureEstimator | BayesianEstimator):
         raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
     notes = storage.notes(path)
     categories, classes = notes.get("categories", {}), notes.get("classes")
@@ -243,7 +278,7 @@ def load(path: str) -> SavedMixture:
     return SavedMixture(model, categories, classes)
 
 
-def save(path: Path, model: Mixture, categories: Categories, classes: list[str] | None) -> None:
+def save(path: Path, model: AnyMixture, categories: Categories, classes: list[str] | None) -> None:
     """Save a mixture with the texts that stand behind its codes and labels."""
     model.save(path)
     notes: dict[str, Any] = {"categories": dict(categories)} if categories else {}

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, get_args
 
 import latentcore
 from latentcore.cli import commands
-from latentcore.cli.models import FAMILIES
+from latentcore.cli.models import BAYESIAN_FAMILIES, FAMILIES, WEIGHT_PRIORS
 from latentcore.cli.tables import BUNDLED
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import CovarianceType
@@ -37,6 +37,8 @@ def parse(arguments: Any = None) -> tuple[Callable[..., None], dict[str, Any]]:
     """
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
+    if command is commands.fit:
+        _check_bayes_options(options)
     if command in (commands.fit, commands.select):
         _check_family_options(options)
     return command, options
@@ -109,7 +111,28 @@ def _add_fit(one: ArgumentParser) -> None:
     )  # fmt: skip
     _add_model_out(one)
     _add_picture(one, "the fit", "FIT.png")
+    _add_bayes(one)
     _add_settings(one)
+
+
+def _add_bayes(one: ArgumentParser) -> None:
+    one.add_argument(
+        "--bayes", action="store_true",
+        help="fit a posterior by variational inference; K is then the most components, and --tol is "
+        "on the bound of all rows together",
+    )  # fmt: skip
+    one.add_argument(
+        "--weight-prior", choices=[*WEIGHT_PRIORS],
+        help="with --bayes: a Dirichlet process, a Dirichlet distribution, or equal weights (dp)",
+    )  # fmt: skip
+    one.add_argument(
+        "--concentration", type=_concentration, metavar="A",
+        help="of that prior; a small one leaves more components empty (1 / K)",
+    )  # fmt: skip
+    one.add_argument(
+        "--batch-size", type=_count, metavar="N",
+        help="with --bayes: steps on batches of N rows; --max-iter then counts passes over all rows",
+    )  # fmt: skip
 
 
 def _add_select(one: ArgumentParser) -> None:
@@ -136,8 +159,9 @@ def _add_select(one: ArgumentParser) -> None:
 def _add_plot(one: ArgumentParser) -> None:
     _add_model(one)
     one.add_argument(
-        "file", metavar="FILE", nargs="?", help="rows as for fit; not needed for the objective"
-    )
+        "file", metavar="FILE", nargs="?",
+        help="rows as for fit; not needed for the objective, the elbo and the weights",
+    )  # fmt: skip
     one.add_argument(
         "--kind", choices=get_args(commands.PlotKind), default="fit", help="(%(default)s)"
     )
@@ -160,6 +184,32 @@ def _check_family_options(options: dict[str, Any]) -> None:
         )
     options["covariance"] = options["covariance"] or "full"
     options["assignment"] = "hard" if options.pop("hard") else "soft"
+
+
+def _check_bayes_options(options: dict[str, Any]) -> None:
+    """Options that only Bayesian mixtures have, or that only the others have."""
+    if not options["bayes"]:
+        for name in ("weight_prior", "concentration", "batch_size"):
+            if options[name] is not None:
+                raise UsageError(f"--{name.replace('_', '-')}: only with --bayes")
+        return
+    remedies = {
+        "hard": "assignments are soft",
+        "labels": "components of rows are not known",
+        "prior": "the prior is of --weight-prior and --concentration, and weak for the components",
+        "equal_weights": "--weight-prior fixed says so",
+    }
+    for name, remedy in remedies.items():
+        if options[name]:
+            raise UsageError(f"--{name.replace('_', '-')}: not with --bayes, where {remedy}")
+    if options["family"] not in BAYESIAN_FAMILIES:
+        expected = ", ".join(BAYESIAN_FAMILIES)
+        raise UsageError(
+            f"--bayes: expected a family among {expected}, got {options['family']}, which has no "
+            "conjugate prior"
+        )
+    if options["weight_prior"] == "fixed" and options["concentration"] is not None:
+        raise UsageError("--concentration: not with --weight-prior fixed, which has none")
 
 
 # -- options of several ----------------------------------------------------------------------------------------------
@@ -288,13 +338,25 @@ def _seed(text: str) -> int:
 
 
 def _tolerance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
     return value
+
+
+def _concentration(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    """NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _names(text: str) -> list[str]:
