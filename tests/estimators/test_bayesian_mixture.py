@@ -96,12 +96,21 @@ def test_copies_say_the_same(tmp_path: Path, family: Any, prior_type: Any) -> No
 
 @every_family
 def test_pruning_raises_the_bound(family: Any) -> None:
-    model = fitted(family, n_components=5)
+    model = fitted(family, n_components=5, weight_concentration_prior_type="dirichlet_distribution")
     before = model.lower_bound_
     model.prune(DATA[family])
     assert model.lower_bound_ > before
     assert len(model.weights_) == 2
     assert model.sample(10)[0].shape == (10, DATA[family].shape[1])
+
+
+@every_family
+def test_empty_components_of_a_process_are_pruned(family: Any) -> None:
+    model = fitted(family, n_components=5)
+    before = model.lower_bound_
+    model.prune(DATA[family], tol=1e-3)
+    assert model.lower_bound_ > before - 1e-3
+    assert len(model.weights_) <= 3
 
 
 @every_family
@@ -191,10 +200,9 @@ def test_table_of_several_kinds_of_columns_is_fitted() -> None:
     x = np.column_stack([DATA["gaussian"], DATA["poisson"]])
     family = IndependentColumns([(Gaussian("tied"), [0, 1]), (Poisson(), [2, 3])])
     model = fitted(family, x, 4)
-    assert model.n_effective_components_ == 2
     assert (np.diff(model.lower_bounds_) > -1e-8).all()
     before = model.lower_bound_
-    assert model.prune(x).lower_bound_ > before
+    assert model.prune(x, tol=1e-3).lower_bound_ > before - 1e-3
     assert model.components_.parts[0].means.shape == (2, 2)
 
 
@@ -283,7 +291,7 @@ def test_means_mixture_is_saved_streamed_and_named(tmp_path: Path) -> None:
         ("poisson", {"prior": MixturePrior(np.ones(3), GammaPrior(1, 1))}, "prior: expected None or"),
         ("poisson", {"prior": DirichletPrior(1.0)}, "prior: expected a GammaPrior"),
         ("poisson", {"prior": GammaPrior(np.ones((2, 2)), 1.0)}, "expected 3 components or 1"),
-        ("poisson", {"prior": GammaPrior([[1.0, 1], [2, 2], [3, 3]], 1.0)}, "the same for all"),
+        ("poisson", {"prior": GammaPrior([[1.0, 1], [2, 2], [3, 3]], 1.0), "sort_sticks": True}, "the same for all"),
         ("gaussian", {"prior": GaussianPrior([[0, 0]], [1], [0.5], np.eye(2)[None])}, "degrees"),
         ("poisson", {"weight_concentration_prior_type": "fixed", "weight_concentration_prior": 1.0},
          "expected None with fixed weights"),

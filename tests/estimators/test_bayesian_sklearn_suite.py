@@ -8,8 +8,6 @@ from typing import Any
 from latentcore import BayesianGaussianMixture
 
 EXCLUDED = {
-    "test_bayesian_mixture_weights": "wants weights of sticks in the order of the components, the "
-    "last of which is broken once more and loses the rest; our own tests cover the Dirichlet",
     "test_compare_covar_type": "uses private methods of the class",
 }
 

@@ -55,6 +55,14 @@ WEIGHT_PRIORS: dict[str, tuple[Any, Callable[[Array], float]]] = {
     "dirichlet": (Dirichlet(np.full(3, 0.2)), lambda n: array_log_evidence(np.full(3, 0.2), n)),
     "sticks": (StickBreaking(0.7, NOTHING), lambda n: sticks_log_evidence(0.7, n)),
     "many-sticks": (StickBreaking(4.0, NOTHING), lambda n: sticks_log_evidence(4.0, n)),
+    "endless-sticks": (
+        StickBreaking(4.0, NOTHING, leftover=True),
+        lambda n: sticks_log_evidence(4.0, np.append(n, 0)),
+    ),
+    "process": (
+        StickBreaking(4.0, NOTHING, leftover=True, by_size=False),
+        lambda n: sticks_log_evidence(4.0, np.append(n, 0)),
+    ),
     "fixed": (FixedWeights(WEIGHTS), lambda n: float(n @ np.log(WEIGHTS))),
 }
 every_weight_prior = pytest.mark.parametrize("weights", WEIGHT_PRIORS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,40 @@ def test_order_of_sticks_is_the_best_of_all(concentration: float) -> None:
         assert bound == pytest.approx(best, rel=1e-12, abs=1e-11)
         lasts.add(int((counts > counts[q.order()[-1]]).sum()))
     assert (lasts == {3}) == (concentration <= 1)  # the smallest count is not always the best end
+
+
+@pytest.mark.parametrize("concentration", [0.4, 6.0])
+@pytest.mark.parametrize("by_size", [False, True])
+def test_endless_sticks_are_those_before_one_more_without_counts(
+    concentration: float, by_size: bool
+) -> None:
+    prior = StickBreaking(concentration, np.zeros(4), leftover=True, by_size=by_size)
+    q = prior.update(COUNTS)
+    order = np.argsort(-COUNTS) if by_size else np.arange(4)
+    np.testing.assert_array_equal(q.order(), order)
+    ended = StickBreaking(concentration, np.append(COUNTS[order], 0.0), by_size=False)
+    np.testing.assert_allclose(q.expected_log()[order], ended.expected_log()[:4], rtol=1e-14)
+    shares = ended.mean()[:4]
+    np.testing.assert_allclose(q.mean()[order], shares / shares.sum(), rtol=1e-14)
+    before = replace(ended, counts=np.zeros(5))
+    assert q.divergence(prior) == pytest.approx(ended.divergence(before), rel=1e-13)
+    assert q.best_prior(prior).concentration == ended.best_prior(before).concentration
+    assert q.best_prior(prior).leftover
+    blend = q.blend(replace(q, counts=np.ones(4)), 0.5)
+    assert blend.leftover
+    assert blend.by_size == by_size
+
+
+def test_sorted_endless_sticks_have_the_largest_bound() -> None:
+    prior = StickBreaking(3.0, np.zeros(4), leftover=True)
+    bounds = []
+    for order in itertools.permutations(range(4)):
+        q = replace(prior, counts=COUNTS[list(order)], by_size=False)
+        bounds.append(float(q.counts @ q.expected_log()) - q.divergence(prior))
+    q = prior.update(COUNTS)
+    bound = float(COUNTS @ q.expected_log()) - q.divergence(prior)
+    assert bound == pytest.approx(max(bounds), rel=1e-13)
+    assert min(bounds) < bound - 0.1
 
 
 def test_sticks_of_equal_counts_are_in_the_order_of_components() -> None:

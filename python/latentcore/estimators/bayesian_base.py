@@ -69,10 +69,6 @@ _KEPT = (
 )
 
 
-_ROUNDING = 1e-12
-"""By how much a bound may fall, relative to its size, that has stayed the same."""
-
-
 class BoundTerms(TypedDict):
     """The evidence lower bound, nats: the first two, minus the others.
 
@@ -483,17 +479,21 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
     # -- fewer components -------------------------------------------------------------------------
 
-    def prune(self, X: Any, *, sample_weight: Any = None) -> Self:
-        """Leave out components, smallest first, as long as the evidence lower bound does not fall by it; in place.
+    def prune(self, X: Any, *, sample_weight: Any = None, tol: float | None = None) -> Self:
+        """Leave out components, small ones first, as long as the evidence lower bound does not fall by it; in place.
 
-        The model without a component is compared after one more step of coordinate ascent. ``n_components`` stays: it
-        is what the next ``fit`` begins with.
+        The model without a component is compared after one more step of coordinate ascent. What is tried are the
+        components that have less than a row, and the smallest of the others. ``n_components`` stays: it is what the
+        next ``fit`` begins with.
 
         Parameters
         ----------
         X : (N, D)
             The rows that the model was fitted to.
         sample_weight : (N,), optional
+        tol : float, optional
+            By how much the bound may end below the largest one met, nats: what counts as no fall. None is the model's
+            ``tol``. (A Dirichlet process never loses by one more empty component, nor does it gain.)
 
         Raises
         ------
@@ -503,31 +503,49 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         self._evaluation()
         if isinstance(self.posterior_.weights, FixedWeights):
             raise TypeError("prune: expected weights that are learned, got fixed ones")
+        slack = real("tol", self.tol if tol is None else tol)
         data = without_absent(self._seen_rows(X, sample_weight))
         model: Mixture[P, Any] = Mixture(self.family_)
         expectation = self._expectation(model, data)
-        prior, posterior = self.prior_, self.posterior_
-        bound = self._bound(model, prior, posterior, expectation)
-        while len(posterior.weights.mean()) > 1:
-            keep = np.delete(
-                np.arange(len(posterior.weights.mean())), posterior.weights.mean().argmin()
-            )
-            fewer = self._selected(prior, keep)
-            candidate = self._selected(posterior, keep)
-            stats, _ = expectation(model.expected(candidate))
-            candidate = model.update(fewer, stats)
-            found = self._bound(model, fewer, candidate, expectation)
-            if not found >= bound - _ROUNDING * abs(bound):
-                break
-            prior, posterior, bound = fewer, candidate, found
-        if posterior is self.posterior_:
+        both = Both(self.posterior_, self.prior_)
+        best = self._bound(model, both.prior, both.posterior, expectation)
+        found: tuple[Both[H], float] | None = (both, best)
+        while found is not None:
+            both, bound = found
+            best = max(best, bound)
+            found = self._without_one(model, both, expectation, best - slack)
+        if both.posterior is self.posterior_:
             return self
-        learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
-        learned["elbo_terms_"] = self._terms(model, prior, posterior, data)
-        learned["lower_bound_"] = bound = total_of(learned["elbo_terms_"])
-        learned["_course"] = (bound, *self._course[1:])
+        learned = self._learned_of(both.posterior, both.prior, self.family_, data, self._copies)
+        terms = self._terms(model, both.prior, both.posterior, data)
+        learned |= {"elbo_terms_": terms, "lower_bound_": total_of(terms)}
+        learned["_course"] = (learned["lower_bound_"], *self._course[1:])
         self.__dict__ = {**self.__dict__, **learned}
         return self
+
+    def _without_one(
+        self,
+        model: Mixture[P, Any],
+        both: Both[H],
+        expectation: Expectation[Any, Any],
+        least: float,
+    ) -> tuple[Both[H], float] | None:
+        """The model without some small component, if there is one without which the bound is at least that."""
+        counts = expected_counts(both.posterior.weights, both.prior.weights)
+        assert counts is not None
+        if len(counts) == 1:
+            return None
+        order = np.argsort(counts, kind="stable")
+        for k in order[: int((counts < 1).sum()) + 1]:
+            keep = np.delete(np.arange(len(counts)), k)
+            prior = self._selected(both.prior, keep)
+            posterior = self._selected(both.posterior, keep)
+            stats, _ = expectation(model.expected(posterior))
+            posterior = model.update(prior, stats)
+            bound = self._bound(model, prior, posterior, expectation)
+            if bound >= least:
+                return Both(posterior, prior), bound
+        return None
 
     def _selected(self, posterior: MixturePrior[H], keep: npt.NDArray[np.intp]) -> MixturePrior[H]:
         n_components = len(posterior.weights.mean())
