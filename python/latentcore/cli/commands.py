@@ -197,7 +197,9 @@ def plot(
     }
     if kind in without_rows:
         draw_fit: Callable[[Any], Any] = without_rows[kind]
-        save_figure(draw_fit(saved.model).figure)
+        with complaints_about(model):
+            drawn = draw_fit(saved.model)
+        save_figure(drawn.figure)
         return
     if file is None:
         raise ValueError(f"--kind {kind}: expected a FILE of rows to draw, got none")
@@ -213,7 +215,8 @@ def plot(
         draw: Callable[..., Any] = plots.uncertainty
         if kind != "uncertainty":
             draw = plots.ellipses if kind == "ellipses" else plots.posterior_ellipses
-        figure = draw(saved.model, table.data, pair).figure
+        with complaints_about(model):
+            figure = draw(saved.model, table.data, pair).figure
     save_figure(figure)
 
 
