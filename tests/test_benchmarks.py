@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -110,6 +111,16 @@ def test_differing_objectives_of_other_mixtures_stop_the_run(load: Any) -> None:
             contest.check_agreement()
 
 
+def test_tolerance_of_a_contest_is_its_own(load: Any) -> None:
+    contests = load("contests")
+    for difference, stops in ((1e-4, False), (1e-2, True)):
+        contest = contests.Contest(
+            "diag", "float64", lambda n: -1.0, lambda n, d=difference: -1.0 - d, tolerance=1e-3
+        )
+        with pytest.raises(SystemExit) if stops else nullcontext():
+            contest.check_agreement()
+
+
 def test_em_written_in_scipy_is_that_of_dense_counts(load: Any) -> None:
     """Against multinomials of SciPy, after no iteration; and it ascends."""
     contests = load("contests")
@@ -138,6 +149,8 @@ def test_memory_counts_the_arrays_of_a_fit(load: Any) -> None:
     responsibilities = 100_000 * 16 * 8 / 2**20
     assert memory.peak_of_fit("scikit-learn", shape, "float64") > responsibilities
     assert memory.peak_of_fit("latentcore", shape, "float64") < responsibilities
+    assert memory.peak_of_bayesian_fit("scikit-learn", shape, "float64") > responsibilities
+    assert memory.peak_of_bayesian_fit("latentcore", shape, "float64") < responsibilities
 
 
 def test_memory_of_sparse_rows_is_not_that_of_responsibilities(load: Any) -> None:
