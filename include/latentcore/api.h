@@ -95,6 +95,7 @@ typedef struct lc_api {
   lc_status (*sin_cos_f32)(ptrdiff_t, const float *, float *, float *);
   lc_status (*gaussian_expected)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *, double *,
                                  double *, ptrdiff_t *, double *);
+  lc_status (*multivariate_lgamma)(ptrdiff_t, ptrdiff_t, const double *, double *);
 } lc_api;
 
 /* The table of this library; it lives as long as the process. */

@@ -38,6 +38,15 @@ LC_PUBLIC lc_status lc_trigamma_f32(ptrdiff_t n, const float *x, float *out);
 LC_PUBLIC lc_status lc_sin_cos_f64(ptrdiff_t n, const double *x, double *sine, double *cosine);
 LC_PUBLIC lc_status lc_sin_cos_f32(ptrdiff_t n, const float *x, float *sine, float *cosine);
 
+/* out[i] = log Gamma_D(x[i]), the multivariate gamma function in D = dimension dimensions, the normaliser of Wishart
+ * distributions: D (D - 1) / 4 log pi + sum_{j<D} log Gamma(x - j / 2) (Muirhead 1982, theorem 2.1.12). The errors are
+ * those of the D values of lc_lgamma_f64 and of their sum. +inf at x = (D - 1) / 2 and at +inf; NaN below and for NaN.
+ *   n          number of elements, >= 0
+ *   dimension  D >= 1
+ *   x          n, read
+ *   out        n, written; may be x */
+LC_PUBLIC lc_status lc_multivariate_lgamma(ptrdiff_t n, ptrdiff_t dimension, const double *x, double *out);
+
 #ifdef __cplusplus
 }
 #endif

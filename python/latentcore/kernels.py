@@ -32,7 +32,7 @@ from latentcore._linear import (
     linear_responsibilities,
 )
 from latentcore._logspace import exp, log, logsumexp, responsibilities
-from latentcore._special import digamma, lgamma, sin_cos, trigamma
+from latentcore._special import digamma, lgamma, multivariate_lgamma, sin_cos, trigamma
 
 __all__ = [
     "cholesky",
@@ -64,6 +64,7 @@ __all__ = [
     "linear_responsibilities",
     "log",
     "logsumexp",
+    "multivariate_lgamma",
     "responsibilities",
     "sin_cos",
     "trigamma",

@@ -338,6 +338,13 @@ lc_status lc_gaussian_expected(lc_family family, ptrdiff_t k, ptrdiff_t d, const
                                             work);
 }
 
+lc_status lc_multivariate_lgamma(ptrdiff_t n, ptrdiff_t dimension, const double *x, double *out) {
+  REQUIRE(n >= 0 && dimension >= 1 && (n == 0 || (x && out)));
+  CURRENT(set);
+  set->parameters->multivariate_lgamma(n, dimension, x, out);
+  return LC_OK;
+}
+
 /* ---- the table for embedding without linking ----------------------------------------------------------------------- */
 
 static const lc_api api = {
@@ -393,6 +400,7 @@ static const lc_api api = {
     .gaussian_covariances = lc_gaussian_covariances,
     .gaussian_factors = lc_gaussian_factors,
     .gaussian_expected = lc_gaussian_expected,
+    .multivariate_lgamma = lc_multivariate_lgamma,
 };
 
 const lc_api *lc_get_api(void) { return &api; }

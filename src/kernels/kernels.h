@@ -56,6 +56,7 @@ lc_status LC_KERNEL(gaussian_factors)(lc_family family, ptrdiff_t k, ptrdiff_t d
 lc_status LC_KERNEL(gaussian_expected)(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *mean_precisions,
                                       const double *degrees_of_freedom, const double *scales, double *factors,
                                       double *offsets, ptrdiff_t *where, double *work);
+void LC_KERNEL(multivariate_lgamma)(ptrdiff_t n, ptrdiff_t dimension, const double *x, double *out);
 #endif
 
 #endif

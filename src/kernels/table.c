@@ -37,5 +37,6 @@ const lc_table_parameters TABLE(parameters, LC_ISA) = {
     .gaussian_covariances = LC_KERNEL(gaussian_covariances),
     .gaussian_factors = LC_KERNEL(gaussian_factors),
     .gaussian_expected = LC_KERNEL(gaussian_expected),
+    .multivariate_lgamma = LC_KERNEL(multivariate_lgamma),
 };
 #endif

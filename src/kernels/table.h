@@ -57,6 +57,7 @@ typedef struct lc_table_parameters {
   lc_status (*gaussian_factors)(lc_family, ptrdiff_t, ptrdiff_t, const double *, double *, double *, ptrdiff_t *, double *);
   lc_status (*gaussian_expected)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *, double *,
                                  double *, ptrdiff_t *, double *);
+  void (*multivariate_lgamma)(ptrdiff_t, ptrdiff_t, const double *, double *);
 } lc_table_parameters;
 
 #define LC_DECLARE_TABLES(isa)             \

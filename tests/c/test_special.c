@@ -128,6 +128,29 @@ static void functions_work_in_place_at_any_length(void) {
   }
 }
 
+static void multivariate_gamma_is_the_sum_of_its_gammas(void) {
+  for (ptrdiff_t dimension = 1; dimension <= 33; dimension++) {
+    double x[5], got[5];
+    for (int i = 0; i < 5; i++) x[i] = 0.5 * (double)(dimension - 1) + 0.01 + 40 * uniform() * uniform();
+    CHECK_STATUS(lc_multivariate_lgamma(5, dimension, x, got), LC_OK);
+    for (int i = 0; i < 5; i++) {
+      long double wanted = (long double)(dimension * (dimension - 1)) / 4 * logl(acosl(-1)), size = fabsl(wanted);
+      for (ptrdiff_t j = 0; j < dimension; j++) {
+        const long double value = lgammal((long double)x[i] - (long double)j / 2);
+        wanted += value, size += 1 + fabsl(value);
+      }
+      CHECK_CLOSE(got[i], wanted, 24 * (long double)DBL_EPSILON * size, "D = %td, x = %.17g", dimension, x[i]);
+    }
+  }
+  const double edges[] = {1.0, 0.9, INFINITY, NAN};
+  double got[4];
+  CHECK_STATUS(lc_multivariate_lgamma(4, 3, edges, got), LC_OK);
+  CHECK(got[0] == INFINITY && isnan(got[1]) && got[2] == INFINITY && isnan(got[3]));
+  CHECK_STATUS(lc_multivariate_lgamma(4, 0, edges, got), LC_BAD_ARGUMENT);
+  CHECK_STATUS(lc_multivariate_lgamma(-1, 3, edges, got), LC_BAD_ARGUMENT);
+  CHECK_STATUS(lc_multivariate_lgamma(4, 3, NULL, got), LC_BAD_ARGUMENT);
+}
+
 static void bad_arguments_are_refused(void) {
   real x[1] = {1}, out[1];
   CHECK_STATUS(LC(lgamma)(-1, x, out), LC_BAD_ARGUMENT);
@@ -146,6 +169,7 @@ int main(void) {
   RUN(sines_and_cosines_are_within_one_epsilon);
   RUN(infinite_angles_have_no_sine);
   RUN(functions_work_in_place_at_any_length);
+  RUN(multivariate_gamma_is_the_sum_of_its_gammas);
   RUN(bad_arguments_are_refused);
   return end();
 }

@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.special import multigammaln
 
 from latentcore import kernels
 
@@ -155,3 +156,18 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
 def test_bad_arguments_are_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 5, 40])
+def test_multivariate_lgamma_is_that_of_scipy(dimension: int) -> None:
+    x = 0.5 * (dimension - 1) + np.geomspace(1e-3, 1e4, 60)
+    expected = [multigammaln(a, dimension) for a in x]
+    got = kernels.multivariate_lgamma(x, dimension)
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12 * dimension)
+
+
+def test_multivariate_lgamma_names_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="dimension: expected a number >= 1, got 0"):
+        kernels.multivariate_lgamma(np.ones(3), 0)
+    with pytest.raises(TypeError, match="x: expected float64"):
+        kernels.multivariate_lgamma(np.ones(3, np.float32), 1)

@@ -112,8 +112,8 @@ def _divergence_of_covariances(
             nu, nu0 = nu[:, None], nu0[:, None]
     terms: Array = (
         0.5 * nu0 * log_ratios
-        + _sum_lgamma(0.5 * nu0, size)
-        - _sum_lgamma(0.5 * nu, size)
+        + kernels.multivariate_lgamma(np.ascontiguousarray(0.5 * nu0), size)
+        - kernels.multivariate_lgamma(np.ascontiguousarray(0.5 * nu), size)
         + 0.5 * (nu - nu0) * _sum_digamma(0.5 * nu, size)
         + 0.5 * nu * (traces - size)
     )
@@ -244,12 +244,6 @@ def _repeat(array: Array, n_components: int) -> Array:
 def _sum_digamma(a: Array, size: int) -> Array:
     """``sum_i psi(a - i / 2)``, i = 0 .. size - 1."""
     total: Array = kernels.digamma(_steps(a, size)).sum(axis=-1)
-    return total
-
-
-def _sum_lgamma(a: Array, size: int) -> Array:
-    """``sum_i log Gamma(a - i / 2)``: log Gamma_size(a) but for a constant."""
-    total: Array = kernels.lgamma(_steps(a, size)).sum(axis=-1)
     return total
 
 

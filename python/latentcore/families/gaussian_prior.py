@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentcore import kernels
 from latentcore.families.gaussian_types import (
     CovarianceType,
     GaussianParams,
@@ -184,7 +185,7 @@ def log_density(
         nu = nu[:, None]
     inverse_wishart = (
         0.5 * nu * (log_scales - dimension * math.log(2.0))
-        - _log_multivariate_gamma(0.5 * nu, dimension)
+        - kernels.multivariate_lgamma(np.ascontiguousarray(0.5 * nu), dimension)
         - 0.5 * (nu + dimension + 1) * log_determinants
         - 0.5 * traces
     )
@@ -204,16 +205,6 @@ def _log_normal(
         - 0.5 * kappa * (whitened**2).sum(axis=1)
     )
     return log_normal
-
-
-def _log_multivariate_gamma(a: Array, dimension: int) -> Array:
-    """log Gamma_D(a) = D (D - 1) / 4 log pi + sum_i log Gamma(a - i / 2), i = 0 .. D - 1."""
-    constant = 0.25 * dimension * (dimension - 1) * math.log(math.pi)
-    log_gamma: Array = np.vectorize(
-        lambda b: constant + sum(math.lgamma(b - 0.5 * i) for i in range(dimension)),
-        otypes=[np.float64],
-    )(a)
-    return log_gamma
 
 
 def check(

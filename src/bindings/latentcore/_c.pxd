@@ -113,6 +113,7 @@ cdef extern from "latentcore/api.h" nogil:
         lc_status (*sin_cos_f32)(Py_ssize_t, const float *, float *, float *) noexcept nogil
         lc_status (*gaussian_expected)(lc_family, Py_ssize_t, Py_ssize_t, const double *, const double *, const double *,
                                        double *, double *, Py_ssize_t *, double *) noexcept nogil
+        lc_status (*multivariate_lgamma)(Py_ssize_t, Py_ssize_t, const double *, double *) noexcept nogil
 
     const int LC_API_ABI
     const char *LC_API_CAPSULE

@@ -30,6 +30,40 @@ def lgamma(x, out=None):
     return elementwise(x, out, api.lgamma_f64, api.lgamma_f32)
 
 
+def multivariate_lgamma(x, Py_ssize_t dimension):
+    """Logarithm of the multivariate gamma function in D dimensions, element by element.
+
+    ``D (D - 1) / 4 log pi + sum_{j<D} log Gamma(x - j / 2)``: the normaliser of Wishart distributions (Muirhead, 1982,
+    theorem 2.1.12).
+
+    Parameters
+    ----------
+    x : ndarray of float64, C-contiguous
+    dimension : int >= 1
+        D.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of x. +inf at x = (D - 1) / 2 and at +inf, NaN below; no warnings.
+
+    Notes
+    -----
+    The errors are those of the D values of ``lgamma`` and of their sum.
+    """
+    if check_any_real(x) != cnp.NPY_FLOAT64:
+        raise TypeError(f"x: expected float64, got {x.dtype}")
+    if dimension < 1:
+        raise ValueError(f"dimension: expected a number >= 1, got {dimension}")
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    out = out_like(x, None, "out", cnp.NPY_FLOAT64)
+    cdef double *source = <double *>data(x)
+    cdef double *target = <double *>data(out)
+    with nogil:
+        api.multivariate_lgamma(n, dimension, source, target)
+    return out
+
+
 def digamma(x, out=None):
     """First derivative of the logarithm of the gamma function, element by element, for x >= 0.
 
