@@ -492,6 +492,16 @@ def test_copies_say_the_same(
         copy.partial_fit(X)
 
 
+def test_start_alone_is_saved_and_goes_on(tmp_path: Path) -> None:
+    start = fitted(4, max_iter=0)
+    start.save(tmp_path / "model.npz")
+    copy = latentcore.load(tmp_path / "model.npz")
+    copy.set_params(warm_start=True, max_iter=4, tol=0.0).fit(X)
+    assert copy.lower_bounds_ == fitted(4, max_iter=4, tol=0.0).lower_bounds_
+    assert start.lower_bounds_ == []
+    assert start.lower_bound_ < copy.lower_bounds_[0]
+
+
 def test_file_with_another_posterior_is_refused(tmp_path: Path) -> None:
     model = fitted(3)
     model.posterior_.components.scale[0, 0, 0] = -1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, get_args
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,17 @@ _KEPT = (
 )
 
 
+class Course(NamedTuple):
+    """From where a fit may go on."""
+
+    before: float | None
+    """The bound that the last iteration started from, if there was one."""
+    n_steps: int
+    """Of stochastic inference, or iterations that count as such."""
+    weight: float
+    """Of the rows seen."""
+
+
 class BoundTerms(TypedDict):
     """The evidence lower bound, nats: the first two, minus the others.
 
@@ -119,8 +130,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     elbo_terms_: BoundTerms
-    _course: tuple[float, float, float]
-    """Objective that the last iteration started from, steps of stochastic inference, weight of the rows seen."""
+    _course: Course
     _copies: int
 
     # -- what a subclass tells --------------------------------------------------------------------
@@ -242,12 +252,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if fitted:
             self._check_width(data.x)
             family, prior = self.family_, self.prior_
-            posterior, n_steps, seen = self.posterior_, *self._course[1:]
+            posterior, n_steps, seen = self.posterior_, self._course.n_steps, self._course.weight
         else:
             self._check_size(data)
             check_observed(data.x, names)
             family = self._family_to_fit(self._present(rows), names)
-            prior, n_steps, seen = self._prior_to_fit(family, data), 0.0, 0.0
+            prior, n_steps, seen = self._prior_to_fit(family, data), 0, 0.0
         check_support(family, self._present(rows), names)
         weight = data.total_weight()
         seen += weight
@@ -267,7 +277,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 posterior = model.update(prior, start)
             rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
             state, info = rule.step(
-                VariationalState(posterior, int(n_steps)), self._expectation(model, data), weight
+                VariationalState(posterior, n_steps), self._expectation(model, data), weight
             )
         except NumericalError as error:
             raise self._explained(error, rows) from None
@@ -282,7 +292,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "lower_bound_": info.objective,
             "lower_bounds_": bounds,
             "elbo_terms_": self._terms(model, rule.prior, posterior, data, total / weight),
-            "_course": (info.objective, float(state.n_steps), seen),
+            "_course": Course(info.objective, state.n_steps, seen),
         }
         self._replace(learned, names)
         return self
@@ -331,7 +341,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             start = warm
             if start is None:
                 start = model.update(prior, self._initial(model.family, data, rng))
-            previous = float("-inf") if warm is None else self._course[0]
+            before = None if warm is None else self._course.before
+            previous = float("-inf") if before is None else before
             stop: dict[str, Any] = {
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
@@ -357,7 +368,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         terms = self._terms(model, prior, posterior, data)
         bound = total_of(terms)
         bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
-        last = fit.history[-1] if fit.history else float("-inf")
+        last = fit.history[-1] if fit.history else None
         n_steps = n_steps if self.batch_size is not None else len(fit.history)
         n_copies = self._n_copies(data.x.shape[1])
         return self._learned_of(posterior, prior, model.family, data, n_copies) | {
@@ -366,7 +377,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "lower_bound_": bound,
             "lower_bounds_": [*bounds, bound] if fit.history else [],
             "elbo_terms_": terms,
-            "_course": (last, float(n_steps), data.total_weight()),
+            "_course": Course(last, n_steps, data.total_weight()),
         }
 
     def _learned_of(
@@ -519,7 +530,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         learned = self._learned_of(both.posterior, both.prior, self.family_, data, self._copies)
         terms = self._terms(model, both.prior, both.posterior, data)
         learned |= {"elbo_terms_": terms, "lower_bound_": total_of(terms)}
-        learned["_course"] = (learned["lower_bound_"], *self._course[1:])
+        learned["_course"] = self._course._replace(before=None)
         self.__dict__ = {**self.__dict__, **learned}
         return self
 
@@ -618,7 +629,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         params = self._plug_in()
         state = self.__dict__
         terms = self.elbo_terms_
-        n_rows = state["_course"][2]
+        n_rows = self._course.weight
         training = Training(int(n_rows), n_rows, 0.0, 0.0)
         figures = [
             ("lower bound", state["lower_bound_"]),
@@ -728,10 +739,19 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if not np.isfinite(divergence[0] + divergence[1].sum()) or np.isnan(density).any():
             raise ValueError("posterior_: expected a finite divergence from the prior")
         n_copies = integer("_copies", values["_copies"], 1)
+        terms = values["elbo_terms_"]
+        if terms.keys() != BoundTerms.__required_keys__ or not np.isfinite(total_of(terms)):
+            raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
+        went = Course(*values["_course"])
+        if went.before is not None:
+            real("_course.before", abs(went.before))
+        integer("_course.n_steps", went.n_steps, 0)
+        real("_course.weight", went.weight)
         one_of("_dtype", values["_dtype"], ("float32", "float64"))
         public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
         return {
             **values,
+            "_course": went,
             **public,
             **unpack_fit(fit, n_features),
             "lower_bound_": float(learned["lower_bound_"]),
