@@ -113,11 +113,16 @@ def bayesian_mixtures_are_typed_as_the_others() -> None:
     assert density.shape == (200,)
     counts = rng.poisson(4.0, (200, 2))
     poisson = BayesianMixture(
-        BuiltInPoisson(), 2, prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2)))
+        BuiltInPoisson(),
+        2,
+        prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2))),
+        tol=1.0,
+        random_state=0,
     )
     assert_type(poisson.fit(counts).components_, PoissonParams)
     assert_type(BayesianMixture("bernoulli", 2), BayesianMixture[Any])
-    assert_type(GaussianMeansMixture(2, prior_std=9.0).fit(x).posterior_.components, NormalPrior)
+    means = GaussianMeansMixture(2, prior_std=9.0, tol=1.0, random_state=0)
+    assert_type(means.fit(x).posterior_.components, NormalPrior)
 
 
 def layers_fit_together() -> None:
