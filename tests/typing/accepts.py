@@ -123,7 +123,7 @@ def bayesian_mixtures_are_typed_as_the_others() -> None:
     )
     assert_type(poisson.fit(counts).components_, PoissonParams)
     assert_type(BayesianMixture("bernoulli", 2), BayesianMixture[Any])
-    means = GaussianMeansMixture(2, prior_std=9.0, random_state=0)
+    means = GaussianMeansMixture(2, prior_std=9.0, tol=1.0, random_state=0)
     assert_type(means.fit(x).posterior_.components, NormalPrior)
 
 
