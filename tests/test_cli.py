@@ -1038,7 +1038,10 @@ def test_interrupt_is_one_line_and_130(tmp_path):
     path = tmp_path / "rows.npy"
     np.save(path, np.random.default_rng(0).normal(size=(300_000, 8)))
     options = ["-k", "8", "--tol", "0", "--max-iter", "1000000", "--init", "random", "--progress"]
-    command = [sys.executable, "-m", "latentcore", "fit", str(path), *options]
+    # a shell's background jobs ignore Ctrl-C, and so would what they start
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "import sys; from latentcore.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "fit", str(path), *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:

@@ -181,6 +181,8 @@ def test_many_python_threads_fit_at_once() -> None:
 
 
 LONG_FIT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 import numpy as np
 from latentcore import GaussianMixture
 
