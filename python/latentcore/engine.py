@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -35,9 +36,9 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
         Multiply-adds of a sweep.
     """
     work = n_rows * work_per_row
-    wanted = min(work / _SMALL_SHARD, _MANY_SHARDS, n_rows / _FEWEST_ROWS)
-    needed = min(work / _LARGE_SHARD, n_rows / (_FEWEST_ROWS // 2))
-    n_shards = max(1, int(max(wanted, needed)))
+    wanted = int(min(work / _SMALL_SHARD, _MANY_SHARDS, n_rows / _FEWEST_ROWS))
+    needed = min(math.ceil(work / _LARGE_SHARD), n_rows // (_FEWEST_ROWS // 2))
+    n_shards = max(1, wanted, needed)
     return max(1, -(-n_rows // n_shards))
 
 
