@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy import integrate, stats
 from scipy.special import betaln, digamma, gammaln
+from sklearn.mixture import BayesianGaussianMixture
 
 from latentcore import engine
 from latentcore.arrays import Rows
@@ -387,9 +388,8 @@ def test_scikit_learn_goes_the_same_way(
     In diag and spherical of several columns its E log|Lambda| is that of the full case; tied, its posterior counts
     N / K rows; its last stick is one of infinitely many.
     """
-    mixture = pytest.importorskip("sklearn.mixture")
     x, k = clusters(150, n_features), 3
-    peer = mixture.BayesianGaussianMixture(
+    peer = BayesianGaussianMixture(
         n_components=k, covariance_type=covariance_type, weight_concentration_prior_type="dirichlet_distribution",
         weight_concentration_prior=0.3, mean_precision_prior=0.4, mean_prior=np.full(n_features, 0.5),
         degrees_of_freedom_prior=n_features + 1.5, reg_covar=0.0, tol=0.0, max_iter=n_steps,

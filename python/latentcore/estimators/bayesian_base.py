@@ -5,21 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar, get_args
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine, kernels
 from latentcore.arrays import (
-    CSR,
     Rows,
     as_weights,
     check_observed,
     column_names,
     without_absent,
 )
-from latentcore.errors import ConvergenceWarning, ImpossibleRowError, NumericalError, as_sklearn
+from latentcore.errors import ConvergenceWarning, NumericalError, as_sklearn
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
 from latentcore.estimators.bayesian_selected import selected, selected_weights
@@ -31,8 +30,16 @@ from latentcore.estimators.bayesian_weights import (
     expected_counts,
     weight_prior,
 )
-from latentcore.estimators.blocks import Evaluation
-from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
+from latentcore.estimators.blocks import Evaluation, work_per_row
+from latentcore.estimators.checks import (
+    boolean,
+    fitting_arguments,
+    integer,
+    one_of,
+    random_generator,
+    real,
+)
+from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_base import (
     Callback,
     RandomState,
@@ -40,7 +47,7 @@ from latentcore.estimators.mixture_base import (
     check_support,
 )
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import best_of
+from latentcore.estimators.restarts import best_of, numbered_as_given
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
@@ -484,9 +491,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
     def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
-            return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
-        return error
+        return numbered_as_given(error, rows)
 
     # -- fewer components -------------------------------------------------------------------------
 
@@ -612,17 +617,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         goes on.
         """
         params = self._plug_in()
-        if integer("n_samples", n_samples, -(2**62)) < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': expected an integer >= 1, got {n_samples}"
-            )
-        rng = random_generator(self.random_state)
-        counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
-        rows = [
-            self.family_.sample(params.components, k, int(count), rng)
-            for k, count in enumerate(counts)
-        ]
-        return np.vstack(rows), np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        n = checked_number(n_samples)
+        return drawn(self.family_, params, n, random_generator(self.random_state))
 
     def summary(self) -> str:
         """A table of the bound and of the components at their mean parameters; print it."""
@@ -665,8 +661,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
     def _work_per_row(self, x: RealArray, n_components: int) -> float:
         """Multiply-adds of a sweep; an exponential counts as 16."""
-        n_entries = len(x.values) / len(x) if isinstance(x, CSR) else x.shape[1]
-        return float(n_components * (4 * n_entries + 16))
+        return work_per_row(x, n_components)
 
     def _weight_prior(self) -> Any:
         return weight_prior(
@@ -680,16 +675,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         check_support(self.family_, x, getattr(self, "feature_names_in_", None))
 
     def _check_arguments(self) -> None:
-        integer("n_components", self.n_components, 1)
-        real("tol", self.tol)
-        integer("max_iter", self.max_iter, 0)
-        integer("n_init", self.n_init, 1)
-        one_of("init_params", self.init_params, get_args(InitParams))
-        random_generator(self.random_state)
-        boolean("warm_start", self.warm_start)
-        integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
-        integer("verbose_interval", self.verbose_interval, 1)
-        get_num_threads(self.n_threads)
+        fitting_arguments(self)
         if self.batch_size is not None:
             integer("batch_size", self.batch_size, 1)
         real("delay", self.delay)

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import diagnostics
-from latentcore.arrays import Rows
+from latentcore.arrays import CSR, Rows
 from latentcore.engine import rows_per_shard
 from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import ExpectedMixture, Mixture
 from latentcore.threads import get_num_threads, ordered_map
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "work_per_row"]
 
 Out = TypeVar("Out", bound=npt.NDArray[Any])
 R = TypeVar("R")
@@ -135,3 +135,9 @@ def _weighted_sum(values: RealArray, weights: Array | None) -> float:
     if weights is None:
         return float(values.sum(dtype=np.float64))
     return float(values @ weights)
+
+
+def work_per_row(x: RealArray | CSR, n_components: int) -> float:
+    """Multiply-adds of a sweep over independent columns; an exponential counts as 16."""
+    n_entries = len(x.values) / len(x) if isinstance(x, CSR) else x.shape[1]
+    return float(n_components * (4 * n_entries + 16))

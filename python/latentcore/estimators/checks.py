@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-__all__ = ["boolean", "integer", "one_of", "random_generator", "real"]
+from latentcore.initialization import InitMethod
+from latentcore.threads import get_num_threads
+
+__all__ = ["boolean", "fitting_arguments", "integer", "one_of", "random_generator", "real"]
 
 
 def integer(name: str, value: Any, minimum: int) -> int:
@@ -39,6 +42,26 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def fitting_arguments(model: Any) -> None:
+    """The constructor arguments that every mixture has.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One cannot be used.
+    """
+    integer("n_components", model.n_components, 1)
+    real("tol", model.tol)
+    integer("max_iter", model.max_iter, 0)
+    integer("n_init", model.n_init, 1)
+    one_of("init_params", model.init_params, get_args(InitMethod))
+    random_generator(model.random_state)
+    boolean("warm_start", model.warm_start)
+    integer("verbose", int(model.verbose) if model.verbose is True else model.verbose, 0)
+    integer("verbose_interval", model.verbose_interval, 1)
+    get_num_threads(model.n_threads)
 
 
 def random_generator(random_state: Any) -> np.random.RandomState | np.random.Generator:

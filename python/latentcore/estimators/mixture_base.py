@@ -23,12 +23,11 @@ from latentcore.arrays import (
 from latentcore.errors import (
     ConvergenceWarning,
     DegenerateComponentWarning,
-    ImpossibleRowError,
     NumericalError,
     as_sklearn,
 )
 from latentcore.estimators.base import Estimator
-from latentcore.estimators.blocks import Evaluation
+from latentcore.estimators.blocks import Evaluation, work_per_row
 from latentcore.estimators.bootstrap import (
     Bootstrap,
     BootstrapKind,
@@ -38,10 +37,23 @@ from latentcore.estimators.bootstrap import (
     resampled,
     simulated,
 )
-from latentcore.estimators.checks import boolean, integer, one_of, random_generator, real
+from latentcore.estimators.checks import (
+    boolean,
+    fitting_arguments,
+    integer,
+    one_of,
+    random_generator,
+)
+from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import Best, best_of, bound, degenerate_components
+from latentcore.estimators.restarts import (
+    Best,
+    best_of,
+    bound,
+    degenerate_components,
+    numbered_as_given,
+)
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.estimators.summary import Training, components_table, course, figures_table
 from latentcore.families.bernoulli import Bernoulli
@@ -323,9 +335,7 @@ class MixtureEstimator(Estimator, Generic[P]):
 
     def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
-            return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
-        return error
+        return numbered_as_given(error, rows)
 
     # -- predictions ------------------------------------------------------------------------------
 
@@ -422,21 +432,13 @@ class MixtureEstimator(Estimator, Generic[P]):
         goes on.
         """
         params = self._params()
-        if integer("n_samples", n_samples, -(2**62)) < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': expected an integer >= 1, got {n_samples}"
-            )
-        return self._sampled(params, n_samples, random_generator(self.random_state))
+        n = checked_number(n_samples)
+        return self._sampled(params, n, random_generator(self.random_state))
 
     def _sampled(
         self, params: MixtureParams[P], n: int, rng: Generator
     ) -> tuple[Array, npt.NDArray[np.int64]]:
-        family = self._capable("sample")
-        counts = rng.multinomial(n, _normalised(params.weights))
-        rows = [
-            family.sample(params.components, k, int(count), rng) for k, count in enumerate(counts)
-        ]
-        return np.vstack(rows), np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        return drawn(self._capable("sample"), params, n, rng)
 
     def summary(self) -> str:
         """A table of the fit to its training data and of the components; print it."""
@@ -588,8 +590,7 @@ class MixtureEstimator(Estimator, Generic[P]):
 
     def _work_per_row(self, x: RealArray, n_components: int) -> float:
         """Multiply-adds of a sweep; an exponential counts as 16."""
-        n_entries = len(x.values) / len(x) if isinstance(x, CSR) else x.shape[1]
-        return float(n_components * (4 * n_entries + 16))
+        return work_per_row(x, n_components)
 
     def _takes_missing(self) -> bool:
         family = self._family_class()
@@ -608,16 +609,7 @@ class MixtureEstimator(Estimator, Generic[P]):
     # -- checks -----------------------------------------------------------------------------------
 
     def _check_arguments(self) -> None:
-        integer("n_components", self.n_components, 1)
-        real("tol", self.tol)
-        integer("max_iter", self.max_iter, 0)
-        integer("n_init", self.n_init, 1)
-        one_of("init_params", self.init_params, get_args(InitParams))
-        random_generator(self.random_state)
-        boolean("warm_start", self.warm_start)
-        integer("verbose", int(self.verbose) if self.verbose is True else self.verbose, 0)
-        integer("verbose_interval", self.verbose_interval, 1)
-        get_num_threads(self.n_threads)
+        fitting_arguments(self)
         check_prior(self.prior)
         one_of("assignment", self.assignment, get_args(Assignment))
         boolean("equal_weights", self.equal_weights)
@@ -677,9 +669,3 @@ def _check_all_occur(rows: Rows, n_components: int) -> None:
                 f"labels: expected every label from 0 to n_components - 1 = {n_components - 1} "
                 f"where all rows have one, but label {int(counts.argmin())} never occurs"
             )
-
-
-def _normalised(weights: Array) -> Array:
-    """Weights that sum to one in double, too; float32 ones do not."""
-    total = float(weights.sum())
-    return weights if abs(total - 1.0) < 1e-12 else weights / total

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from latentcore import engine
-from latentcore.errors import NumericalError
+from latentcore.arrays import Rows
+from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.progress import Reporter
 
-__all__ = ["Best", "best_of", "bound", "degenerate_components"]
+__all__ = ["Best", "best_of", "bound", "degenerate_components", "numbered_as_given"]
 
 P = TypeVar("P")
 
@@ -74,3 +77,10 @@ def _rank(fit: engine.Fit[Any], degenerate: list[int]) -> tuple[bool, float]:
 def degenerate_components(family: Any, components: Any) -> list[int]:
     """Components at a cap or floor, as far as the family can tell."""
     return list(family.degenerate(components)) if hasattr(family, "degenerate") else []
+
+
+def numbered_as_given(error: NumericalError, rows: Rows) -> NumericalError:
+    """The error of a fit to the rows of positive weight, with the number of the row as the user counts."""
+    if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
+        return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
+    return error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from latentcore.arrays import Rows
-from latentcore.initialization import initial_statistics
+from latentcore.initialization import InitMethod, initial_statistics
 from latentcore.protocols import Array
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 
 __all__ = ["InitParams", "Start"]
 
-InitParams = Literal["kmeans", "k-means++", "random", "random_from_data"]
+InitParams: TypeAlias = InitMethod
 
 P = TypeVar("P")
 
