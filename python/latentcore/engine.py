@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
-from latentcore.arrays import Rows
 from latentcore.protocols import Expectation, Model, Rule
 from latentcore.statistics import Statistics, total
 from latentcore.threads import Workers
@@ -16,6 +15,19 @@ __all__ = ["Fit", "Progress", "expectation", "rows_per_shard", "run"]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
+
+
+class Shardable(Protocol):
+    """Data that come apart: ``Rows``, ``Sequences``."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def shards(self, rows: int, /) -> Iterator[Self]:
+        """Consecutive views of about so many rows."""
+
+
+D = TypeVar("D", bound=Shardable)
 
 _SMALL_SHARD = 1 << 23
 """Multiply-adds below which a shard is not worth a thread: half a millisecond, where handing it over takes 0.03."""
@@ -43,7 +55,7 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
 
 
 def expectation(
-    model: Model[P, S, Rows], data: Rows, shard_rows: int, n_threads: int
+    model: Model[P, S, D], data: D, shard_rows: int, n_threads: int
 ) -> Expectation[P, S]:
     """Bind the E-step to all rows: shards to threads, sums in a fixed tree.
 

@@ -45,6 +45,29 @@ class ImpossibleRowError(NumericalError):
         return type(self), (self.row,)
 
 
+class ImpossibleSequenceError(NumericalError):
+    """A sequence has density 0 under every path of states, or is not a number.
+
+    Attributes
+    ----------
+    sequence : int
+        Index of the first such sequence.
+    step : int
+        Its first row, counted from 0 within the sequence, that no path reaches with a positive density.
+    """
+
+    def __init__(self, sequence: int, step: int) -> None:
+        super().__init__(
+            f"sequence {sequence}, step {step}: expected a positive density along some path of states, "
+            "got 0 or not a number; no state that can be reached there explains the row"
+        )
+        self.sequence = sequence
+        self.step = step
+
+    def __reduce__(self) -> tuple[type[ImpossibleSequenceError], tuple[int, int]]:
+        return type(self), (self.sequence, self.step)
+
+
 class CollapsedComponentError(NumericalError):
     """A covariance is not positive definite.
 

@@ -21,6 +21,13 @@ from latentcore._gaussian import (
     gaussian_moments,
     gaussian_responsibilities,
 )
+from latentcore._hmm import (
+    hmm_forward,
+    hmm_forward_backward,
+    hmm_log_likelihood,
+    hmm_sample,
+    hmm_viterbi,
+)
 from latentcore._kmeans import kmeans_potentials, kmeans_sweep
 from latentcore._linalg import cholesky, inverse_transpose
 from latentcore._linear import (
@@ -49,6 +56,11 @@ __all__ = [
     "gaussian_maximize",
     "gaussian_moments",
     "gaussian_responsibilities",
+    "hmm_forward",
+    "hmm_forward_backward",
+    "hmm_log_likelihood",
+    "hmm_sample",
+    "hmm_viterbi",
     "inverse_transpose",
     "isa",
     "isa_available",
