@@ -17,13 +17,15 @@ __all__ = [
     "COLORS",
     "INK",
     "MOST_LISTED",
+    "axes_or_new",
     "colors_of",
     "ellipse_of",
     "label_axes",
     "mark",
-    "new_axes",
     "new_figure",
+    "signed",
     "style_of",
+    "tick_whole_numbers",
 ]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#5D3A9B")
@@ -43,14 +45,22 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def new_axes() -> Axes:
-    return new_figure(5.8, 4.4).subplots()
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The axes that were given, or those of a new figure."""
+    return new_figure(5.8, 4.4).subplots() if ax is None else ax
 
 
 def label_axes(ax: Axes, across: str, up: str) -> None:
     ax.set_xlabel(across)
     ax.set_ylabel(up)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def tick_whole_numbers(ax: Axes) -> None:
+    """Across."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def ellipse_of(center: Array, matrix: Array, **style: Any) -> Ellipse:
@@ -80,3 +90,8 @@ def colors_of(count: int) -> Array:
 
 def style_of(k: int) -> str:
     return _STYLES[k // len(COLORS) % len(_STYLES)]
+
+
+def signed(value: float) -> str:
+    """Five digits, with a minus sign that is one."""
+    return f"{value:.5g}".replace("-", "\N{MINUS SIGN}")

@@ -11,7 +11,16 @@ from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.linear import Linear
 from latentcore.families.multinomial import Multinomial
-from latentcore.plots.figures import COLORS, INK, label_axes, new_axes, new_figure, style_of
+from latentcore.plots.figures import (
+    COLORS,
+    INK,
+    axes_or_new,
+    label_axes,
+    new_figure,
+    signed,
+    style_of,
+    tick_whole_numbers,
+)
 from latentcore.plots.marginals import is_gaussian
 from latentcore.plots.models import Mixture, family_of, two_columns
 from latentcore.plots.rows import densities, ellipses, responsibilities, uncertainty
@@ -42,22 +51,20 @@ def objective(model: Mixture, *, ax: Axes | None = None) -> Axes:
     ValueError
         The model has no iterations to show.
     """
-    from matplotlib.ticker import MaxNLocator
-
     bounds = np.asarray(model.lower_bounds_, dtype=np.float64)
     if len(bounds) == 0:
         raise ValueError("model: expected a model that was fitted by iterations, got one without")
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     iterations = np.arange(1, len(bounds) + 1)
     marker = "o" if len(bounds) <= 40 else None
     ax.plot(iterations, bounds, color=COLORS[0], linewidth=1.8, marker=marker, markersize=4)
-    value = f"{bounds[-1]:.5g}".replace("-", "\N{MINUS SIGN}")
+    value = signed(bounds[-1])
     state = "converged" if model.converged_ else "not converged"
     ax.text(
         0.97, 0.06, f"{value}\n{state} after {len(bounds)}", transform=ax.transAxes,
         ha="right", va="bottom", fontsize=9, color=INK,
     )  # fmt: skip
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    tick_whole_numbers(ax)
     ax.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
     if len(bounds) == 1:
         ax.set_xlim(0, 2)
@@ -83,9 +90,7 @@ def criteria(
     Axes
         Fits that failed are gaps; ones with collapsed components are hollow.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     name = selection.criterion if criterion is None else criterion
 
     def value(candidate: Candidate) -> float:
@@ -109,7 +114,7 @@ def criteria(
         markeredgecolor=INK, markeredgewidth=1.4,
         label=f"selected: {best.family}, {best.n_components}",
     )  # fmt: skip
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    tick_whole_numbers(ax)
     in_capitals = name.upper() if name in ("bic", "aic", "icl") else name
     label_axes(ax, "number of components", in_capitals)
     ax.legend(frameon=False, fontsize=9)

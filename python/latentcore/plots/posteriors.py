@@ -9,7 +9,15 @@ import numpy as np
 from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian_means import GaussianMeans
-from latentcore.plots.figures import INK, colors_of, ellipse_of, label_axes, new_axes
+from latentcore.plots.figures import (
+    INK,
+    axes_or_new,
+    colors_of,
+    ellipse_of,
+    label_axes,
+    signed,
+    tick_whole_numbers,
+)
 from latentcore.plots.marginals import full_covariances, pair_moments, part_of
 from latentcore.plots.models import Bayesian, not_empty, two_columns
 from latentcore.plots.rows import ellipses
@@ -49,7 +57,7 @@ def elbo_terms(model: Bayesian, *, ax: Axes | None = None) -> Axes:
     steps = [terms["entropy"], -terms["divergence_of_weights"]]
     steps += [-float(divergence) for divergence in terms["divergence_of_components"]]
     ends = terms["expected_log_joint"] + np.cumsum([0.0, *steps])
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     ax.axvline(ends[0], color=INK, linewidth=1, linestyle=":")
     ax.axvline(ends[-1], color=INK, linewidth=1)
     colors = ["#999999", "#555555", *(tuple(color) for color in colors_of(len(steps) - 2))]
@@ -59,14 +67,14 @@ def elbo_terms(model: Bayesian, *, ax: Axes | None = None) -> Axes:
     )
     names = ["entropy", "\N{MINUS SIGN} KL of weights", "\N{MINUS SIGN} KL of components"]
     sums = [steps[0], steps[1], sum(steps[2:])]
-    labels = [f"{name}\n{_signed(value)}" for name, value in zip(names, sums, strict=True)]
+    labels = [f"{name}\n{signed(value)}" for name, value in zip(names, sums, strict=True)]
     ax.set_yticks(range(3), labels)
     ax.invert_yaxis()
     ax.use_sticky_edges = False
     ax.margins(x=0.08)
     ax.locator_params(axis="x", nbins=6)
     ax.set_title(
-        f"expected log joint {_signed(ends[0])} (dotted), bound {_signed(ends[-1])}", fontsize=9
+        f"expected log joint {signed(ends[0])} (dotted), bound {signed(ends[-1])}", fontsize=9
     )
     label_axes(ax, "nats", "")
     return ax
@@ -95,19 +103,17 @@ def posterior_weights(
     ValueError
         ``probability`` is not in (0, 1).
     """
-    from matplotlib.ticker import MaxNLocator
-
     _check_bayesian(model)
     _check_probability(probability)
     means = model.posterior_.weights.mean()
     tail = 100 * (1 - probability) / 2
     low, high = np.percentile(drawn_weights(model.posterior_.weights), [tail, 100 - tail], axis=0)
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     k = np.arange(len(means))
     colors = colors_of(len(means))
     ax.vlines(k, low, high, colors=[tuple(color) for color in colors], linewidth=3, alpha=0.6)
     ax.scatter(k, means, c=colors, s=30, zorder=3)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    tick_whole_numbers(ax)
     ax.set_ylim(bottom=0)
     label_axes(ax, "component", f"weight, {100 * probability:g} % interval")
     return ax
@@ -224,7 +230,3 @@ def _regions_of_means(
     scale = scale / (components.mean_precision * nu)[:, None, None]
     radius = nu * np.expm1(-2 / nu * np.log1p(-probability))
     return components.means[:, pair], scale * np.atleast_1d(radius)[:, None, None]
-
-
-def _signed(value: float) -> str:
-    return f"{value:.5g}".replace("-", "\N{MINUS SIGN}")

@@ -9,12 +9,13 @@ import numpy as np
 from latentcore.plots.figures import (
     INK,
     MOST_LISTED,
+    axes_or_new,
     colors_of,
     ellipse_of,
     label_axes,
     mark,
-    new_axes,
     style_of,
+    tick_whole_numbers,
 )
 from latentcore.plots.marginals import marginal_of, pair_moments
 from latentcore.plots.models import (
@@ -82,7 +83,7 @@ def ellipses(
     across, up = two_columns(model, columns)
     means, covariances = pair_moments(model, across, up)
     rows = rows_to_draw(model, X, [across, up], max_points)
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     colors = colors_of(len(model.weights_))
 
     r = model.predict_proba(named(model, rows))
@@ -140,13 +141,11 @@ def densities(
     ValueError
         The column does not exist, has no entries, or has no marginal distribution that is known.
     """
-    from matplotlib.ticker import MaxNLocator
-
     column = column_of(model, column)
     values = values_of(model, x, column)
     marginal = marginal_of(family_of(model), components_of(model), column)
     is_discrete = marginal.is_discrete(values)
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     heights, *_ = ax.hist(
         values, _bin_edges(values, bins, is_discrete).tolist(), density=True, color="#D9D9D9",
         edgecolor="white", linewidth=0.5,
@@ -171,7 +170,7 @@ def densities(
     if marginal.support == "positive" and parts.sum(axis=1).max() > 4 * highest:
         ax.set_ylim(top=4 * highest)  # the density may have a pole at 0
     if is_discrete:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        tick_whole_numbers(ax)
     ax.set_ylim(bottom=0)
     label_axes(ax, name_of(model, column), "probability" if is_discrete else "density")
     ax.legend(frameon=False, fontsize=9)
@@ -200,7 +199,7 @@ def responsibilities(
     """
     rows = some_rows(matrix_of(model, X), max_rows)
     r = model.predict_proba(named(model, rows)).astype(np.float64)
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     style: dict[str, Any] = {"colors": [tuple(color) for color in colors_of(r.shape[1])]}
     style["labels"] = [str(k) for k in range(r.shape[1])]
     if rows.shape[1] == 1 and not hasattr(rows, "tocsr"):
@@ -263,7 +262,7 @@ def uncertainty(
     values = uncertainty_of(model, named(model, rows))
     largest_first = np.argsort(values)  # drawn last, on top
     rows, values = rows[largest_first], values[largest_first]
-    ax = new_axes() if ax is None else ax
+    ax = axes_or_new(ax)
     limit = max(1 - 1 / len(model.weights_), 1e-12)
     points = ax.scatter(
         rows[:, across], values if one else rows[:, up], s=6 + 50 * values / limit, c=values,
