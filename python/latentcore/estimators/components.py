@@ -12,6 +12,7 @@ import numpy.typing as npt
 from latentcore.arrays import as_parameter
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
+from latentcore.families.mixed import MixedParams, MixtureFamily, numbers_of
 
 __all__ = ["arrays_of", "check_leading_axis", "given_components", "mapped", "reordered"]
 
@@ -59,6 +60,11 @@ def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
     if isinstance(family, IndependentColumns):
         parts = zip(family.parts, given.parts, strict=True)
         return replace(given, parts=tuple(reordered(p.family, own, order) for p, own in parts))  # type: ignore[no-any-return]
+    if isinstance(family, MixtureFamily):
+        components = reordered(
+            family.family, given.components, numbers_of(order, family.n_components)
+        )
+        return replace(given, weights=given.weights[order], components=components)  # type: ignore[no-any-return]
     if isinstance(family, Gaussian) and family.covariance_type == "tied":
         changed = {name: getattr(given, name)[order] for name in ("means", "log_determinants")}
         return replace(given, **changed)  # type: ignore[no-any-return]
@@ -95,6 +101,10 @@ def given_components(value: Any, params_class: type[P] | None, n_components: int
 
 def check_leading_axis(params: Any, n_components: int, name: str) -> None:
     """Raise ``ValueError`` for an array that is not finite, or has not K on its leading axis."""
+    if isinstance(params, MixedParams):
+        check_leading_axis(params.weights, n_components, f"{name}.weights")
+        n_inner = n_components * params.weights.shape[1]
+        return check_leading_axis(params.components, n_inner, f"{name}.components")
     for part, array in arrays_of(params):
         if array.ndim == 0 or len(array) != n_components:
             raise ValueError(
