@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from scipy import special, stats
 
+import latentcore
 from latentcore.arrays import Rows
 from latentcore.families.columns import IndependentColumns
-from latentcore.families.gaussian import Gaussian, GaussianPrior
+from latentcore.families.gaussian import Gaussian
 from latentcore.families.mixed import MixedParams, MixedPrior, MixtureFamily, Spread
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
@@ -260,6 +262,34 @@ def test_a_weak_prior_is_the_components_own_for_as_many() -> None:
         family.check_prior(MixedPrior(DirichletPrior(np.ones(4)), expected), 3, 2)
 
 
+def test_estimators_reorder_save_and_describe_mixtures_of_mixtures(tmp_path: Path) -> None:
+    x, _ = three_pairs(np.random.default_rng(9))
+    family = MixtureFamily(Gaussian("full", 1e-6), 2)
+    model = latentcore.Mixture(family, 3, random_state=0).fit(x)
+    before = model.predict(x)
+    order = [2, 0, 1]
+    score, table = model.score(x), model.summary()
+    model.relabel(order)
+    assert model.score(x) == pytest.approx(score, rel=1e-13)
+    np.testing.assert_array_equal(np.array(order)[model.predict(x)], before)
+    model.save(tmp_path / "model.npz")
+    assert latentcore.load(tmp_path / "model.npz").score(x) == model.score(x)
+    assert table.count("0: mean") == table.count("1: mean") == 3
+
+
+def test_a_bayesian_mixture_of_mixtures_leaves_out_states() -> None:
+    x = np.random.default_rng(10).normal(size=(200, 2))
+    family = MixtureFamily(Gaussian("full"), 2)
+    model = latentcore.BayesianMixture(family, 3, random_state=0, max_iter=500).fit(x)
+    bounds = np.array(model.lower_bounds_)
+    assert np.diff(bounds).min() > -1e-9 * abs(bounds[-1])
+    bound = model.lower_bound_
+    model.prune(x)
+    assert len(model.components_.weights) < 3
+    assert len(model.components_.components.means) == 2 * len(model.components_.weights)
+    assert model.lower_bound_ >= bound - model.tol
+
+
 def test_capabilities_of_the_components_are_asked_for_by_name() -> None:
     with pytest.raises(ValueError, match="n_components: expected at least 1, got 0"):
         MixtureFamily(Poisson(), 0)
@@ -273,4 +303,3 @@ def test_capabilities_of_the_components_are_asked_for_by_name() -> None:
     assert isinstance(
         family.inner_start(np.zeros((2, 2)), None, 1, lambda p, m: np.zeros((m, 2))), Spread
     )
-    assert GaussianPrior is not None

@@ -24,6 +24,7 @@ from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
+from latentcore.families.mixed import MixtureFamily
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
 
@@ -192,5 +193,7 @@ def n_features_of(family: Any, components: Any) -> int:
         return family.n_columns
     if isinstance(family, Categorical):
         return len(family.levels)
+    if isinstance(family, MixtureFamily):
+        return n_features_of(family.family, components.components)
     _, first = next(arrays_of(components))
     return int(first.shape[1]) if first.ndim > 1 else 1
