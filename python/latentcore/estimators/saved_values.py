@@ -26,7 +26,9 @@ from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.structures.hmm import HMMPrior
 from latentcore.structures.mixture import MixturePrior
+from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 
 __all__ = ["pack", "unpack"]
@@ -53,6 +55,7 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianParams,
         GaussianMeans,
         GaussianPrior,
+        HMMPrior,
         IndependentColumns,
         MixedParams,
         MixedPrior,
@@ -66,6 +69,7 @@ _CLASSES: dict[str, type[Any]] = {
         PoissonParams,
         PseudoRows,
         StickBreaking,
+        Topology,
         VonMises,
         VonMisesParams,
     )
