@@ -94,6 +94,19 @@ class Sequences:
             yield self.part(first, stop)
             first = stop
 
+    def segments(self, rows: int) -> Iterator[Sequences]:
+        """The only sequence cut into consecutive views of ``rows`` rows; the last may be shorter."""
+        for begin in range(0, len(self), rows):
+            end = min(begin + rows, len(self))
+            yield Sequences(
+                self.x[begin:end],
+                np.array([0, end - begin], np.int64),
+                self.sample_weight,
+                None if self.labels is None else self.labels[begin:end],
+                self.start + begin,
+                self.first,
+            )
+
     def take(self, chosen: npt.NDArray[Any]) -> Sequences:
         """The sequences with these indices, or where a mask is true; a copy."""
         index = np.arange(self.n_sequences)[chosen]

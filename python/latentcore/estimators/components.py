@@ -13,6 +13,7 @@ from latentcore.arrays import as_parameter
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian, GaussianParams
+from latentcore.families.mixed import MixedParams, MixtureFamily, numbers_of
 
 __all__ = [
     "arrays_of",
@@ -68,6 +69,11 @@ def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
     if isinstance(family, IndependentColumns):
         parts = zip(family.parts, given.parts, strict=True)
         return replace(given, parts=tuple(reordered(p.family, own, order) for p, own in parts))  # type: ignore[no-any-return]
+    if isinstance(family, MixtureFamily):
+        components = reordered(
+            family.family, given.components, numbers_of(order, family.n_components)
+        )
+        return replace(given, weights=given.weights[order], components=components)  # type: ignore[no-any-return]
     if isinstance(family, Gaussian) and family.covariance_type == "tied":
         changed = {name: getattr(given, name)[order] for name in ("means", "log_determinants")}
         return replace(given, **changed)  # type: ignore[no-any-return]
@@ -107,6 +113,11 @@ def check_leading_axis(params: Any, n_components: int, name: str) -> None:
 
     A matrix that all components of a Gaussian share is none of them.
     """
+    if isinstance(params, MixedParams):
+        check_leading_axis(params.weights, n_components, f"{name}.weights")
+        n_inner = n_components * params.weights.shape[1]
+        check_leading_axis(params.components, n_inner, f"{name}.components")
+        return
     shared = {id(array) for array in _shared(params)}
     for part, array in arrays_of(params):
         if (array.ndim == 0 or len(array) != n_components) and id(array) not in shared:
@@ -138,6 +149,8 @@ def n_features_of(family: Any, components: Any) -> int:
         return family.n_columns
     if isinstance(family, Categorical):
         return len(family.levels)
+    if isinstance(family, MixtureFamily):
+        return n_features_of(family.family, components.components)
     _, first = next(arrays_of(components))
     return int(first.shape[1]) if first.ndim > 1 else 1
 

@@ -20,6 +20,7 @@ from latentcore.families.exponential import Exponential, ExponentialParams
 from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianPrior
 from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
+from latentcore.families.mixed import MixedParams, MixedPrior, MixtureFamily
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
@@ -56,6 +57,9 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianPrior,
         HMMPrior,
         IndependentColumns,
+        MixedParams,
+        MixedPrior,
+        MixtureFamily,
         MixturePrior,
         Multinomial,
         MultinomialParams,

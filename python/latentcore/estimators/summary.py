@@ -15,6 +15,7 @@ from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.families.gaussian_means import GaussianMeans
+from latentcore.families.mixed import MixtureFamily
 from latentcore.structures.mixture import MixtureParams
 
 __all__ = [
@@ -154,6 +155,12 @@ def _described(
     if isinstance(family, IndependentColumns):
         for part, parameters in zip(family.parts, components.parts, strict=True):
             yield from _described(part.family, parameters, [names[c] for c in part.columns])
+    elif isinstance(family, MixtureFamily):
+        m = family.n_components
+        yield "share", [str(j) for j in range(m)], components.weights
+        for label, headings, values in _described(family.family, components.components, names):
+            for j in range(m):
+                yield f"{j}: {label}", headings, values[j::m]
     elif isinstance(family, Gaussian | GaussianMeans):
         type_ = family.covariance_type if isinstance(family, Gaussian) else "tied_spherical"
         yield "mean", names, components.means
