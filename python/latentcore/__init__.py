@@ -9,6 +9,7 @@ from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.gmm_hmm import GMMHMM
 from latentcore.estimators.hmm import HMM
 from latentcore.estimators.hmm_gaussian import GaussianHMM
 from latentcore.estimators.hmm_named import BernoulliHMM, CategoricalHMM, MultinomialHMM, PoissonHMM
@@ -30,6 +31,7 @@ from latentcore.threads import get_num_threads, set_num_threads, threads
 __version__ = _version()
 
 __all__ = [
+    "GMMHMM",
     "HMM",
     "BayesianGaussianMixture",
     "BayesianMixture",

@@ -22,7 +22,7 @@ from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParam
 from latentcore.protocols import Array, RealArray
 from latentcore.structures.topology import Topology
 
-__all__ = ["GaussianHMM"]
+__all__ = ["GaussianHMM", "given_gaussians"]
 
 
 class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
@@ -216,21 +216,7 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
         self, family: Gaussian, n_features: int
     ) -> Callable[[Callable[[], GaussianParams]], GaussianParams]:
         shape = (self.n_components, n_features)
-        means: Any = self.means_init
-        covariances: Any = self.covariances_init
-        if means is not None:
-            means = border.checked_means(means, *shape, "means_init")
-        if covariances is not None:
-            covariances = border.checked_matrices(
-                covariances, "covariance", self.covariance_type, *shape, "covariances_init"
-            )
-
-        def given(made: Callable[[], GaussianParams]) -> GaussianParams:
-            if covariances is not None:
-                return family.params(made().means if means is None else means, covariances)
-            return made() if means is None else replace(made(), means=means)
-
-        return given
+        return given_gaussians(family, shape, self.means_init, self.covariances_init)
 
     def _emissions_are_given(self) -> bool:
         return self.means_init is not None and self.covariances_init is not None
@@ -243,3 +229,29 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
         super()._check_arguments()
         one_of("covariance_type", self.covariance_type, get_args(CovarianceType))
         real("reg_covar", self.reg_covar)
+
+
+def given_gaussians(
+    family: Gaussian, shape: tuple[int, int], means: Any, covariances: Any
+) -> Callable[[Callable[[], GaussianParams]], GaussianParams]:
+    """What puts ``means_init`` and ``covariances_init`` in the place of what is made, for (K, D) ``shape``.
+
+    Raises
+    ------
+    ValueError
+        A shape or value is wrong.
+    """
+    type_ = family.covariance_type
+    if means is not None:
+        means = border.checked_means(means, *shape, "means_init")
+    if covariances is not None:
+        covariances = border.checked_matrices(
+            covariances, "covariance", type_, *shape, "covariances_init"
+        )
+
+    def given(made: Callable[[], GaussianParams]) -> GaussianParams:
+        if covariances is not None:
+            return family.params(made().means if means is None else means, covariances)
+        return made() if means is None else replace(made(), means=means)
+
+    return given

@@ -12,6 +12,7 @@ from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.gmm_hmm import GMMHMM
 from latentcore.estimators.hmm import HMM
 from latentcore.estimators.hmm_gaussian import GaussianHMM
 from latentcore.estimators.hmm_named import BernoulliHMM, CategoricalHMM, MultinomialHMM, PoissonHMM
@@ -39,6 +40,7 @@ _CLASSES: dict[str, type[Estimator]] = {
         CategoricalMixture,
         ExponentialMixture,
         GammaMixture,
+        GMMHMM,
         GaussianHMM,
         GaussianMeansMixture,
         GaussianMixture,
