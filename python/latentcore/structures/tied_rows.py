@@ -115,11 +115,13 @@ class TiedRows:
         """
         ones = self.free.astype(np.float64)
         rows = self.maximize(ones, ones / np.maximum(ones.sum(axis=1, keepdims=True), 1.0))
-        if not np.allclose(rows.sum(axis=1), 1.0, rtol=0, atol=1e-10):
-            raise InfeasibleError("with these entries equal no rows sum to one")
-        if (rows[self.free] < 1e-10).any():
-            row, column = np.argwhere(self.free & (rows < 1e-10))[0]
-            raise InfeasibleError(f"equal entries leave nothing for entry ({row}, {column})")
+        if (
+            not np.allclose(rows.sum(axis=1), 1.0, rtol=0, atol=1e-10)
+            or (rows[self.free] < 1e-10).any()
+        ):
+            raise InfeasibleError(
+                "with these entries equal no rows of positive probabilities sum to one"
+            )
         return rows
 
     def n_parameters(self) -> int:
@@ -231,15 +233,21 @@ def _largest(coefficients: Array, masses: Array, counts: Array, previous: Array)
     counts = (
         counts / (counts.sum() if counts.any() else 1.0) * masses.sum()
     )  # multipliers of about 1
-    s = m.sum(axis=0)
+    multipliers = np.ones(len(m))
+    s = m.T @ multipliers
     p = np.where(inertia > 0, inertia, counts) / s
 
     mu, error = 1.0, 1.0
     for _ in range(300):
         target = counts + mu * inertia
-        dp, ds = _newton(m, p, s, target, masses)
+        # p s = target, m p = masses and s = m^T multipliers, all linearised
+        ratio, wanted = p / s, target / s
+        lag = m.T @ multipliers - s
+        change = solve_normal((m * ratio) @ m.T, m @ (wanted - ratio * lag) - masses)
+        ds = m.T @ change + lag
+        dp = wanted - p - ratio * ds
         step = min(1.0, 0.99 * _to_boundary(p, dp), 0.99 * _to_boundary(s, ds))
-        p, s = p + step * dp, s + step * ds
+        p, s, multipliers = p + step * dp, s + step * ds, multipliers + step * change
         before, error = error, float(np.abs(p * s / target - 1.0).max())
         if mu > _LEAST_INERTIA:
             mu *= 0.1 if error < 0.5 else 1.0
@@ -248,13 +256,6 @@ def _largest(coefficients: Array, masses: Array, counts: Array, previous: Array)
     decided = s > _SLACK
     found[kept] = np.where(decided, counts / np.where(decided, s, 1.0), p)
     return found
-
-
-def _newton(m: Array, p: Array, s: Array, target: Array, masses: Array) -> tuple[Array, Array]:
-    """The step to ``p s = target`` and ``m p = masses``, both linearised."""
-    ratio, wanted = p / s, target / s
-    ds = m.T @ solve_normal((m * ratio) @ m.T, m @ wanted - masses)
-    return wanted - p - ratio * ds, ds
 
 
 def _to_boundary(value: Array, change: Array) -> float:

@@ -311,9 +311,7 @@ class Topology:
             try:
                 rows.initial()
             except InfeasibleError as error:
-                raise ValueError(
-                    f"ties: expected rows that can sum to one, got none: {error}"
-                ) from None
+                raise ValueError(f"ties: {error}") from None
         if self.start == "stationary":
             classes = closed_classes(rows.free | (rows.given > 0))
             if len(classes) > 1:
