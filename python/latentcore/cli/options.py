@@ -239,12 +239,14 @@ def _add_plot(one: ArgumentParser) -> None:
     _add_model(one)
     one.add_argument(
         "file", metavar="FILE", nargs="?",
-        help="rows as for fit; not needed for the objective, the elbo and the weights",
+        help="rows as for fit; not needed for the objective, the elbo, the weights and transitions",
     )  # fmt: skip
     one.add_argument("--kind", choices=_PLOT_KINDS, default="fit", help="(%(default)s)")
     one.add_argument(
-        "--columns", type=values.column_names, metavar="A,B", help="the columns across and up"
-    )
+        "--columns", type=values.column_names, metavar="A,B",
+        help="the columns across and up, or the one over time",
+    )  # fmt: skip
+    _add_group_by(one)
     one.add_argument(
         "-o", "--out", type=Path, metavar="PICTURE.png", required=True,
         help="draw to this file (.png, .pdf, .svg)",
