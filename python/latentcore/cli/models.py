@@ -247,12 +247,15 @@ class SavedModel(NamedTuple):
         """The columns' names, or x0, x1, ..."""
         return self.names() or [f"x{j}" for j in range(self.model.n_features_in_)]
 
-    def rows_of(self, file: str) -> Table:
-        """The model's columns, by name where both have names, else all by position."""
+    def rows_of(self, file: str, beside: str | None = None) -> Table:
+        """The model's columns, by name where both have names, else by position all but ``beside``."""
         wanted, found = self.names(), read_columns(file)
         if wanted is not None and found is not None:
             return read_table(file, wanted, categories=self.categories)
-        table = read_table(file, categories=self.categories)
+        chosen = None
+        if beside is not None:
+            chosen = [name for name in read_names(file) if name != beside]
+        table = read_table(file, chosen, categories=self.categories)
         expected = self.model.n_features_in_
         if table.data.shape[1] != expected:
             raise ValueError(
@@ -268,7 +271,7 @@ class SavedModel(NamedTuple):
                 f"--group-by: only for hidden Markov models, got {type(self.model).__name__}"
             )
         column = group_column(file, group_by, self.group_by)
-        return gathered(file, self.rows_of(file), column)
+        return gathered(file, self.rows_of(file, column), column)
 
     @property
     def is_hmm(self) -> bool:
