@@ -21,6 +21,7 @@ from latentcore.estimators.named_mixtures import (
 )
 from latentcore.estimators.saved import load
 from latentcore.selection import Selection, select
+from latentcore.splitters import SequenceKFold
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
@@ -38,6 +39,7 @@ __all__ = [
     "MultinomialMixture",
     "PoissonMixture",
     "Selection",
+    "SequenceKFold",
     "VonMisesMixture",
     "__version__",
     "get_include",
