@@ -25,6 +25,7 @@ from latentcore.estimators.named_mixtures import (
 )
 from latentcore.estimators.saved import load
 from latentcore.selection import Selection, select
+from latentcore.splitters import SequenceKFold
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
@@ -50,6 +51,7 @@ __all__ = [
     "PoissonHMM",
     "PoissonMixture",
     "Selection",
+    "SequenceKFold",
     "Topology",
     "VonMisesMixture",
     "__version__",
