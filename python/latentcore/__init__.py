@@ -6,6 +6,11 @@ from pathlib import Path
 
 from latentcore._core import version as _version
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_hmm import BayesianHMM
+from latentcore.estimators.bayesian_hmm_named import (
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
@@ -34,6 +39,7 @@ __all__ = [
     "GMMHMM",
     "HMM",
     "BayesianGaussianMixture",
+    "BayesianHMM",
     "BayesianMixture",
     "BernoulliHMM",
     "BernoulliMixture",
@@ -51,6 +57,8 @@ __all__ = [
     "PoissonMixture",
     "Selection",
     "Topology",
+    "VariationalCategoricalHMM",
+    "VariationalGaussianHMM",
     "VonMisesMixture",
     "__version__",
     "get_include",
