@@ -129,6 +129,31 @@ def test_states_may_be_mixtures_of_gaussians(run, file, tmp_path):
     )
 
 
+@pytest.mark.parametrize("family", ["gaussian", "categorical", "poisson", "mixed"])
+def test_bayes_fits_a_posterior(run, file, tmp_path, family):
+    rows = rows_of(family) if family != "gaussian" else ROWS
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    path, model = file("a.npy", npy(rows)), tmp_path / "m.npz"
+    options = ["--bayes", "--concentration", 0.5, "--topology", "banded", "--family", family]
+    arguments = ["fit", path, "--model", "hmm", "-k", 3, *options, "--seed", 0, "-o", model]
+    status, out, _ = run(*arguments, "--plot", tmp_path / "a.png")
+    assert status == 0
+    loaded = latentcore.load(model)
+    names = {"gaussian": "VariationalGaussianHMM", "categorical": "VariationalCategoricalHMM"}
+    assert type(loaded).__name__ == names.get(family, "BayesianHMM")
+    allowed = np.abs(np.subtract.outer(np.arange(3), np.arange(3))) <= 1
+    np.testing.assert_array_equal(loaded.transmat_prior_, 0.5 * allowed)
+    np.testing.assert_array_equal(loaded.transmat_ > 0, allowed)
+    assert run("info", model)[1] == out
+    states = run("decode", model, path)[1].split()[1:]
+    np.testing.assert_array_equal(
+        [int(line.rsplit(",", 1)[1]) for line in states], loaded.predict(rows)
+    )
+    assert f"{loaded.loglik(rows):.6f}" in run("score", model, path)[1]
+    assert run("forecast", model, path, "--steps", 2)[0] == 0
+    assert run("plot", model, "--kind", "transitions", "-o", tmp_path / "b.png")[0] == 0
+
+
 def test_known_states_are_those_of_their_rows(run, file, tmp_path):
     order = np.concatenate([np.arange(1, 95, 2), np.arange(0, 95, 2)])
     known = np.where(np.arange(95) % 10 == 0, TRUTH.predict(ROWS), -1)[order]
@@ -310,7 +335,13 @@ def test_forecast_is_drawn(run, quakes, tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("--model hmm --bayes", "--bayes: not with --model hmm"),
+        ("--model hmm --weight-prior dp", "--weight-prior: not with --model hmm"),
+        ("--model hmm --concentration 1", "--concentration: only with --bayes"),
+        ("--model hmm --bayes --hard", "--hard: not with --bayes, where all paths count"),
+        ("--model hmm --bayes --prior weak", "--prior: not with --bayes"),
+        ("--model hmm --bayes --mixtures 2", "--mixtures: not with --bayes"),
+        ("--model hmm --bayes --start free", "--start: not with --bayes"),
+        ("--model hmm --bayes --family gamma", "expected a family among bernoulli,"),
         ("--model hmm --equal-weights", "--equal-weights: not with --model hmm"),
         ("--model hmm --batch-size 3", "--batch-size: not with --model hmm"),
         ("--model hmm --family poisson --mixtures 2", "--mixtures: only for the family gaussian"),

@@ -17,6 +17,7 @@ from latentcore.cli.sequences import Gathered, gathered, group_column
 from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.bayesian_weights import WeightPriorType
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture import FamilyName, family_named
@@ -59,7 +60,7 @@ WEIGHT_PRIORS: dict[str, WeightPriorType] = {
 
 Mixture = MixtureEstimator[Any]
 AnyMixture = MixtureEstimator[Any] | BayesianEstimator[Any, Any]
-AnyHMM = HMMEstimator[Any, Any]
+AnyHMM = HMMEstimator[Any, Any] | BayesianHMMEstimator[Any, Any]
 ColumnFamilies = Mapping[str, str]
 """Families by name of the column."""
 
@@ -275,7 +276,7 @@ class SavedModel(NamedTuple):
 
     @property
     def is_hmm(self) -> bool:
-        return isinstance(self.model, HMMEstimator)
+        return isinstance(self.model, HMMEstimator | BayesianHMMEstimator)
 
     def lengths(self, rows: Gathered) -> dict[str, Any]:
         """What methods of the model take with these rows."""
@@ -304,7 +305,7 @@ def load(path: str) -> SavedModel:
 
 def as_mixture(path: str, model: AnyMixture | AnyHMM) -> AnyMixture:
     """The same, for what only mixtures do."""
-    if isinstance(model, HMMEstimator):
+    if isinstance(model, HMMEstimator | BayesianHMMEstimator):
         raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
     return model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from latentcore.cli.pictures import figure_of, figure_saver, needs_rows
 from latentcore.cli.sequences import Gathered, complaints_about
 from latentcore.cli.tables import extend_table, output_format, write_columns, write_table
 from latentcore.estimators.bayesian_base import BayesianEstimator
-from latentcore.estimators.hmm_base import HMMEstimator
+from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_forecast import Forecast
 from latentcore.families.categorical import Categorical
 
@@ -41,7 +41,7 @@ def predict(model: str, file: str, proba: bool, group_by: str | None, out: Path 
 def decode(
     model: str,
     file: str,
-    algorithm: str,
+    algorithm: Algorithm | Literal["filter"],
     posterior: bool,
     group_by: str | None,
     out: Path | None,
@@ -55,14 +55,13 @@ def decode(
     sequences = saved.lengths(rows)
     with complaints_about(file, rows):
         impossible = _warn_of_impossible(chain, rows)
-        filtered = algorithm == "filter"
         laws: Any = None
-        if filtered or posterior:
-            laws = (chain.filter if filtered else chain.predict_proba)(rows.table, **sequences)
-        if filtered:
+        if algorithm == "filter":
+            laws = chain.filter(rows.table, **sequences)
             states, impossible = laws.argmax(axis=1), np.isnan(laws[:, 0])
         else:
-            _, states = chain.decode(rows.table, algorithm=algorithm, **sequences)
+            states = chain.decode(rows.table, algorithm=algorithm, **sequences)[1]
+            laws = chain.predict_proba(rows.table, **sequences) if posterior else None
     added = {"state": np.where(impossible, -1, states)}
     if posterior:
         added |= dict(zip(_names_of_states(laws), laws.T, strict=True))
@@ -121,8 +120,8 @@ def score(model: str, file: str, group_by: str | None) -> None:
             total = float(saved.model.predictive_logpdf(rows.table).sum(dtype="float64"))
         else:
             total = saved.model.loglik(rows.table, **saved.lengths(rows))
-        if isinstance(saved.model, HMMEstimator):
-            _warn_of_impossible(saved.model, rows)
+        if saved.is_hmm:
+            _warn_of_impossible(_chain(model, saved), rows)
     print(f"rows            {n_rows}")
     if saved.is_hmm:
         print(f"sequences       {len(rows.lengths)}")
@@ -182,12 +181,13 @@ def plot(
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _chain(path: str, saved: SavedModel) -> Any:
+def _chain(path: str, saved: SavedModel) -> AnyHMM:
     """The model, if it is a hidden Markov model."""
+    model: Any = saved.model
     if not saved.is_hmm:
-        name = type(saved.model).__name__
-        raise ValueError(f"{path}: expected a hidden Markov model, got {name}")
-    return saved.model
+        raise ValueError(f"{path}: expected a hidden Markov model, got {type(model).__name__}")
+    chain: AnyHMM = model
+    return chain
 
 
 def _names_of_states(laws: npt.NDArray[Any]) -> list[str]:
