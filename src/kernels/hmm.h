@@ -25,6 +25,11 @@ typedef struct {
   double *at_m, *at_e;                                 /* the transpose */
   double *a, *at;                                      /* S x width: over 2^shift, and the transpose */
   double shift;
+  const double *log_initial, *log_future;              /* log_future may be NULL */
+  /* For hmm_scaled.c: how often to scale, 0 if that way is closed; the width of rows there, and the matrices in it. */
+  int every;
+  ptrdiff_t narrow;
+  double *narrow_a, *narrow_at;
   int not_numbers;                                     /* log_initial or log_future has a NaN or +inf */
   int not_transitions;                                 /* log_transition has */
 } hmm_chain;
@@ -111,6 +116,15 @@ LC_INLINE void write_row(const lc_hmm_targets *out, ptrdiff_t t, ptrdiff_t s, co
     for (ptrdiff_t j = 0; j < s; j++) x[j] = p[j] * scale;
   }
 }
+
+/* Recursions in plain numbers, for chains that have c->every. Return 0 if the sequence is not for them: it is impossible,
+ * or not a number. Then nothing was added, but outputs may have been written. */
+LC_INLINE ptrdiff_t narrow_width(ptrdiff_t s) { return s <= 2 ? 2 : s <= 4 ? 4 : round_up(s, WIDTH_UNIT); }
+size_t LC_KERNEL(hmm_scaled_work)(ptrdiff_t width, ptrdiff_t longest);
+int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, double *log_likelihood, void *work);
+/* Adds to sums (S x c->narrow, or a square of that), which are to be multiplied by c->narrow_a element by element. */
+int LC_KERNEL(hmm_scaled_forward_backward)(const hmm_chain *c, const hmm_sequence *q, double *sums, double *log_likelihood,
+                                           void *work);
 
 /* Recursions with an exponent to every number, which need no care. */
 size_t LC_KERNEL(hmm_wide_work)(ptrdiff_t width, ptrdiff_t longest);
