@@ -59,71 +59,76 @@ LC_INLINE vec group_sum(const int group, vec v) {
   return v;
 }
 
-/* Rows of log-densities, width to a row, become densities over 2^row_shift. Returns whether all are numbers and every row
- * is possible. `width` divides LANES, and the last vector may be a part of one. */
-LC_INLINE int densities_narrow(const int width, ptrdiff_t n, double *x, double *row_shift) {
+/* Log-densities beyond this are left to hmm_wide.c. */
+#define FURTHEST 0x1p40
+
+/* exp(x) / 2^shift from shifted = x log2(e) + ROUNDER; 0 where that is below 2^SCALE_LOWEST. */
+LC_INLINE vec density_of(vec x, vec shifted, vec shift) {
+  vec n = shifted - ROUNDER;
+  ivec lost = (ivec)(n - shift < broadcast(SCALE_LOWEST));
+  uvec power = ((uvec)(shifted - shift) << MANTISSA_BITS) + (uvec)broadcast(1.0);
+  vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+  return (vec)(~lost & (ivec)(exp_reduced(r) * (vec)power));
+}
+
+/* Rows of log-densities, width to a row, become densities over 2^row_shift; b may be x. Returns whether all are numbers, not
+ * too large ones, and every row is possible. */
+LC_INLINE int densities_narrow(const int width, ptrdiff_t n, const double *x, double *b, double *row_shift) {
+  const ptrdiff_t size = n * width;
   ivec wrong = {0};
-  for (ptrdiff_t t = 0; t < n; t += LANES / width) {
-    double rest[LANES];
-    const int whole = t + LANES / width <= n;
-    const size_t size = (size_t)(whole ? LANES / width : n - t) * (size_t)width * sizeof(double);
-    if (!whole) {
-      for (int l = 0; l < LANES; l++) rest[l] = 0;
-      memcpy(rest, x + t * width, size);
+  for (ptrdiff_t i = 0; i < size; i += LANES) {
+    double rest[LANES] = {0};
+    const int whole = i + LANES <= size;
+    if (!whole) memcpy(rest, x + i, (size_t)(size - i) * sizeof(double));
+    vec a = load(whole ? x + i : rest), shifted = a * LOG2_E + ROUNDER, shift = group_max(width, shifted - ROUNDER);
+    wrong |= ~((ivec)(a < broadcast(FURTHEST)) & (ivec)(shift > broadcast(-FURTHEST)));
+    vec density = density_of(a, shifted, shift);
+    if (whole) {
+      store(b + i, density);
+      _Pragma("GCC unroll 8") for (int k = 0; k < LANES / width; k++) row_shift[i / width + k] = shift[k * width];
+    } else {
+      store(rest, density);
+      memcpy(b + i, rest, (size_t)(size - i) * sizeof(double));
+      for (int k = 0; k < (size - i) / width; k++) row_shift[i / width + k] = shift[k * width];
     }
-    vec a = load(whole ? x + t * width : rest), m, e;
-    wrong |= ~(ivec)(a < broadcast(INFINITY));
-    split_exp(a, &m, &e);
-    vec shift = group_max(width, e);
-    wrong |= (ivec)(shift == broadcast(NOTHING));
-    store(rest, m * power_of_two(e - shift));
-    memcpy(x + t * width, rest, size);
-    for (int r = 0; r < LANES / width && t + r < n; r++) row_shift[t + r] = shift[r * width];
   }
   return !any_lane(wrong);
 }
 
-LC_INLINE int densities_wide(ptrdiff_t width, ptrdiff_t n, double *x, double *row_shift) {
+LC_INLINE int densities_wide(ptrdiff_t width, ptrdiff_t n, const double *x, double *b, double *row_shift) {
   ivec wrong = {0};
-  for (ptrdiff_t t = 0; t < n; t++) {
-    double *row = x + t * width;
-    vec largest = broadcast(NOTHING);
+  for (ptrdiff_t t = 0; t < n; t++, x += width, b += width) {
+    vec shift = broadcast(-INFINITY);
     for (ptrdiff_t j = 0; j < width; j += LANES) {
-      vec a = load(row + j), n_log2 = (max_vec(a, broadcast(-0x1p1000)) * LOG2_E + ROUNDER) - ROUNDER;
-      wrong |= ~(ivec)(a < broadcast(INFINITY));
-      largest = max_vec(n_log2, largest);
+      vec a = load(x + j);
+      wrong |= ~(ivec)(a < broadcast(FURTHEST));
+      shift = max_vec((a * LOG2_E + ROUNDER) - ROUNDER, shift);
     }
-    largest = group_max(LANES, largest);
-    wrong |= (ivec)(largest < broadcast(-0x1p900));
+    shift = group_max(LANES, shift);
+    wrong |= ~(ivec)(shift > broadcast(-FURTHEST));
     for (ptrdiff_t j = 0; j < width; j += LANES) {
-      vec m, e;
-      split_exp(load(row + j), &m, &e);
-      store(row + j, m * power_of_two(e - largest));
+      vec a = load(x + j);
+      store(b + j, density_of(a, a * LOG2_E + ROUNDER, shift));
     }
-    row_shift[t] = largest[0];
+    row_shift[t] = shift[0];
   }
   return !any_lane(wrong);
 }
 
-/* Rows are copied, so that what follows sees them padded and in double. */
-static void copy_rows(const lc_hmm_rows *rows, ptrdiff_t n, ptrdiff_t s, ptrdiff_t width, double *out) {
-  if (!rows->is_f32 && rows->stride == s && s == width) {
-    memcpy(out, rows->x, (size_t)(n * s) * sizeof(double));
-    return;
-  }
-  for (ptrdiff_t t = 0; t < n; t++) copy_row(rows, t, s, width, out + t * width);
-}
+/* Whether rows can be read and written as they are, without padding. */
+static int is_plain(int is_f32, ptrdiff_t stride, ptrdiff_t s, ptrdiff_t width) { return !is_f32 && stride == s && s == width; }
 
-static int densities(ptrdiff_t width, ptrdiff_t n, double *x, double *row_shift) {
+static int densities(ptrdiff_t width, ptrdiff_t n, const double *x, double *b, double *row_shift) {
   switch (width) {
-    case 2: return densities_narrow(2, n, x, row_shift);
+    case 2: return densities_narrow(2, n, x, b, row_shift);
 #if LANES >= 4
-    case 4: return densities_narrow(4, n, x, row_shift);
+    case 4: return densities_narrow(4, n, x, b, row_shift);
 #endif
 #if LANES >= 8
-    case 8: return densities_narrow(8, n, x, row_shift);
+    case 8: return densities_narrow(8, n, x, b, row_shift);
 #endif
-    default: return densities_wide(width, n, x, row_shift);
+    case 16: return densities_wide(16, n, x, b, row_shift);
+    default: return densities_wide(width, n, x, b, row_shift);
   }
 }
 
@@ -255,7 +260,8 @@ LC_INLINE int posterior_rows_narrow(const int width, const recursion *r, double 
   for (ptrdiff_t i = 0; i < n; i += LANES) {
     double one[LANES], other[LANES];
     const double *at_p = p + i, *at_v = v + i;
-    if (i + LANES > n) { /* whole rows are left */
+    const int whole = i + LANES <= n;
+    if (!whole) {
       for (int l = 0; l < LANES; l++) one[l] = other[l] = 1;
       memcpy(one, p + i, (size_t)(n - i) * sizeof(double)), memcpy(other, v + i, (size_t)(n - i) * sizeof(double));
       at_p = one, at_v = other;
@@ -264,7 +270,8 @@ LC_INLINE int posterior_rows_narrow(const int width, const recursion *r, double 
     wrong |= ~((ivec)(sum > (vec){0}) & (ivec)(sum < broadcast(INFINITY)));
     vec scale = broadcast(weight) / sum;
     store(scales + i, scale);
-    store(g + i, joint * scale);
+    store(whole ? g + i : one, joint * scale);
+    if (!whole) memcpy(g + i, one, (size_t)(n - i) * sizeof(double));
   }
   /* p of the row before by the scale of this one */
   ptrdiff_t i = begin > 0 ? -width : 0;
@@ -288,10 +295,6 @@ static int posterior_block(const recursion *r, double weight, ptrdiff_t begin, p
 
 /* Rows of g, width apart, to the posteriors of rows from `begin` on, s to a row. */
 static void write_rows(const lc_hmm_targets *out, ptrdiff_t begin, ptrdiff_t n, ptrdiff_t s, ptrdiff_t width, const double *g) {
-  if (!out->is_f32 && out->stride == s && s == width) {
-    memcpy((double *)out->x + begin * s, g, (size_t)(n * s) * sizeof(double));
-    return;
-  }
   for (ptrdiff_t t = 0; t < n; t++) write_row(out, begin + t, s, g + t * width, 1);
 }
 
@@ -348,12 +351,12 @@ static void add_pair_block(ptrdiff_t n, ptrdiff_t s, ptrdiff_t width, const doub
 size_t LC_KERNEL(hmm_scaled_work)(ptrdiff_t width, ptrdiff_t longest) {
   size_t rows = piece((size_t)(longest * width) * sizeof(double)), row = piece((size_t)width * sizeof(double));
   return ALIGNMENT + 3 * rows + piece((size_t)longest * sizeof(double)) + 3 * row +
-         piece((size_t)(PAIR_ROWS * width) * sizeof(double));
+         piece((size_t)(PAIR_ROWS * width) * 4 * sizeof(double));
 }
 
 typedef struct {
   recursion r;
-  double *row, *beta, *first, *g; /* width; the log-densities of the first row, width; PAIR_ROWS x width */
+  double *row, *beta, *first, *g; /* width; the log-densities of the first row, width; 4 x PAIR_ROWS x width */
 } scaled_work;
 
 static scaled_work begin(const hmm_chain *c, ptrdiff_t n, void *work) {
@@ -364,18 +367,24 @@ static scaled_work begin(const hmm_chain *c, ptrdiff_t n, void *work) {
   w.r.b = take(&a, rows), w.r.p = take(&a, rows), w.r.v = take(&a, rows);
   w.r.row_shift = take(&a, (size_t)n * sizeof(double));
   w.row = take(&a, row), w.beta = take(&a, row), w.first = take(&a, row);
-  w.g = take(&a, (size_t)PAIR_ROWS * row);
+  w.g = take(&a, 4 * (size_t)PAIR_ROWS * row);
   w.r.p_stride = width;
   return w;
 }
 
-/* w->r.b and w->first; returns whether the sequence has no NaN, +inf or impossible row. */
+/* Fills w->r.b, w->r.row_shift and w->first; returns whether the sequence has no NaN, +inf or impossible row. */
 static int read_rows(const hmm_chain *c, const hmm_sequence *q, scaled_work *w) {
   const ptrdiff_t width = w->r.width;
-  copy_rows(&q->rows, q->n, c->s, width, w->r.b);
-  memcpy(w->first, w->r.b, (size_t)width * sizeof(double));
-  for (ptrdiff_t j = 0; j < c->s; j++) w->r.b[j] += c->log_initial[j];
-  return densities(width, q->n, w->r.b, w->r.row_shift);
+  const double *x = q->rows.x;
+  int good = 1;
+  copy_row(&q->rows, 0, c->s, width, w->first);
+  if (!is_plain(q->rows.is_f32, q->rows.stride, c->s, width)) {
+    for (ptrdiff_t t = 0; t < q->n; t++) copy_row(&q->rows, t, c->s, width, w->r.b + t * width);
+    x = w->r.b;
+  }
+  good &= densities(width, q->n, x, w->r.b, w->r.row_shift);
+  for (ptrdiff_t j = 0; j < width; j++) w->r.b[j] = j < c->s ? w->first[j] + c->log_initial[j] : -INFINITY;
+  return good & densities(width, 1, w->r.b, w->r.b, w->r.row_shift);
 }
 
 /* The last row of v: its densities, with log_future. Returns whether any is possible. */
@@ -386,28 +395,53 @@ static int last_message(const hmm_chain *c, const hmm_sequence *q, const scaled_
   if (!c->log_future) return 1;
   copy_row(&q->rows, r->n - 1, c->s, r->width, v);
   for (ptrdiff_t j = 0; j < c->s; j++) v[j] += c->log_future[j] + (r->n == 1 ? c->log_initial[j] : 0);
-  return densities(r->width, 1, v, &shift);
+  return densities(r->width, 1, v, v, &shift);
 }
 
 static double log_likelihood_of(const hmm_chain *c, const recursion *r) {
   double exponent = c->shift * (double)(r->n - 1), sum = 0;
   const double *p = r->p + (r->n - 1) * r->p_stride, *b = r->b + (r->n - 1) * r->width;
-  for (ptrdiff_t t = 0; t < r->n; t++) exponent += r->row_shift[t];
+  vec shifts = {0}; /* integers: their order does not matter */
+  ptrdiff_t t = 0;
+  for (; t + LANES <= r->n; t += LANES) shifts += load(r->row_shift + t);
+  for (; t < r->n; t++) exponent += r->row_shift[t];
+  exponent += sum_lanes(shifts);
   for (ptrdiff_t j = 0; j < r->width; j++) sum += p[j] * b[j];
   return log(sum) + LOG_2 * exponent;
 }
 
-/* log p + x, less the logarithm of sum p o b, where b = exp(x) over some power of two: a row of log_filtered. x is w->row. */
-static void log_row(const scaled_work *w, ptrdiff_t s, const double *p, const double *b, double shift, double *out) {
-  const ptrdiff_t width = w->r.width;
-  double sum = 0, logs[LANES];
-  for (ptrdiff_t j = 0; j < width; j++) sum += p[j] * b[j];
-  const double less = log(sum) + LOG_2 * shift;
-  for (ptrdiff_t j = 0; j < s; j += LANES) {
-    for (int l = 0; l < LANES; l++) logs[l] = j + l < width ? p[j + l] : 1;
-    store(logs, log_vec(load(logs)));
-    for (int l = 0; l < LANES && j + l < s; l++) out[j + l] = (logs[l] + w->row[j + l]) - less;
+/* out = log p + x, less the logarithm of the row's sum p o b, where b = exp(x) / 2^shift. `lanes` holds the shift of every
+ * entry. */
+LC_INLINE void log_rows(const ptrdiff_t width, ptrdiff_t n, const double *p, const double *b, const double *lanes, double *x) {
+  const int group = width < LANES ? (int)width : LANES;
+  for (ptrdiff_t i = 0; i < n * width; i += width > LANES ? width : LANES) {
+    vec sum = {0};
+    for (ptrdiff_t j = 0; j < width; j += LANES) sum += load(p + i + j) * load(b + i + j);
+    vec less = log_vec(group_sum(group, sum)) + LOG_2 * load(lanes + i);
+    for (ptrdiff_t j = 0; j < width; j += LANES) store(x + i + j, (log_vec(load(p + i + j)) + load(x + i + j)) - less);
   }
+}
+
+/* log_filtered of rows `begin` to `end` - 1, at most PAIR_ROWS, to out. */
+static void write_log_rows(const hmm_chain *c, const hmm_sequence *q, const scaled_work *w, ptrdiff_t begin, ptrdiff_t end,
+                           double *out) {
+  const recursion *r = &w->r;
+  const ptrdiff_t s = c->s, width = r->width, n = end - begin;
+  double *x = w->g, *lanes = w->g + PAIR_ROWS * width, *p = lanes + PAIR_ROWS * width, *b = p + PAIR_ROWS * width;
+  for (ptrdiff_t t = begin; t < end; t++) {
+    copy_row(&q->rows, t, s, width, x + (t - begin) * width);
+    for (ptrdiff_t j = 0; t == 0 && j < s; j++) x[j] += c->log_initial[j];
+    for (ptrdiff_t j = 0; j < width; j++) lanes[(t - begin) * width + j] = r->row_shift[t];
+    memcpy(p + (t - begin) * width, r->p + t * r->p_stride, (size_t)width * sizeof(double));
+  }
+  memcpy(b, r->b + begin * width, (size_t)(n * width) * sizeof(double));
+  switch (width) {
+    case 2: log_rows(2, n, p, b, lanes, x); break;
+    case 4: log_rows(4, n, p, b, lanes, x); break;
+    case 8: log_rows(8, n, p, b, lanes, x); break;
+    default: log_rows(width, n, p, b, lanes, x);
+  }
+  for (ptrdiff_t t = 0; t < n; t++) memcpy(out + t * s, x + t * width, (size_t)s * sizeof(double));
 }
 
 int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, double *log_likelihood, void *work) {
@@ -418,12 +452,9 @@ int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, dou
   recur_forward(r, w.row);
   *log_likelihood = log_likelihood_of(c, r);
   if (!(*log_likelihood > -INFINITY && *log_likelihood < INFINITY)) return 0;
-  for (ptrdiff_t t = q->log_filtered ? 0 : r->n - 1; t < r->n; t++) {
-    copy_row(&q->rows, t, c->s, r->width, w.row);
-    for (ptrdiff_t j = 0; t == 0 && j < c->s; j++) w.row[j] += c->log_initial[j];
-    log_row(&w, c->s, r->p + t * r->p_stride, r->b + t * r->width, r->row_shift[t],
-            q->log_filtered ? q->log_filtered + t * c->s : q->log_last);
-  }
+  for (ptrdiff_t t = 0; q->log_filtered && t < r->n; t += PAIR_ROWS)
+    write_log_rows(c, q, &w, t, min_size(t + PAIR_ROWS, r->n), q->log_filtered + t * c->s);
+  if (!q->log_filtered && q->log_last) write_log_rows(c, q, &w, r->n - 1, r->n, q->log_last);
   if (q->log_filtered && q->log_last)
     memcpy(q->log_last, q->log_filtered + (r->n - 1) * c->s, (size_t)c->s * sizeof(double));
   return 1;
@@ -434,6 +465,7 @@ int LC_KERNEL(hmm_scaled_forward_backward)(const hmm_chain *c, const hmm_sequenc
   scaled_work w = begin(c, q->n, work);
   const recursion *r = &w.r;
   const ptrdiff_t s = c->s, width = r->width;
+  const int plain = is_plain(q->posteriors.is_f32, q->posteriors.stride, s, width);
   if (!read_rows(c, q, &w) || !last_message(c, q, &w)) return 0;
   for (ptrdiff_t j = 0; j < s; j++) w.beta[j] = 1;
   recur_both(r, w.row, w.beta);
@@ -441,8 +473,9 @@ int LC_KERNEL(hmm_scaled_forward_backward)(const hmm_chain *c, const hmm_sequenc
   if (!(*log_likelihood > -INFINITY && *log_likelihood < INFINITY)) return 0;
   for (ptrdiff_t t = 0; t < r->n; t += PAIR_ROWS) {
     const ptrdiff_t end = min_size(t + PAIR_ROWS, r->n), first = max_size(t, 1);
-    if (!posterior_block(r, q->weight, t, end, w.g)) return 0;
-    write_rows(&q->posteriors, t, end - t, s, width, w.g);
+    double *g = plain ? (double *)q->posteriors.x + t * s : w.g;
+    if (!posterior_block(r, q->weight, t, end, g)) return 0;
+    if (!plain) write_rows(&q->posteriors, t, end - t, s, width, g);
     add_pair_block(end - first, s, width, r->p + (first - 1) * width, r->v + first * width, sums);
   }
   if (q->log_message) {
