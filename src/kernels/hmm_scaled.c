@@ -13,6 +13,7 @@
  *
  * The forward and the backward chain of a narrow sequence run in one loop, for each alone would wait on itself. */
 #include "hmm.h"
+#include "narrow.h"
 
 #define PAIR_ROWS 64 /* at a time are added to the sums over pairs */
 
@@ -157,13 +158,13 @@ LC_INLINE double scaling(double x, double *k) {
 }
 
 #define SMALL_WIDTH 2
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 #define SMALL_WIDTH 4
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 #define SMALL_WIDTH 8
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 
 static double largest_of(ptrdiff_t width, const double *x) {
