@@ -26,13 +26,12 @@ size_t LC_KERNEL(hmm_viterbi_work)(ptrdiff_t n_states, ptrdiff_t longest) {
 static ptrdiff_t first_largest_sum(ptrdiff_t width, const double *x, const double *y) {
   vec largest = load(x) + load(y);
   for (ptrdiff_t i = LANES; i < width; i += LANES) largest = max_vec(load(x + i) + load(y + i), largest);
-  double most = largest[0];
-  _Pragma("GCC unroll 8") for (int l = 1; l < LANES; l++) most = largest[l] > most ? largest[l] : most;
-  for (ptrdiff_t i = 0; i < width; i += LANES) {
-    ivec found = (ivec)(load(x + i) + load(y + i) == broadcast(most));
-    if (any_lane(found))
-      for (int l = 0; l < LANES; l++)
-        if (found[l]) return i + l;
+  largest = group_max(LANES, largest);
+  for (ptrdiff_t start = 0; start < width; start += 64) {
+    uint64_t found = 0; /* bits, for there is no guessing where it is */
+    for (ptrdiff_t i = start; i < width && i < start + 64; i += LANES)
+      found |= lane_bits((ivec)(load(x + i) + load(y + i) == largest)) << (i - start);
+    if (found) return start + __builtin_ctzll(found);
   }
   return 0; /* NaN */
 }

@@ -19,47 +19,6 @@
 
 /* ---- densities ----------------------------------------------------------------------------------------------------- */
 
-#if LANES == 8
-#define ALL_LANES(v, f) f(v, 1) f(v, 2) f(v, 4)
-#elif LANES == 4
-#define ALL_LANES(v, f) f(v, 1) f(v, 2)
-#else
-#define ALL_LANES(v, f) f(v, 1)
-#endif
-
-/* Lane i of v and lane i ^ s change places. */
-#if LANES == 8
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s), 4 ^ (s), 5 ^ (s), 6 ^ (s), 7 ^ (s)}
-#elif LANES == 4
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s)}
-#else
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s)}
-#endif
-#define SWAPPED(v, s) __builtin_shuffle(v, XOR_LANES(s))
-
-/* In every lane the largest (the sum) of its group of `group` lanes. */
-LC_INLINE vec group_max(const int group, vec v) {
-  if (group >= 2) v = max_vec(v, SWAPPED(v, 1));
-#if LANES >= 4
-  if (group >= 4) v = max_vec(v, SWAPPED(v, 2));
-#endif
-#if LANES >= 8
-  if (group >= 8) v = max_vec(v, SWAPPED(v, 4));
-#endif
-  return v;
-}
-
-LC_INLINE vec group_sum(const int group, vec v) {
-  if (group >= 2) v = v + SWAPPED(v, 1);
-#if LANES >= 4
-  if (group >= 4) v = v + SWAPPED(v, 2);
-#endif
-#if LANES >= 8
-  if (group >= 8) v = v + SWAPPED(v, 4);
-#endif
-  return v;
-}
-
 /* Log-densities beyond this are left to hmm_wide.c. */
 #define FURTHEST 0x1p40
 
