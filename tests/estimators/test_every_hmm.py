@@ -47,7 +47,15 @@ from estimators.drawn_rows import (
     rows,
     with_holes,
 )
-from latentcore import HMM, BernoulliHMM, CategoricalHMM, GaussianHMM, MultinomialHMM, PoissonHMM
+from latentcore import (
+    GMMHMM,
+    HMM,
+    BernoulliHMM,
+    CategoricalHMM,
+    GaussianHMM,
+    MultinomialHMM,
+    PoissonHMM,
+)
 from latentcore.engine import Progress
 from latentcore.errors import ImpossibleSequenceError, NotFittedError
 from latentcore.families.bernoulli import BetaPrior
@@ -107,6 +115,25 @@ class Case:
         return np.split(self.x, BEGINS[1:-1])
 
 
+SHARES_OF_MIXTURES = np.array([[0.6, 0.4], [0.5, 0.5]])
+MEANS_OF_MIXTURES = np.array([[[0, 1.0], [0, -1]], [[4, 3.0], [2, 3]]])
+
+
+def of_mixtures(model: Any, x: Any) -> Any:
+    return np.stack(
+        [
+            np.logaddexp.reduce(
+                [
+                    np.log(w) + stats.norm(m, np.sqrt(c)).logpdf(x).sum(axis=1)
+                    for w, m, c in zip(*of_state, strict=True)
+                ]
+            )
+            for of_state in zip(model.weights_, model.means_, model.covariances_, strict=True)
+        ],
+        axis=1,
+    )
+
+
 def generic(family: Any, params: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return (
         lambda *k, **kw: HMM(family, *k, **kw),
@@ -143,6 +170,12 @@ CASES = [
             *CHAIN, [[0, 0], [3, 3]], [np.eye(2), 4 * np.eye(2)], **kw
         ),
         NORMAL, of_gaussian, 10,
+    ),
+    Case(
+        "gaussian mixtures", lambda *k, **kw: GMMHMM(*k, **{"n_mix": 2, **kw}),
+        lambda **kw: GMMHMM.from_params(*CHAIN, SHARES_OF_MIXTURES, MEANS_OF_MIXTURES,
+            [[[1, 2], [1, 1]], [[4, 4], [3, 5]]], covariance_type="diag", **kw),
+        NORMAL, of_mixtures, 18,
     ),
     Case(
         "exponential", *generic(Exponential(), ExponentialParams(RATES)),
@@ -553,7 +586,7 @@ def test_impossible_prior_is_refused(prior: Any, error: Any, message: str) -> No
 # -- known labels ------------------------------------------------------------------------------
 
 
-@cases
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "gaussian mixtures"], ids=str)
 def test_all_known_labels_give_the_supervised_fit(case: Case) -> None:
     model = case.make(2, random_state=0).fit(case.x, lengths=LENGTHS, labels=Z)
     assert model.converged_
@@ -732,7 +765,9 @@ def test_start_may_be_given(case: Case) -> None:
     model = clone(truth).set_params(
         n_components=2, startprob_init=STARTPROB, transmat_init=TRANSMAT, max_iter=0
     )
-    if case.name == "gaussian":
+    if case.name == "gaussian mixtures":
+        model.set_params(weights_init=truth.weights_)
+    if case.name.startswith("gaussian"):
         model.set_params(means_init=truth.means_, covariances_init=truth.covariances_)
     else:
         model.set_params(params_init=truth.components_)
@@ -805,9 +840,12 @@ def test_bad_sequences_are_refused(arguments: dict[str, Any], message: str) -> N
             PoissonHMM.from_params(*CHAIN, RATES).predict(COUNTS, **arguments)
 
 
+OUTSIDE = {"poisson": -1.0, "bernoulli": 2.0, "categorical": 7.0, "multinomial": 0.5, "gamma": 0.0}
+
+
 @pytest.mark.parametrize(
     ("case", "value"),
-    [(CASES[0], -1.0), (CASES[1], 2.0), (CASES[2], 7.0), (CASES[3], 0.5), (CASES[6], 0.0)],
+    [(case, OUTSIDE[case.name]) for case in CASES if case.name in OUTSIDE],
     ids=str,
 )
 def test_value_outside_the_support_is_named(case: Case, value: float) -> None:
