@@ -14,9 +14,10 @@ from latentcore.protocols import Array
 from latentcore.sequences import Sequences
 from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
+from latentcore.structures.mixture import MixtureStatistics
 from latentcore.structures.topology import Topology
 
-__all__ = ["HMMStart", "begun"]
+__all__ = ["HMMStart", "begun", "initial_emissions"]
 
 P = TypeVar("P")
 
@@ -68,9 +69,8 @@ class HMMStart(Generic[P]):
         return HMMParams(initial, transition, emissions)
 
     def _made_emissions(self) -> P:
-        method = "random_from_data" if self.method == "random" else self.method
-        stats = initial_statistics(
-            self.model.family, self.data.rows(), self.n_states, method, self.random_state,
+        stats = initial_emissions(
+            self.model.family, self.data, self.n_states, self.method, self.random_state,
             allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
@@ -96,6 +96,23 @@ class HMMStart(Generic[P]):
             (initial, transition),
         )
         return initial if given[0] else drawn[0], transition if given[1] else drawn[1]
+
+
+def initial_emissions(
+    family: Any,
+    data: Sequences,
+    n_states: int,
+    method: InitParams,
+    random_state: Any,
+    *,
+    allow_repeats: bool,
+    n_threads: int,
+) -> MixtureStatistics[Any]:
+    """Statistics of states to begin with, of all rows as if they were independent; "random" draws a row for each."""
+    return initial_statistics(
+        family, data.rows(), n_states, "random_from_data" if method == "random" else method,
+        random_state, allow_repeats=allow_repeats, n_threads=n_threads,
+    )  # fmt: skip
 
 
 def begun(
