@@ -282,6 +282,16 @@ def test_forecast_goes_on_after_each_sequence(fitted, three, run):
         np.testing.assert_array_equal(mine[:, [4, 5]], law.quantiles[:, :, 0].T)
 
 
+def test_names_that_the_table_has_are_not_taken(run, file, tmp_path):
+    rows = "".join(f"{a},p0,{b}\n" for a, b in ROWS.tolist())
+    path, model = file("a.csv", "step,step_,p0\n" + rows), tmp_path / "m.npz"
+    options = ["--model", "hmm", "--states", 2, "--columns", "step,p0", "--group-by", "step_"]
+    assert run("fit", path, *options, "--seed", 0, "-o", model)[0] == 0
+    header, cells = table_of(run("forecast", model, path, "--steps", 2, "--quantiles", "0.5")[1])
+    assert header == ["step_", "step__", "p0_", "p1", "step", "step_q50", "p0", "p0_q50"]
+    assert cells[:, :2].tolist() == [["p0", "1"], ["p0", "2"]]
+
+
 def test_file_without_the_column_of_the_fit_is_one_sequence_and_that_is_said(fitted, run, file):
     model, saved, _ = fitted
     path = file("plain.csv", "a,b\n" + "\n".join(f"{a},{b}" for a, b in ROWS.tolist()) + "\n")
@@ -352,6 +362,7 @@ def test_forecast_is_drawn(run, quakes, tmp_path):
         ("--model hmm --topology left-to-right --start free", "--start: not with --topology left-to-right"),
         ("--model hmm --start often", "invalid choice: 'often'"),
         ("--model hmm --group-by id", "there is no column 'id'; there are eruptions, waiting"),
+        ("--model hmm --group-by id --columns waiting", "there is no column 'id'; there are eruptions, waiting"),
         ("--model hmm --group-by waiting --columns waiting", "expected columns other than the sequences 'waiting'"),
         ("--model hmm --group-by eruptions --labels waiting", "besides the labels 'waiting' and the sequences"),
         ("--group-by waiting", "--group-by: only with --model hmm"),
