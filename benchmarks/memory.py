@@ -1,8 +1,8 @@
 """Peak memory of one fit beyond its data, in a process of its own.
 
-Run by ``run.py`` as ``memory.py LIBRARY COVARIANCE_TYPE N D K DTYPE``, or ``memory.py documents N D K DTYPE`` for
-sparse rows, with ``bayesian`` in front of the library for a Bayesian mixture; prints MiB, then that of the data.
-Needs Linux.
+Run by ``run.py`` as ``memory.py LIBRARY COVARIANCE_TYPE N D K DTYPE``, with ``bayesian`` in front of the library for a
+Bayesian mixture; ``memory.py documents N D K DTYPE`` for sparse rows; ``memory.py chains EMISSION Q T S SIZE DTYPE``
+for a hidden Markov model. Prints MiB, then that of the data. Needs Linux.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from contests import Sizes, documents, ours_on_documents
 from fits import Library, bayesian_fit, fit
+from hmm import Chains, EmissionName, latentcore_solver, make_chains
 from latentcore import get_num_threads
 from shapes import CovarianceType, DType, Shape, make
 
@@ -37,6 +39,12 @@ def peak_of_bayesian_fit(library: Library, shape: Shape, dtype: DType) -> float:
 def peak_of_documents(sizes: Sizes, dtype: DType) -> tuple[float, float]:
     """MiB of a fit to sparse rows, measured in a new process, and MiB of the rows."""
     return _in_new_process("documents", sizes.n_rows, sizes.n_features, sizes.n_components, dtype)
+
+
+def peak_of_chains(chains: Chains) -> float:
+    """MiB of a fit to sequences, measured in a new process."""
+    sizes = chains.n_sequences, chains.length, chains.n_states, chains.size
+    return _in_new_process("chains", chains.emission, *sizes, "float64")[0]
 
 
 def _in_new_process(*arguments: object) -> tuple[float, float]:
@@ -80,12 +88,24 @@ def _of_documents(sizes: Sizes, dtype: DType) -> tuple[float, float]:
     return _peak(lambda: work(2)), sum(array.nbytes for array in arrays) / 2**20
 
 
+def _of_chains(chains: Chains) -> tuple[float, float]:
+    n_threads = get_num_threads()
+    small = replace(chains, n_sequences=1, length=100)
+    latentcore_solver(make_chains(small), n_threads).fit(2)
+    problem = make_chains(chains)
+    solver = latentcore_solver(problem, n_threads)
+    return _peak(lambda: solver.fit(2)), problem.x.nbytes / 2**20
+
+
 def main(arguments: list[str]) -> None:
     what, *rest, dtype_name = arguments
     dtype = cast(DType, dtype_name)
     warnings.simplefilter("ignore")  # two iterations do not converge
     if what == "documents":
         peak, data = _of_documents(Sizes(*map(int, rest)), dtype)
+    elif what == "chains":
+        emission, *sizes = rest
+        peak, data = _of_chains(Chains(cast(EmissionName, emission), *map(int, sizes)))
     else:
         is_bayesian = what == "bayesian"
         library, covariance_type, *sizes = rest if is_bayesian else (what, *rest)

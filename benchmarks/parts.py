@@ -19,11 +19,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 import contests
 from contests import Contest
 from fits import Library, check_agreement, fit
+from hmm import LONG_CHAINS, ChainProblem, Chains, Solver, all_solvers, make_chains
+from hmm import check_agreement as check_solvers
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.families.gaussian import Gaussian
 from latentcore.initialization import initial_statistics
-from memory import peak_of_bayesian_fit, peak_of_documents, peak_of_fit
+from memory import peak_of_bayesian_fit, peak_of_chains, peak_of_documents, peak_of_fit
 from shapes import (
     BAYESIAN_SHAPES,
     LLOYD_SHAPES,
@@ -38,6 +40,7 @@ from timing import (
     Clock,
     Effort,
     cpu,
+    cpu_of_all_threads,
     interleaved,
     iterations_within,
     ratios,
@@ -55,6 +58,7 @@ class Plan:
     """What to measure, and how carefully."""
 
     shapes: list[Shape]
+    chains: list[Chains]
     dtypes: list[DType]
     effort: Effort
 
@@ -345,6 +349,106 @@ def sparse_memory(plan: Plan) -> Iterator[Row]:
             }
 
 
+# -- hidden Markov models -------------------------------------------------------------------------
+
+
+def baum_welch(plan: Plan) -> Iterator[Row]:
+    """Iteration of Baum-Welch, one thread, CPU time: hmmlearn with "scaling" and with "log", and dynamax, float64."""
+    for problem, solvers in _chains(plan):
+        check_solvers(
+            problem, "log-likelihoods after one iteration", solvers, lambda solver: solver.fit(2)
+        )
+        seconds = _seconds_of_solvers(solvers, plan.effort, _iteration_of_solver)
+        yield {**_beside_rivals(problem, seconds), "goal": problem.chains.goal or ""}
+
+
+def hmm_score(plan: Plan) -> Iterator[Row]:
+    """Log-likelihood of sequences, one thread, CPU time: as baum-welch."""
+    for problem, solvers in _chains(plan):
+        check_solvers(problem, "log-likelihoods", solvers, lambda solver: solver.score())
+        seconds = _seconds_of_solvers(
+            solvers, plan.effort, lambda solver, n: _calls(solver.score, n)
+        )
+        yield _beside_rivals(problem, seconds)
+
+
+def viterbi(plan: Plan) -> Iterator[Row]:
+    """Most probable states of sequences, one thread, CPU time: as baum-welch."""
+    for problem, solvers in _chains(plan):
+        check_solvers(
+            problem,
+            "densities of the best paths",
+            solvers,
+            lambda solver: solver.path_density(solver.decode()),
+        )
+        seconds = _seconds_of_solvers(
+            solvers, plan.effort, lambda solver, n: _calls(solver.decode, n)
+        )
+        yield {**_beside_rivals(problem, seconds), "goal": problem.chains.viterbi_goal or ""}
+
+
+def hmm_memory(plan: Plan) -> Iterator[Row]:
+    """Peak memory of a fit of a long sequence beyond its data, MiB, each library with its own choice of threads."""
+    for chains in LONG_CHAINS:
+        if plan.effort.quick:
+            chains = chains.shrunk()
+        n_rows = chains.n_rows
+        yield {
+            "shape": chains.name,
+            "data": n_rows * chains.size * 8 / 2**20,
+            "rows x states": n_rows * chains.n_states * 8 / 2**20,
+            "latentcore": peak_of_chains(chains),
+            "goal": 256,
+        }
+
+
+_BoundMeasurement = Callable[[Solver, int], float]
+"""Seconds of a unit of work, from so many of them."""
+
+
+def _chains(plan: Plan) -> Iterator[tuple[ChainProblem, dict[str, Solver]]]:
+    with threadpool_limits(1):
+        for chains in plan.chains:
+            problem = make_chains(chains)
+            yield problem, all_solvers(problem)
+
+
+def _seconds_of_solvers(
+    solvers: dict[str, Solver], effort: Effort, measure: _BoundMeasurement
+) -> dict[str, list[float]]:
+    """Of one unit of work, several times, the solvers in turn."""
+    measurements = []
+    for name, solver in solvers.items():
+        budget = effort.ours if name == "latentcore" else effort.theirs
+        rough = max(1e-9, measure(solver, 1))
+        measurements.append(partial(measure, solver, iterations_within(budget, rough)))
+    return dict(zip(solvers, interleaved(effort.repeats, *measurements), strict=True))
+
+
+def _iteration_of_solver(solver: Solver, n_more: int) -> float:
+    return seconds_per_iteration(solver.fit, n_more, cpu_of_all_threads)
+
+
+def _calls(work: Callable[[], object], n_calls: int) -> float:
+    def calls() -> None:
+        for _ in range(n_calls):
+            work()
+
+    return seconds_of(calls, cpu_of_all_threads) / n_calls
+
+
+def _beside_rivals(problem: ChainProblem, seconds: dict[str, list[float]]) -> Row:
+    ours = seconds["latentcore"]
+    row: Row = {"shape": problem.chains.name, "latentcore ms": median(ours) * 1e3}
+    for rival in ("scaling", "log", "dynamax"):
+        if rival in seconds:
+            row[f"{rival} ms"] = median(seconds[rival]) * 1e3
+            row[f"over {rival}"] = median(ratios(seconds[rival], ours))
+        else:
+            row[f"{rival} ms"] = row[f"over {rival}"] = ""
+    return row
+
+
 def _of(sizes: contests.Sizes, plan: Plan) -> contests.Sizes:
     return sizes.shrunk() if plan.effort.quick else sizes
 
@@ -387,4 +491,8 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "missing": missing,
     "sparse-memory": sparse_memory,
     "bayesian": bayesian,
+    "baum-welch": baum_welch,
+    "hmm-score": hmm_score,
+    "viterbi": viterbi,
+    "hmm-memory": hmm_memory,
 }

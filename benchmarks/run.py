@@ -1,19 +1,21 @@
-"""Speed and memory of latentcore beside scikit-learn, SciPy and pomegranate, measured in the same run."""
+"""Speed and memory of latentcore beside scikit-learn, hmmlearn and others, measured in the same run."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from sklearn.exceptions import ConvergenceWarning
 
-from contests import pomegranate_is_installed
+from hmm import CHAINS
 from latentcore import kernels
 from parts import PARTS, Plan, Row
 from shapes import SHAPES, DType
@@ -23,15 +25,15 @@ from timing import FULL, QUICK
 def main() -> None:
     arguments = _arguments()
     warnings.simplefilter("ignore", ConvergenceWarning)  # fits of few iterations, as is meant
+    logging.getLogger("hmmlearn").setLevel(logging.ERROR)
     chosen = arguments.only or []
     shapes = [shape for shape in SHAPES if shape.name in chosen]
     shapes = shapes or list(SHAPES)
+    chains = [chains for chains in CHAINS if chains.name in chosen] or list(CHAINS)
     dtypes: list[DType] = ["float64", "float32"] if arguments.float32 else ["float64"]
-    plan = (
-        Plan([shape.shrunk() for shape in shapes], dtypes, QUICK)
-        if arguments.quick
-        else Plan(shapes, dtypes, FULL)
-    )
+    if arguments.quick:
+        shapes, chains = [one.shrunk() for one in shapes], [one.shrunk() for one in chains]
+    plan = Plan(shapes, chains, dtypes, QUICK if arguments.quick else FULL)
     machine = _machine()
     for name, value in machine.items():
         print(f"{name}: {value}")
@@ -53,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small data: seconds, not minutes")
     parser.add_argument("--float32", action="store_true", help="float32 data after float64")
-    names = [*PARTS, *(shape.name for shape in SHAPES)]
+    names = [*PARTS, *(shape.name for shape in (*SHAPES, *CHAINS))]
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=names,
         help=f"parts and shapes, of: {', '.join(names)}",
@@ -65,8 +67,9 @@ def _arguments() -> argparse.Namespace:
 def _machine() -> dict[str, str]:
     """What the figures depend on."""
     packages = ["latentcore", "scikit-learn", "scipy", "numpy"]
-    if pomegranate_is_installed():
-        packages += ["pomegranate", "torch"]
+    for name in ("hmmlearn", "dynamax", "jax", "pomegranate", "torch"):
+        if find_spec(name) is not None:
+            packages.append(name)
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load": f"{os.getloadavg()[0]:.1f} (figures need an idle machine)",
@@ -104,7 +107,7 @@ def _print_cells(cells: Sequence[str], widths: Sequence[int]) -> None:
 
 
 def _widths(row: Row) -> list[int]:
-    return [max(20 if heading == "shape" else 8, len(heading)) for heading in row]
+    return [max(25 if heading == "shape" else 8, len(heading)) for heading in row]
 
 
 def _text(value: str | float) -> str:

@@ -42,9 +42,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
     parts = [
         "em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd", "sparse", "hard", "missing",
-        "sparse-memory", "bayesian",
+        "sparse-memory", "bayesian", "baum-welch", "hmm-score", "viterbi", "hmm-memory",
     ]  # fmt: skip
-    shapes = ["full-1e6-2-3", "full-2e5-32-16"]
+    shapes = ["full-1e6-2-3", "full-2e5-32-16", "full-200x500-16-4", "poisson-1x1e5-3-1"]
     file = tmp_path / "result.json"
     result = run("--only", *parts, *shapes, "--json", str(file))
     assert result.returncode == 0, result.stderr
@@ -58,6 +58,8 @@ def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
     for name in ("em", "threads", "memory", "kmeans"):
         assert [row["shape"] for row in tables[name]] == ["full-2e4-2-3", "full-4e3-32-16"]
     assert [row["shape"] for row in tables["separated"]] == ["full-4e3-32-16"]
+    for name in ("baum-welch", "hmm-score", "viterbi"):
+        assert [row["shape"] for row in tables[name]] == ["full-4x500-16-4", "poisson-1x500-3-1"]
 
 
 def test_only_limits_parts_and_shapes_and_float32_follows() -> None:
@@ -130,6 +132,38 @@ def test_em_written_in_scipy_is_that_of_dense_counts(load: Any) -> None:
     densities = np.exp([multinomial(x.sum(axis=1), p).logpmf(x) for p in made.start])
     assert fit(0) == pytest.approx(np.log(densities.mean(axis=0)).mean(), rel=1e-10)
     assert fit(0) < fit(1) < fit(5)
+
+
+def test_rivals_that_disagree_about_sequences_stop_the_run(load: Any) -> None:
+    hmm = load("hmm")
+    problem = hmm.make_chains(hmm.CHAINS[0].shrunk())
+
+    def solver(value: float) -> Any:
+        return hmm.Solver(lambda n: value, lambda: value, lambda: value, lambda found: found)
+
+    def check(theirs: float) -> None:
+        solvers = {"latentcore": solver(-1.0), "log": solver(theirs)}
+        hmm.check_agreement(problem, "scores", solvers, lambda one: one.score())
+
+    check(-1.0 - 1e-9)
+    for theirs in (-1.0 - 1e-7, float("nan")):
+        with pytest.raises(SystemExit, match="diag-1x500-4-2: expected scores that agree"):
+            check(theirs)
+
+
+def test_libraries_solve_the_same_chains(load: Any) -> None:
+    """Every emission: log-likelihoods after an iteration, and at the start, and densities of the best path."""
+    hmm = load("hmm")
+    assert hmm.hmmlearn_is_installed() or sys.version_info >= (3, 14)  # of which it has no wheel
+    for chains in (hmm.CHAINS[0], hmm.CHAINS[1], hmm.CHAINS[4], hmm.CHAINS[5]):
+        problem = hmm.make_chains(chains.shrunk())
+        solvers = hmm.all_solvers(problem)
+        for answer in (
+            lambda one: one.fit(2),
+            lambda one: one.score(),
+            lambda one: one.path_density(one.decode()),
+        ):
+            hmm.check_agreement(problem, "answers", solvers, answer)
 
 
 def test_set_up_is_not_counted(load: Any) -> None:

@@ -139,7 +139,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         model: HMM[P, Any] = HMM(family)
         chain = self._chain_prior()
         prior = HMMPrior(*chain, self._emission_prior(family, data.rows()))
-        warm = self._warm_posterior(data, family)
+        warm = self._warm_posterior()
         try:
             learned = self._learned_from(model, prior, data, warm, callback)
         except NumericalError as error:
@@ -246,19 +246,14 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         posterior: HMMPrior[H] = given
         return posterior
 
-    def _warm_posterior(self, data: Sequences, family: Any) -> HMMPrior[H] | None:
-        if not self.warm_start or "posterior_" not in self.__dict__:
+    def _warm_posterior(self) -> HMMPrior[H] | None:
+        if not self._goes_on():
             return None
-        self._check_width(data.x)
         found = len(self.posterior_.initial)
         if found != self.n_components:
             raise ValueError(
                 f"warm_start: expected the n_components = {found} of the last fit, "
                 f"got {self.n_components}"
-            )
-        if family != self.family_:
-            raise ValueError(
-                f"warm_start: expected the family of the last fit, {self.family_}, got {family}"
             )
         return self.posterior_
 

@@ -228,6 +228,15 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type)
 
+    def _family_to_refit(self) -> Gaussian:
+        found = self.family_.covariance_type
+        if found != self.covariance_type:
+            raise ValueError(
+                f"warm_start: expected the covariance_type {found!r} of the last fit, "
+                f"got {self.covariance_type!r}"
+            )
+        return Gaussian(self.covariance_type)
+
     def _emission_prior(self, family: Gaussian, data: Rows) -> GaussianPrior:
         return gaussian_prior.resolved(self, data)
 

@@ -195,9 +195,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> None:
         self._check_arguments()
         names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
+        warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
-            best = self._best_of_starts(model, data, callback)
+            best = self._best_of_starts(model, data, warm, callback)
         except NumericalError as error:
             raise explained(error, given) from None
 
@@ -221,10 +222,13 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         self._replace(learned, names)
 
     def _best_of_starts(
-        self, model: Model[P, Any], data: Sequences, callback: Callback | None
+        self,
+        model: Model[P, Any],
+        data: Sequences,
+        warm: HMMParams[P] | None,
+        callback: Callback | None,
     ) -> Best[HMMParams[P]]:
         n_threads = get_num_threads(self.n_threads)
-        warm = self._warm_params(data)
         initial, transition = self._given_chain()
         chain = begun(model, self.n_components, initial, transition)
         if warm is not None:
@@ -247,12 +251,12 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         )
 
     def _run(
-        self, model: Any, prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+        self, model: Model[P, Any], prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
     ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
-        expectation: Any = engine.expectation(model, data, shard_rows, n_threads)
+        expectation = engine.expectation(model, data, shard_rows, n_threads)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -281,10 +285,9 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             else checked_transition(transition, n_states, "transmat_init"),
         )
 
-    def _warm_params(self, data: Sequences) -> HMMParams[P] | None:
-        if not self.warm_start or "converged_" not in self.__dict__:
+    def _warm_params(self) -> HMMParams[P] | None:
+        if not self._goes_on():
             return None
-        self._check_width(data.x)
         params = self._params()
         found = len(params.initial)
         if found != self.n_components:
