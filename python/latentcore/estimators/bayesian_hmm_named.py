@@ -116,7 +116,8 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
 
     A state that no row needs keeps the prior: nothing need be removed.
 
-    Missing entries are refused: their posterior is not of this form.
+    A row of NaN is a step without an observation. A fit refuses rows of which some entries are missing, as their
+    posterior is not of this form; predictions take them.
 
     Examples
     --------
@@ -239,9 +240,6 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
 
     def _emission_prior(self, family: Gaussian, data: Rows) -> GaussianPrior:
         return gaussian_prior.resolved(self, data)
-
-    def _takes_missing(self) -> bool:
-        return False
 
     def _work_per_row(self, x: RealArray | CSR, n_states: int) -> float:
         work = border.work_per_row(self.covariance_type, x.shape[1], n_states)

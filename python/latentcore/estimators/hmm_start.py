@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from latentcore.arrays import Rows
 from latentcore.estimators.starts import InitParams
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
@@ -66,7 +67,7 @@ class HMMStart(Generic[P]):
 
     def _made_emissions(self) -> P:
         stats = initial_emissions(
-            self.model.family, self.data, self.n_states, self.method, self.random_state,
+            self.model.family, self.data.rows(), self.n_states, self.method, self.random_state,
             allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
@@ -93,7 +94,7 @@ class HMMStart(Generic[P]):
 
 def initial_emissions(
     family: Any,
-    data: Sequences,
+    rows: Rows,
     n_states: int,
     method: InitParams,
     random_state: Any,
@@ -101,9 +102,9 @@ def initial_emissions(
     allow_repeats: bool,
     n_threads: int,
 ) -> MixtureStatistics[Any]:
-    """Statistics of states to begin with, of all rows as if they were independent; "random" draws a row for each."""
+    """Statistics of states to begin with, of rows as if they were independent; "random" draws a row for each."""
     return initial_statistics(
-        family, data.rows(), n_states, "random_from_data" if method == "random" else method,
+        family, rows, n_states, "random_from_data" if method == "random" else method,
         random_state, allow_repeats=allow_repeats, n_threads=n_threads,
     )  # fmt: skip
 
