@@ -30,6 +30,7 @@ from latentcore.estimators.named_mixtures import (
 )
 from latentcore.estimators.saved import load
 from latentcore.selection import Selection, select
+from latentcore.splitters import SequenceKFold
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
@@ -56,6 +57,7 @@ __all__ = [
     "PoissonHMM",
     "PoissonMixture",
     "Selection",
+    "SequenceKFold",
     "Topology",
     "VariationalCategoricalHMM",
     "VariationalGaussianHMM",
