@@ -275,21 +275,30 @@ def as_labels(
     return known if (known >= 0).any() else None
 
 
-def as_weights(sample_weight: Any, n_rows: int, *, name: str = "sample_weight") -> Array | None:
-    """Weights of rows, (N,) float64, finite, >= 0 and not all zero; None stays None."""
+def as_weights(
+    sample_weight: Any, n_rows: int, *, name: str = "sample_weight", unit: str = "row"
+) -> Array | None:
+    """Weights of rows, (N,) float64, finite, >= 0 and not all zero; None stays None.
+
+    ``unit`` says in messages what is weighted.
+    """
     if sample_weight is None:
         return None
     weights = _numbers(sample_weight, name)
     if weights.shape != (n_rows,):
         raise ValueError(
-            f"{name}: expected shape ({n_rows},), a weight for each row, got {weights.shape}"
+            f"{name}: expected shape ({n_rows},), a weight for each {unit}, got {weights.shape}"
         )
     weights = np.ascontiguousarray(weights, np.float64)
     if not (weights >= 0).all() or not np.isfinite(weights).all():
-        row = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
-        raise ValueError(f"{name}: expected finite weights >= 0, got {weights[row]} in row {row}")
+        bad = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
+        raise ValueError(
+            f"{name}: expected finite weights >= 0, got {weights[bad]} in {unit} {bad}"
+        )
     if not weights.any():
-        raise ValueError(f"{name}: expected a positive weight in at least one row, got only zeros")
+        raise ValueError(
+            f"{name}: expected a positive weight in at least one {unit}, got only zeros"
+        )
     return weights
 
 

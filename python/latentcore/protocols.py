@@ -30,6 +30,8 @@ __all__ = [
     "Expectation",
     "Family",
     "FusedFamily",
+    "KernelFamily",
+    "Lengths",
     "Model",
     "PreparingFamily",
     "RealArray",
@@ -37,6 +39,9 @@ __all__ = [
     "Variational",
     "VariationalModel",
 ]
+
+Lengths = npt.NDArray[np.int64]
+"""(Q,): numbers of rows of sequences."""
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
@@ -83,6 +88,19 @@ class PreparingFamily(Protocol):
         """
 
 
+class KernelFamily(Protocol[P_contra]):
+    """A family whose densities have a factor without parameters: ``log f_k(x) = log_kernel + log_base``.
+
+    What is the same for all components need not be computed in every sweep.
+    """
+
+    def log_kernel(self, params: P_contra, x: RealArray) -> RealArray:
+        """(N, K), nats."""
+
+    def log_base(self, x: RealArray) -> Array | None:
+        """(N,), nats, over what was observed; None for zeros."""
+
+
 class FusedFamily(Protocol[P_contra, S_co]):
     """A family whose mixture sweeps run inside a compiled kernel, one pass over the rows in constant memory."""
 
@@ -122,8 +140,12 @@ class Model(Protocol[P, S, D_contra]):
     def maximize(self, stats: S, previous: P) -> P:
         """The M-step."""
 
-    def model_statistics(self, params: P) -> S:
-        """What one observation is expected to give; ``maximize`` of it is ``params``."""
+    def model_statistics(self, params: P, lengths: Lengths | None = None) -> S:
+        """What one observation is expected to give; ``maximize`` of it is ``params``.
+
+        An observation is a row; in a model of sequences, a sequence whose length is any of ``lengths`` (Q,), with equal
+        probability.
+        """
 
 
 class Conjugate(Protocol[H, S_contra, P]):

@@ -91,8 +91,12 @@ class Linear(Generic[P]):
 
     def log_likelihood(self, params: P | LinearForm, x: RealArray) -> RealArray:
         """Log-densities, (N, K), nats."""
+        return self.mixture_log_joint(params, _no_log_weights(self._form(params)), x)
+
+    def log_kernel(self, params: P | LinearForm, x: RealArray) -> RealArray:
+        """Log-densities without log h(x), (N, K), nats."""
         form = self._form(params)
-        return self._log_joint(form, np.zeros(len(form.constants)), x)
+        return kernels.linear_log_joint(*self._arguments(form, _no_log_weights(form), x))
 
     def expected_statistics(
         self, params: P | LinearForm | None, x: RealArray, weights: RealArray
@@ -156,7 +160,9 @@ class Linear(Generic[P]):
         self, params: P | LinearForm, log_weights: Array, x: RealArray
     ) -> RealArray:
         """(N, K): log weight plus log-density, nats."""
-        return self._log_joint(self._form(params), log_weights, x)
+        form = self._form(params)
+        log_joint: RealArray = kernels.linear_log_joint(*self._arguments(form, log_weights, x))
+        return self._with_base(log_joint, x)
 
     def mixture_responsibilities(
         self, params: P | LinearForm, log_weights: Array, x: RealArray
@@ -194,20 +200,17 @@ class Linear(Generic[P]):
     def _levels(self) -> npt.NDArray[np.intp] | None:
         return np.array(self.n_levels(), np.intp) if self.features == "one_hot" else None
 
-    def _log_joint(self, form: LinearForm, log_weights: Array, x: RealArray) -> RealArray:
-        log_joint: RealArray = kernels.linear_log_joint(*self._arguments(form, log_weights, x))
-        base = self.log_base(x)
-        if base is not None:
-            with np.errstate(over="ignore"):
-                log_joint += base[:, None].astype(log_joint.dtype)
-        return log_joint
-
     def _with_base(self, log_density: RealArray, x: RealArray) -> RealArray:
+        """With log h(x) added to (N,) or (N, K) log-densities, in place."""
         base = self.log_base(x)
         if base is not None:
             with np.errstate(over="ignore"):
-                log_density += base.astype(log_density.dtype)
+                log_density.T[...] += base.astype(log_density.dtype)
         return log_density
+
+
+def _no_log_weights(form: LinearForm) -> Array:
+    return np.zeros(len(form.constants))
 
 
 def _rows(x: RealArray | CSR) -> Any:

@@ -26,9 +26,12 @@ class WideLinear(Linear[P]):
 
     __slots__ = ()
 
-    def log_likelihood(self, params: P | LinearForm, x: RealArray) -> RealArray:
-        """Log-densities, (N, K), nats."""
-        return self.mixture_log_joint(params, np.zeros(len(self._form(params).constants)), x)
+    def log_kernel(self, params: P | LinearForm, x: RealArray) -> RealArray:
+        """Log-densities without log h(x), (N, K), nats."""
+        kernel = np.empty((len(x), len(self._form(params).constants)), x.dtype)
+        for rows, wide in _blocks(x, kernel.shape[1]):
+            kernel[rows] = super().log_kernel(params, wide)
+        return kernel
 
     def expected_statistics(
         self, params: P | LinearForm | None, x: RealArray, weights: RealArray

@@ -21,6 +21,7 @@ from latentcore.protocols import (
     Conjugate,
     Family,
     FusedFamily,
+    Lengths,
     PreparingFamily,
     RealArray,
     Variational,
@@ -146,7 +147,9 @@ class Mixture(Generic[P, S]):
         )
         return MixtureParams(self._weights(stats.counts), components)
 
-    def model_statistics(self, params: MixtureParams[P]) -> MixtureStatistics[S]:
+    def model_statistics(
+        self, params: MixtureParams[P], lengths: Lengths | None = None
+    ) -> MixtureStatistics[S]:
         """What one row is expected to give: the weights as counts, and each component's share of the row."""
         return MixtureStatistics(
             params.weights, self.family.model_statistics(params.components, params.weights)

@@ -1,0 +1,333 @@
+"""Recursions over blocks of sequences: forward, forward-backward, Viterbi, backward sampling.
+
+Short sequences share a block. A long one goes segment by segment: forward from its first row, keeping at every cut the
+law of the state given the rows so far (a checkpoint), then backward from its last segment, whose densities are computed
+again, with what later segments say of the state at the cut. So the memory is that of a block and S numbers a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import kernels
+from latentcore.errors import ImpossibleSequenceError
+from latentcore.protocols import Array, RealArray
+from latentcore.sequences import Sequences
+from latentcore.structures.hmm_types import Chain
+
+__all__ = [
+    "Decoded",
+    "LogDensity",
+    "Smoothed",
+    "check_possible",
+    "decoded",
+    "filtered",
+    "last_filtered",
+    "sampled",
+    "smoothed",
+]
+
+LogDensity = Callable[[Sequences], RealArray]
+"""(N, S): log-densities of the rows under the states' emissions; -inf where another state is known."""
+
+_BLOCK_ELEMENTS = 1 << 16
+"""Size of the (rows x S) blocks that short sequences share: half a MiB, in cache."""
+_SEGMENT_ELEMENTS = 1 << 19
+"""Size of the (rows x S) segments of long sequences: 4 MiB. Sequences up to it need no second look."""
+
+
+def blocks(chain: Chain, data: Sequences) -> Iterator[Sequences]:
+    """Whole sequences that share a block, or one that may need segments."""
+    return data.shards(max(1, _BLOCK_ELEMENTS // chain.n_states))
+
+
+def _segments(chain: Chain, block: Sequences) -> list[Sequences]:
+    """The block itself, or the segments of its only sequence."""
+    rows = max(1, _SEGMENT_ELEMENTS // chain.n_states)
+    return [block] if block.n_sequences > 1 else list(block.segments(rows))
+
+
+# -- forward
+
+
+def last_filtered(
+    chain: Chain, log_density: LogDensity, data: Sequences
+) -> Iterator[tuple[Sequences, Array, Array]]:
+    """Blocks with the log-likelihoods (Q,) of their sequences and the log-laws (Q, S) of the last states."""
+    for block in blocks(chain, data):
+        log_likelihood: Array = np.zeros(block.n_sequences)
+        entry = chain.log_initial
+        for segment in _segments(chain, block):
+            value, law = kernels.hmm_log_likelihood(
+                log_density(segment), segment.begins, entry, chain.log_transition
+            )
+            log_likelihood += value
+            if block.n_sequences == 1:
+                entry = chain.next(law[0])
+        yield block, log_likelihood, law
+
+
+def filtered(
+    chain: Chain, log_density: LogDensity, data: Sequences
+) -> Iterator[tuple[Sequences, Array, RealArray]]:
+    """Blocks and segments with their log-likelihoods, given the rows before, and the log-laws (N, S) of states."""
+    for block in blocks(chain, data):
+        entry = chain.log_initial
+        for segment in _segments(chain, block):
+            value, laws = kernels.hmm_forward(
+                log_density(segment), segment.begins, entry, chain.log_transition
+            )
+            if block.n_sequences == 1:
+                entry = chain.next(laws[-1].astype(np.float64))
+            yield segment, value, laws
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoints:
+    """Of the segments of one sequence.
+
+    Attributes
+    ----------
+    entries : list of (S,)
+        The log-law of each segment's first state given the rows of earlier segments.
+    exits : list of (S,)
+        The log-law of the last state of each segment but the last, given the rows so far.
+    log_likelihood : float
+        Of the rows of all segments but the last; not finite if the sequence is impossible.
+    """
+
+    entries: list[Array]
+    exits: list[Array]
+    log_likelihood: float
+
+
+def _checkpoints(chain: Chain, log_density: LogDensity, segments: list[Sequences]) -> _Checkpoints:
+    entries, exits, log_likelihood = [chain.log_initial], [], 0.0
+    for segment in segments[:-1]:
+        value, law = kernels.hmm_log_likelihood(
+            log_density(segment), segment.begins, entries[-1], chain.log_transition
+        )
+        log_likelihood += float(value[0])
+        exits.append(law[0])
+        entries.append(chain.next(law[0]))
+    return _Checkpoints(entries, exits, log_likelihood)
+
+
+# -- forward-backward
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothed:
+    """A block of sequences, or a segment of one, given all rows.
+
+    Attributes
+    ----------
+    data : Sequences
+    log_likelihood : (Q,)
+        Of the sequences, not finite for an impossible one; with the last segment of a long one, and 0 with the others.
+    posteriors : (N, S)
+        Of the states, times the weight of the sequence. NaN for an impossible sequence.
+    transitions : (S, S)
+        Sum of the two-slice marginals by weight, that into the first row of a segment included.
+    first : bool
+        Whether it begins with the first rows of sequences.
+    """
+
+    data: Sequences
+    log_likelihood: Array
+    posteriors: RealArray
+    transitions: Array
+    first: bool
+
+
+def smoothed(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[Smoothed]:
+    """Blocks in order; segments from the last to the first."""
+    for block in blocks(chain, data):
+        segments = _segments(chain, block)
+        if len(segments) > 1:
+            yield from _smoothed_segments(chain, log_density, segments)
+            continue
+        value, posteriors, transitions, _ = kernels.hmm_forward_backward(
+            log_density(block), block.begins, chain.log_initial, chain.log_transition,
+            block.sample_weight, None,
+        )  # fmt: skip
+        yield Smoothed(block, value, posteriors, transitions, True)
+
+
+def _smoothed_segments(
+    chain: Chain, log_density: LogDensity, segments: list[Sequences]
+) -> Iterator[Smoothed]:
+    cuts = _checkpoints(chain, log_density, segments)
+    weight = segments[0].sample_weight
+    log_future, possible = None, True
+    for s in range(len(segments) - 1, -1, -1):
+        log_likelihood, posteriors, transitions, messages = kernels.hmm_forward_backward(
+            log_density(segments[s]), segments[s].begins, cuts.entries[s], chain.log_transition,
+            weight, log_future,
+        )  # fmt: skip
+        if s == len(segments) - 1:
+            log_likelihood = log_likelihood + cuts.log_likelihood
+            possible = bool(np.isfinite(log_likelihood[0]))
+        else:
+            log_likelihood = np.zeros(1)
+        if not possible:
+            posteriors[:] = np.nan
+        elif s > 0:
+            onward = chain.log_transition + messages[0]
+            pair = _softmax(cuts.exits[s - 1][:, None] + onward)
+            transitions = transitions + (pair if weight is None else weight[0] * pair)
+            log_future = kernels.logsumexp(onward)
+        yield Smoothed(segments[s], log_likelihood, posteriors, transitions, s == 0)
+
+
+def _softmax(logs: Array) -> Array:
+    return np.exp(logs - kernels.logsumexp(logs.reshape(1, -1)))
+
+
+# -- Viterbi
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A block of sequences, or a segment of one, with the most probable path.
+
+    Attributes
+    ----------
+    data : Sequences
+    states : (N,) int32
+    log_joint : (Q,)
+        The log joint density of sequences and paths, with the last segment; 0 with the others. -inf for an impossible
+        sequence, whose path means nothing.
+    following : int
+        The state of the row after a segment, -1 where there is none.
+    first : bool
+        Whether it begins with the first rows of sequences.
+    """
+
+    data: Sequences
+    states: npt.NDArray[np.int32]
+    log_joint: Array
+    following: int
+    first: bool
+
+
+def decoded(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[Decoded]:
+    """Blocks in order; segments from the last to the first. Of equal paths the one of the lowest last states."""
+    for block in blocks(chain, data):
+        segments = _segments(chain, block)
+        entries, exits = [chain.log_initial], []
+        for segment in segments[:-1]:
+            _, _, scores = kernels.hmm_viterbi(
+                log_density(segment), segment.begins, entries[-1], chain.log_transition, -1
+            )
+            exits.append(scores[0])
+            entries.append((scores[0][:, None] + chain.log_transition).max(axis=0))
+        following, end_state = -1, -1
+        for s in range(len(segments) - 1, -1, -1):
+            states, log_joint, _ = kernels.hmm_viterbi(
+                log_density(segments[s]), segments[s].begins, entries[s], chain.log_transition,
+                end_state,
+            )  # fmt: skip
+            if following >= 0:
+                log_joint = np.zeros(1)
+            yield Decoded(segments[s], states, log_joint, following, s == 0)
+            if s > 0:
+                following = int(states[0])
+                end_state = int((exits[s - 1] + chain.log_transition[:, following]).argmax())
+
+
+# -- backward sampling
+
+
+def sampled(
+    chain: Chain,
+    log_density: LogDensity,
+    data: Sequences,
+    uniforms: Callable[[tuple[int, int]], Array],
+    n_paths: int,
+) -> Iterator[tuple[Sequences, npt.NDArray[np.int32]]]:
+    """Blocks with paths (n_paths, N) drawn from the posterior; segments from the last to the first.
+
+    ``uniforms`` draws numbers in [0, 1) of a shape.
+
+    Raises
+    ------
+    ImpossibleSequenceError
+        A sequence has density 0.
+    """
+    for block in blocks(chain, data):
+        segments = _segments(chain, block)
+        cuts = _checkpoints(chain, log_density, segments)
+        following: npt.NDArray[np.int32] | None = None
+        for s in range(len(segments) - 1, -1, -1):
+            segment = segments[s]
+            log_likelihood, laws = kernels.hmm_forward(
+                log_density(segment), segment.begins, cuts.entries[s], chain.log_transition
+            )
+            possible = log_likelihood + cuts.log_likelihood
+            check_possible(chain, log_density, data, segment, possible)
+            paths = _sampled(chain, laws, segment, uniforms((n_paths, len(segment))), following)
+            yield segment, paths
+            following = paths[:, 0]
+
+
+def _sampled(
+    chain: Chain,
+    log_filtered: RealArray,
+    segment: Sequences,
+    uniforms: Array,
+    following: npt.NDArray[np.int32] | None,
+) -> npt.NDArray[np.int32]:
+    """Paths before ``following`` states (P,), or to the end of sequences."""
+    if following is None:
+        paths: npt.NDArray[np.int32] = kernels.hmm_sample(
+            log_filtered, segment.begins, chain.log_transition, uniforms
+        )
+        return paths
+    paths = np.empty(uniforms.shape, np.int32)
+    last = log_filtered[-1].copy()
+    for state in np.unique(following):
+        chosen = following == state
+        log_filtered[-1] = last + chain.log_transition[:, state]
+        paths[chosen] = kernels.hmm_sample(
+            log_filtered, segment.begins, chain.log_transition, uniforms[chosen]
+        )
+    return paths
+
+
+# -- what is wrong
+
+
+def check_possible(
+    chain: Chain,
+    log_density: LogDensity,
+    data: Sequences,
+    block: Sequences,
+    log_likelihood: Array,
+) -> None:
+    """Raise ``ImpossibleSequenceError`` for the first sequence of a block of ``data`` without a finite log-likelihood.
+
+    Its step is the first row that no path reaches with a positive density, or with a density that is no finite number.
+    """
+    impossible = np.flatnonzero(~np.isfinite(log_likelihood))
+    if impossible.size:
+        first = block.first + int(impossible[0])
+        q = first - data.first
+        step = _first_impossible_step(chain, log_density, data.part(q, q + 1))
+        raise ImpossibleSequenceError(first, step)
+
+
+def _first_impossible_step(chain: Chain, log_density: LogDensity, sequence: Sequences) -> int:
+    reached = chain.log_initial > -np.inf
+    possible = chain.log_transition > -np.inf
+    for segment in _segments(chain, sequence):
+        for t, row in enumerate(log_density(segment)):
+            alive = reached & (row > -np.inf)
+            if not alive.any() or not (row < np.inf).all():
+                return segment.start - sequence.start + t
+            reached = possible[alive].any(axis=0)
+    return len(sequence) - 1
