@@ -620,7 +620,7 @@ def test_labels_of_nothing_change_no_bit(case: Case, method: InitMethod) -> None
     assert_identical(with_labels, without)
 
 
-@every_case
+@cases(lambda of: not of.hidden, PRECISIONS)
 @pytest.mark.parametrize("method", METHODS)
 def test_start_from_all_labels_is_the_supervised_fit(case: Case, method: InitMethod) -> None:
     rows = case.weighted_rows

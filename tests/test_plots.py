@@ -34,6 +34,7 @@ from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.poisson import Poisson
+from latentcore.plots.posteriors import drawn_weights
 from latentcore.selection import select
 from latentcore.structures.weights import FixedWeights, StickBreaking
 
@@ -515,19 +516,17 @@ def test_intervals_of_a_dirichlet_are_those_of_its_marginals():
 @pytest.mark.parametrize("by_size", [True, False])
 def test_drawn_sticks_have_the_expected_logs(by_size):
     posterior = StickBreaking(2.0, np.array([3.0, 40.0, 0.5, 12.0]), False, by_size)
-    logs = np.log(plots._drawn_weights(posterior))
+    logs = np.log(drawn_weights(posterior))
     error = logs.std(axis=0) / np.sqrt(len(logs))
     assert (np.abs(logs.mean(axis=0) - posterior.expected_log()) < 5 * error).all()
 
 
 def test_shares_of_an_endless_process_sum_to_one_and_fixed_weights_have_no_interval():
     endless = StickBreaking(2.0, np.array([3.0, 40.0, 12.0]), True, False)
-    draws = plots._drawn_weights(endless)
+    draws = drawn_weights(endless)
     np.testing.assert_allclose(draws.sum(axis=1), 1)
     np.testing.assert_allclose(draws.mean(axis=0), endless.mean(), atol=0.02)
-    np.testing.assert_array_equal(
-        plots._drawn_weights(FixedWeights(np.array([0.3, 0.7]))), [[0.3, 0.7]]
-    )
+    np.testing.assert_array_equal(drawn_weights(FixedWeights(np.array([0.3, 0.7]))), [[0.3, 0.7]])
 
 
 SCATTERED = np.random.default_rng(3).normal(size=(14, 3)) @ [[1, 0.5, 2], [0, 2, 0], [0, 0, 1]]

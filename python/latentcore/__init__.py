@@ -9,6 +9,10 @@ from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.gmm_hmm import GMMHMM
+from latentcore.estimators.hmm import HMM
+from latentcore.estimators.hmm_gaussian import GaussianHMM
+from latentcore.estimators.hmm_named import BernoulliHMM, CategoricalHMM, MultinomialHMM, PoissonHMM
 from latentcore.estimators.mixture import Mixture
 from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
@@ -21,23 +25,32 @@ from latentcore.estimators.named_mixtures import (
 )
 from latentcore.estimators.saved import load
 from latentcore.selection import Selection, select
+from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
 __version__ = _version()
 
 __all__ = [
+    "GMMHMM",
+    "HMM",
     "BayesianGaussianMixture",
     "BayesianMixture",
+    "BernoulliHMM",
     "BernoulliMixture",
+    "CategoricalHMM",
     "CategoricalMixture",
     "ExponentialMixture",
     "GammaMixture",
+    "GaussianHMM",
     "GaussianMeansMixture",
     "GaussianMixture",
     "Mixture",
+    "MultinomialHMM",
     "MultinomialMixture",
+    "PoissonHMM",
     "PoissonMixture",
     "Selection",
+    "Topology",
     "VonMisesMixture",
     "__version__",
     "get_include",

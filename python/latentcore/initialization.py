@@ -15,6 +15,9 @@ k-means sees as many, drawn at random, as make 2^22 coordinates, though at least
 A component knows nothing of what none of the rows that it begins on has: a word that its documents lack would have
 probability 0 for good, and a Gaussian on a single row would be singular. So wherever that can happen each component
 gets a tenth of its start from all rows alike.
+
+Where components are mixtures themselves, their components begin at clusters of the rows that theirs has; a single row
+would not do, so that "k-means++" and "random_from_data" are k-means there.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from latentcore import kernels
 from latentcore.arrays import CSR, Labels, Rows, without_absent
 from latentcore.engine import rows_per_shard
 from latentcore.families.gaussian import Gaussian, GaussianParams
+from latentcore.families.mixed import MixtureFamily
 from latentcore.protocols import Array, Family, RealArray
 from latentcore.statistics import Statistics, total
 from latentcore.structures.mixture import MixtureStatistics
@@ -109,8 +113,9 @@ def initial_statistics(
 
         - never if all labels are known, nor for Gaussians with complete rows, none of them labelled and at least K
           (a component may have count 0 if fewer than K rows are distinct);
-        - else if a component has no more than D rows;
-        - else for families other than Gaussians and for missing entries, unless ``method`` is "random".
+        - else if a component has no more than D rows (a mixture of M: no more than M D);
+        - else for families other than Gaussians (and mixtures of them) and for missing entries, unless ``method`` is
+          "random".
 
     Raises
     ------
@@ -158,20 +163,30 @@ class _Start(Generic[P, S]):
 
     def statistics(self, method: InitMethod) -> MixtureStatistics[S]:
         data, n_components = self._data, self._n_components
+        inner = bool(getattr(self._family, "has_inner_start", False))
         if data.labels is not None and (data.labels >= 0).all():
+            if inner:
+                rows = self._sample()[0]
+                self._params = self._inner_start(rows, rows.labels)
             return self._sum(_one_hot_blocks(data, data.labels, n_components))
         if method == "random":
+            if inner:
+                self._params = self._inner_start(self._sample()[0], None)
             blocks = _random_blocks(data, n_components, self._random_state)
             n_rows = self._n_rows - _n_labelled(data, n_components).sum()
             n_rows += _n_labelled(data, n_components)
         else:
-            rows, labels = self._assigned(method)
+            rows, labels = self._assigned("kmeans" if inner else method)
+            if inner:
+                self._params = self._inner_start(rows, labels)
             blocks = _one_hot_blocks(rows, labels, n_components)
             n_rows = np.bincount(labels, minlength=n_components)
         stats = self._sum(blocks)
         if self._as_they_are and data.labels is None and n_components <= self._n_rows:
             return stats
-        if n_rows.min() > data.x.shape[1] and (self._as_they_are or method == "random"):
+        leaf, n_leaves = _leaf(self._family)
+        plain = self._as_they_are or (n_leaves > 1 and isinstance(leaf, Gaussian))
+        if n_rows.min() > n_leaves * data.x.shape[1] and (plain or method == "random"):
             return stats
         return self._blended(stats)
 
@@ -206,6 +221,21 @@ class _Start(Generic[P, S]):
         centers[known] = means
         centers[picked >= 0] = points.x[picked[picked >= 0]]
         return rows, kmeans(points, centers, n_threads=self._n_threads).labels
+
+    def _inner_start(self, rows: Rows, labels: Labels | None) -> Any:
+        """Of a family of mixtures, what takes the place of parameters: centers within each component's rows."""
+
+        def cluster(points: Array, n_clusters: int) -> Array:
+            if len(points) <= n_clusters:
+                return np.resize(points, (n_clusters, points.shape[1]))
+            data = Rows(points)
+            picked = kmeans_plusplus(
+                data, n_clusters, self._random_state, n_threads=self._n_threads
+            )
+            return kmeans(data, points[picked], n_threads=self._n_threads).centers
+
+        family: Any = self._family
+        return family.inner_start(rows.x, labels, self._n_components, cluster)
 
     def _drawn(self) -> Indices:
         """A row for each component."""
@@ -379,6 +409,14 @@ def _one_for_each(data: Rows, picked: Indices) -> tuple[Rows, Labels]:
 
 
 # -- rows with missing entries, or of other families
+
+
+def _leaf(family: Any) -> tuple[Any, int]:
+    """The family of the components of components, and how many of them a component has; else the family, and one."""
+    if not isinstance(family, MixtureFamily):
+        return family, 1
+    leaf, n_leaves = _leaf(family.family)
+    return leaf, family.n_components * n_leaves
 
 
 def _has_missing(x: RealArray) -> bool:

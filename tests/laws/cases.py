@@ -34,6 +34,7 @@ from latentcore.families.gaussian import (
 )
 from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
 from latentcore.families.linear import LinearStatistics
+from latentcore.families.mixed import MixedParams, MixedPrior, MixedStatistics, MixtureFamily
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
@@ -84,6 +85,8 @@ class FamilyCase:
         Rows of zeros are in the support.
     log_evidence : (H, x (N, D), z (N,)) -> float
         Of rows in these components under a prior that all components have, parameters integrated out.
+    hidden : bool
+        Components have hidden variables of their own, so that a step of EM does not reach the top of what it ascends.
     """
 
     name: str
@@ -102,6 +105,7 @@ class FamilyCase:
     summed: Callable[[Array], Array] = lambda rows: rows
     zeros: bool = True
     log_evidence: Callable[[Any, Array, Array], float] | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -709,6 +713,53 @@ def split_case(of: FamilyCase, column: Callable[[Any, int], Any]) -> FamilyCase:
     )
 
 
+N_INNER = 2
+
+
+def mixed_case() -> FamilyCase:
+    """Each component a mixture of two Poissons."""
+    weights = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]])
+    shape = (N_COMPONENTS * N_INNER, N_FEATURES)
+
+    def log_density(params: MixedParams, x: RealArray) -> Array:
+        inner = by_columns(stats.poisson.logpmf, x, params.components.rates)
+        joint = inner.reshape(-1, N_COMPONENTS, N_INNER) + np.log(params.weights)
+        return np.asarray(special.logsumexp(joint, axis=2))
+
+    def sums(statistics: MixedStatistics) -> Array:
+        by_state = statistics.components.sums.reshape(N_COMPONENTS, N_INNER, N_FEATURES)
+        return np.asarray(by_state.sum(axis=1))
+
+    def tilt(params: MixedParams, k: int, d: int, h: float) -> MixedParams:
+        rates, tilted = params.components.rates.copy(), params.weights.copy()
+        own = slice(k * N_INNER, (k + 1) * N_INNER)
+        tilted[k] *= np.exp(rates[own, d] * (np.exp(h) - 1))
+        tilted[k] /= tilted[k].sum()
+        rates[own, d] *= np.exp(h)
+        return MixedParams(tilted, PoissonParams(rates))
+
+    def apart(rng: np.random.Generator) -> tuple[MixedParams, Array]:
+        rates = 1.0 + 200.0 * CORNERS
+        components = PoissonParams(
+            np.repeat(rates, N_INNER, axis=0) * np.tile([[1.0], [1.1]], (3, 1))
+        )
+        return MixedParams(weights, components), mixed(rng, rng.poisson, rates)
+
+    def log_prior(prior: MixedPrior, params: MixedParams) -> float:
+        [alpha] = prior.weights.concentration
+        of_weights = sum(float(stats.dirichlet.logpdf(p / p.sum(), alpha)) for p in params.weights)
+        return of_weights + gamma_log_prior(prior.components, params.components)
+
+    return FamilyCase(
+        "mixture-of-poissons", MixtureFamily(Poisson(), N_INNER),
+        lambda rng: MixedParams(weights, PoissonParams(rng.uniform(1.0, 9.0, shape))),
+        poisson_rows, log_density, sums, tilt,
+        lambda statistics: statistics.counts.sum(axis=1), missing=True, apart=apart,
+        prior=lambda n: MixedPrior(DirichletPrior(1 + n * np.array([0.3, 0.7])), gamma_prior(n)),
+        log_prior=log_prior, hidden=True,
+    )  # fmt: skip
+
+
 def category_column(tree: Any, d: int) -> Any:
     if isinstance(tree, Categorical):
         return Categorical((tree.levels[d],))
@@ -741,6 +792,7 @@ FAMILIES = [
     multinomial_case("multinomial-varying", lambda rng: rng.integers(1, 25, N_ROWS)),
     columns_case(),
     split_case(categorical_case(), category_column),
+    mixed_case(),
 ]  # fmt: skip
 
 
@@ -827,6 +879,8 @@ def permuted(tree: T, order: list[int]) -> T:
         return tuple(permuted(part, order) for part in tree)  # type: ignore[return-value]
     if isinstance(tree, np.ndarray) and len(tree) == N_COMPONENTS:
         return tree[order]  # type: ignore[return-value]
+    if isinstance(tree, np.ndarray) and len(tree) == N_COMPONENTS * N_INNER:
+        return tree.reshape(N_COMPONENTS, N_INNER, -1)[order].reshape(tree.shape)  # type: ignore[return-value]
     return tree
 
 

@@ -55,7 +55,7 @@ def test_log_prior_is_that_of_scipy(case: Case) -> None:
         assert case.of.family.log_prior(prior, params) == pytest.approx(expected, rel=1e-12)
 
 
-@cases(lambda of: of.prior)
+@cases(lambda of: of.prior and not of.hidden)
 def test_mode_beats_its_neighbours(case: Case) -> None:
     """Expected complete-data log-likelihood by SciPy plus log prior, at the mode and at points all around."""
     rows, model = case.rows.take(np.arange(40)), case.model  # few: the prior counts
@@ -133,7 +133,7 @@ DEGENERATE = [
 ]  # fmt: skip
 
 
-@cases(lambda of: hasattr(of.family, "weak_prior") and of.prior, PRECISIONS)
+@cases(lambda of: hasattr(of.family, "weak_prior") and of.prior and not of.hidden, PRECISIONS)
 @pytest.mark.parametrize("degenerate", DEGENERATE, ids=lambda d: d.__name__)
 def test_a_weak_prior_makes_degenerate_data_a_proper_fit(case: Case, degenerate: Any) -> None:
     rows = Rows(degenerate(case.rows.x))

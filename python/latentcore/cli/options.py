@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import latentcore
-from latentcore.cli import commands
+from latentcore.cli import commands, values
 from latentcore.cli.models import BAYESIAN_FAMILIES, FAMILIES, WEIGHT_PRIORS
 from latentcore.cli.tables import BUNDLED
 from latentcore.estimators.starts import InitParams
@@ -19,8 +17,6 @@ from latentcore.families.gaussian import CovarianceType
 from latentcore.selection import Criterion
 
 __all__ = ["UsageError", "parse", "parser"]
-
-_SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
 
 
 class UsageError(Exception):
@@ -75,9 +71,9 @@ def parser() -> ArgumentParser:
     one = add(commands.sample, "write rows drawn from a model")
     _add_model(one)
     one.add_argument(
-        "-n", "--rows", type=_count, metavar="N", default=100, help="how many (%(default)s)"
+        "-n", "--rows", type=values.count, metavar="N", default=100, help="how many (%(default)s)"
     )
-    one.add_argument("--seed", type=_seed, metavar="S", help="for the same rows again")
+    one.add_argument("--seed", type=values.seed, metavar="S", help="for the same rows again")
     _add_table_out(one)
 
     _add_model(add(commands.info, "print the table of a saved model"))
@@ -96,7 +92,7 @@ class _Parser(ArgumentParser):
 def _add_fit(one: ArgumentParser) -> None:
     _add_file(one)
     one.add_argument(
-        "-k", "--components", type=_count, metavar="K", required=True,
+        "-k", "--components", type=values.count, metavar="K", required=True,
         help="the number of components",
     )  # fmt: skip
     one.add_argument(
@@ -126,11 +122,11 @@ def _add_bayes(one: ArgumentParser) -> None:
         help="with --bayes: a Dirichlet process, a Dirichlet distribution, or equal weights (dp)",
     )  # fmt: skip
     one.add_argument(
-        "--concentration", type=_concentration, metavar="A",
+        "--concentration", type=values.concentration, metavar="A",
         help="of that prior; a small one leaves more components empty (1 / K)",
     )  # fmt: skip
     one.add_argument(
-        "--batch-size", type=_count, metavar="N",
+        "--batch-size", type=values.count, metavar="N",
         help="with --bayes: steps on batches of N rows; --max-iter then counts passes over all rows",
     )  # fmt: skip
 
@@ -138,12 +134,12 @@ def _add_bayes(one: ArgumentParser) -> None:
 def _add_select(one: ArgumentParser) -> None:
     _add_file(one)
     one.add_argument(
-        "-k", "--components", type=_counts, metavar="FIRST:LAST", default="1:9",
+        "-k", "--components", type=values.counts, metavar="FIRST:LAST", default="1:9",
         help="numbers of components, as 1:9 or 2,4,8 (%(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--families", type=_families, metavar="A,B,...", default="full,tied,diag,spherical",
-        help=f"any of {', '.join(_SELECTABLE)} (%(default)s)",
+        "--families", type=values.family_names, metavar="A,B,...", default="full,tied,diag,spherical",
+        help=f"any of {', '.join(values.SELECTABLE)} (%(default)s)",
     )  # fmt: skip
     one.add_argument(
         "--criterion", choices=get_args(Criterion), default="bic",
@@ -165,7 +161,9 @@ def _add_plot(one: ArgumentParser) -> None:
     one.add_argument(
         "--kind", choices=get_args(commands.PlotKind), default="fit", help="(%(default)s)"
     )
-    one.add_argument("--columns", type=_names, metavar="A,B", help="the columns across and up")
+    one.add_argument(
+        "--columns", type=values.column_names, metavar="A,B", help="the columns across and up"
+    )
     one.add_argument(
         "-o", "--out", type=Path, metavar="PICTURE.png", required=True,
         help="draw to this file (.png, .pdf, .svg)",
@@ -242,9 +240,11 @@ def _add_covariance(one: ArgumentParser) -> None:
 
 
 def _add_column_options(one: ArgumentParser) -> None:
-    one.add_argument("--columns", type=_names, metavar="A,B,...", help="use these columns only")
     one.add_argument(
-        "--column-families", type=_column_families, metavar="FAMILY:A,B;...", default={},
+        "--columns", type=values.column_names, metavar="A,B,...", help="use these columns only"
+    )
+    one.add_argument(
+        "--column-families", type=values.column_families, metavar="FAMILY:A,B;...", default={},
         help='for the family mixed, as "gaussian:height,weight;categorical:colour;poisson:visits"; '
         "what is not listed is guessed, and said",
     )  # fmt: skip
@@ -284,18 +284,18 @@ def _add_settings(one: ArgumentParser) -> None:
         "--equal-weights", action="store_true", help="let all components have the same weight"
     )
     one.add_argument(
-        "--seed", dest="random_state", type=_seed, metavar="S", help="for the same fit again"
+        "--seed", dest="random_state", type=values.seed, metavar="S", help="for the same fit again"
     )
     one.add_argument(
-        "--n-init", type=_count, metavar="N", default=1,
+        "--n-init", type=values.count, metavar="N", default=1,
         help="starts, the best is kept (%(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--max-iter", type=_count, metavar="N", default=100,
+        "--max-iter", type=values.count, metavar="N", default=100,
         help="most iterations of a start (%(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--tol", type=_tolerance, metavar="T", default=1e-3,
+        "--tol", type=values.tolerance, metavar="T", default=1e-3,
         help="stop when the mean objective changes by less (%(default)s nats)",
     )  # fmt: skip
     one.add_argument(
@@ -303,92 +303,10 @@ def _add_settings(one: ArgumentParser) -> None:
         help="how a start is made (%(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--threads", dest="n_threads", type=_count, metavar="N",
+        "--threads", dest="n_threads", type=values.count, metavar="N",
         help="most threads to use (those that help)",
     )  # fmt: skip
     one.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, default=None,
         help="show the course of a long fit (only on a terminal)",
     )  # fmt: skip
-
-
-# -- values ----------------------------------------------------------------------------------------------------------
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
-    return int(text)
-
-
-def _counts(text: str) -> list[int]:
-    bounds = re.fullmatch(r"(\d+):(\d+)", text)
-    if bounds is None:
-        return list(dict.fromkeys(map(_count, text.split(","))))
-    first, last = map(_count, bounds.groups())
-    if last < first:
-        raise argparse.ArgumentTypeError(f"expected FIRST <= LAST, got {text!r}")
-    return list(range(first, last + 1))
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**32 - 1, got {text!r}")
-    return int(text)
-
-
-def _tolerance(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
-    return value
-
-
-def _concentration(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    """NaN if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if "" in names:
-        raise argparse.ArgumentTypeError(f"expected names with commas between, got {text!r}")
-    if len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"expected different names, got {text!r}")
-    return names
-
-
-def _families(text: str) -> list[str]:
-    names = [name.removeprefix("gaussian-") for name in _names(text)]
-    for name in names:
-        if name not in _SELECTABLE:
-            expected = ", ".join(_SELECTABLE)
-            raise argparse.ArgumentTypeError(f"expected some of {expected}, got {name!r}")
-    return names
-
-
-def _column_families(text: str) -> dict[str, str]:
-    families: dict[str, str] = {}
-    for part in filter(None, text.split(";")):
-        family, colon, names = part.partition(":")
-        family = family.strip()
-        if not colon or family not in FAMILIES or family == "mixed":
-            expected = ", ".join(name for name in FAMILIES if name != "mixed")
-            raise argparse.ArgumentTypeError(
-                f"expected FAMILY:COLUMN,... with a family among {expected}, got {part!r}"
-            )
-        for name in _names(names):
-            if name in families:
-                raise argparse.ArgumentTypeError(f"expected each column once, got {name!r} twice")
-            families[name] = family
-    return families

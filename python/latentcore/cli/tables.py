@@ -7,13 +7,8 @@ a ``ValueError`` whose message names the file, and where it can the line or row 
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import datasets
-from latentcore.cli.cells import NULLS, Categories, coded, decoded, number
+from latentcore.cli.cells import Categories
+from latentcore.cli.columns import (
+    Table,
+    arrow,
+    check_finite,
+    chosen_columns,
+    columns_of,
+    numbered,
+    with_texts,
+)
+from latentcore.cli.text_files import DELIMITERS, TextFile, read_text, write_text
 from latentcore.protocols import RealArray
 
 __all__ = [
@@ -51,35 +56,6 @@ _FORMATS: dict[str, Format] = {
     ".pq": "parquet",
     ".npy": "npy",
 }
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
-_HEAD_BYTES = 1 << 20
-"""Bytes in which the first line of a text file must end."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """Numbers, and the names of their columns if the file has any; estimators take it for a data frame.
-
-    Attributes
-    ----------
-    data : (N, D) float32 or float64, C-contiguous
-        Finite, or NaN where an entry is missing.
-    columns : list of D str, or None
-    categories : dict of list of str
-        Of columns of text, which hold codes: the texts by code.
-    """
-
-    data: RealArray
-    columns: list[str] | None
-    categories: Categories = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the columns, x0, x1, ... if the file has none."""
-        return _numbered(self.data.shape[1]) if self.columns is None else self.columns
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.array(self.data, dtype=dtype, copy=copy)
 
 
 def read_columns(source: str) -> list[str] | None:
@@ -91,7 +67,7 @@ def read_columns(source: str) -> list[str] | None:
         return None
     if format_ == "parquet":
         return list(_parquet(source).schema_arrow.names)
-    return _Text.open(source, format_).header
+    return TextFile.open(source, format_).header
 
 
 def read_names(source: str) -> list[str]:
@@ -99,9 +75,9 @@ def read_names(source: str) -> list[str]:
     if not source.startswith("@"):
         format_ = _existing(source)
         if format_ == "npy":
-            return _numbered(_npy(source).shape[1])
+            return numbered(_npy(source).shape[1])
         if format_ != "parquet":
-            return _Text.open(source, format_).names
+            return TextFile.open(source, format_).names
     return read_columns(source) or []
 
 
@@ -142,7 +118,7 @@ def read_table(
     if source.startswith("@"):
         dataset = _bundled(source)
         names = list(dataset.feature_names)
-        chosen = _chosen(source, names, columns)
+        chosen = chosen_columns(source, names, columns)
         return Table(np.ascontiguousarray(dataset.data[:, chosen]), [names[j] for j in chosen])
     format_ = _existing(source)
     known = {} if categories is None else categories
@@ -151,7 +127,7 @@ def read_table(
     elif format_ == "parquet":
         table = _read_parquet(source, columns, text, known)
     else:
-        table = _read_text(source, format_, columns, text, known)
+        table = read_text(source, format_, columns, text, known)
     if len(table.data) == 0:
         raise ValueError(f"{source}: expected rows of numbers, got none")
     return table
@@ -173,20 +149,20 @@ def write_table(
     """Write an (N, D) array to a file, or as CSV to standard output; codes become texts, except in .npy."""
     known = {} if categories is None else categories
     if path is None:
-        _write_text(sys.stdout, data, columns, known, ",")
+        write_text(sys.stdout, data, columns, known, ",")
         return
     format_ = output_format(path)
     if format_ == "npy":
         np.save(path, data, allow_pickle=False)
     elif format_ == "parquet":
-        pa = _arrow(str(path))
+        pa = arrow(str(path))
         import pyarrow.parquet as pq
 
-        table = pa.table(dict(zip(columns, _with_texts(data, columns, known), strict=True)))
+        table = pa.table(dict(zip(columns, with_texts(data, columns, known), strict=True)))
         pq.write_table(table, path)
     else:
         with open(path, "w", encoding="utf-8", newline="") as file:
-            _write_text(file, data, columns, known, _DELIMITERS[format_])
+            write_text(file, data, columns, known, DELIMITERS[format_])
 
 
 # -- what all formats share ------------------------------------------------------------------------------------------
@@ -224,228 +200,11 @@ def _existing(source: str) -> Format:
     return format_
 
 
-def _chosen(source: str, names: Sequence[str], columns: Sequence[str] | None) -> list[int]:
-    """Positions of the wanted columns."""
-    if columns is None:
-        return list(range(len(names)))
-    positions = []
-    for column in columns:
-        if column not in names:
-            raise ValueError(f"{source}: there is no column {column!r}; there are {_listed(names)}")
-        if names.count(column) > 1:
-            raise ValueError(f"{source}: there is more than one column {column!r}")
-        positions.append(names.index(column))
-    return positions
-
-
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _numbered(count: int) -> list[str]:
-    return [f"x{j}" for j in range(count)]
-
-
-def _arrow(source: str) -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise ValueError(
-            f"{source}: this format needs pyarrow; install it with: pip install 'latentcore[cli]'"
-        ) from None
-    return pa
-
-
-def _check_finite(source: str, data: RealArray, names: Sequence[str]) -> None:
-    infinite = np.isinf(data)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0].tolist()
-        where = f"{source}: row {row + 1}, column {names[column]!r}"
-        raise ValueError(f"{where}: expected a finite number, got {data[row, column]}")
-
-
-def _with_texts(
-    data: npt.NDArray[Any], columns: Sequence[str], categories: Categories
-) -> list[Any]:
-    """The columns, those of categories as lists of texts."""
-    return [
-        decoded(data[:, j], categories[name]) if name in categories else data[:, j]
-        for j, name in enumerate(columns)
-    ]
-
-
-def _matrix(columns: Sequence[npt.NDArray[Any]], n_rows: int) -> RealArray:
-    dtypes = {column.dtype for column in columns}
-    dtype = np.float32 if dtypes == {np.dtype(np.float32)} else np.float64
-    data: RealArray = np.empty((n_rows, len(columns)), dtype)
-    for j, column in enumerate(columns):
-        data[:, j] = column
-    return data
-
-
-# -- CSV and TSV -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text file whose first line that is not blank has been looked at."""
-
-    source: str
-    delimiter: str
-    first: list[str]
-    header: list[str] | None
-    blank: int
-    """Blank lines before the first."""
-
-    @classmethod
-    def open(cls, source: str, format_: Format) -> _Text:
-        delimiter = _DELIMITERS[format_]
-        try:
-            with _stream(source) as stream:
-                head = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise ValueError(f"{source}: {error}") from None
-        records = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-        try:
-            blank, first = next((pair for pair in enumerate(records) if pair[1]), (0, None))
-        except csv.Error as error:
-            raise ValueError(f"{source}: line {records.line_num}: {error}") from None
-        if first is None:
-            raise ValueError(f"{source}: the file is empty")
-        cells = [number(cell) for cell in first]
-        known = [cell for cell in cells if cell is not None and not math.isnan(cell)]
-        is_data = None not in cells and len(known) > 0
-        return cls(source, delimiter, first, None if is_data else first, blank)
-
-    @property
-    def names(self) -> list[str]:
-        return self.header or _numbered(len(self.first))
-
-    def complaint(self, numeric: Iterable[int]) -> str | None:
-        """What is wrong with the first bad line, read slowly; None if nothing is found."""
-        names = self.names
-        for line, record in self._records():
-            if isinstance(record, str):
-                return f"{self.source}: line {line}: {record}"
-            if len(record) != len(names):
-                return f"{self.source}: line {line}: expected {_columns(len(names))}, got {len(record)}"
-            for j in numeric:
-                value = number(record[j])
-                if value is None or math.isinf(value):
-                    where = f"{self.source}: line {line}, column {names[j]!r}"
-                    return f"{where}: expected a finite number, got {record[j][:40]!r}"
-        return None
-
-    def column(self, j: int) -> list[str]:
-        """The cells of a column of a file without a complaint."""
-        return [record[j] for _, record in self._records()]
-
-    def _records(self) -> Iterator[tuple[int, list[str] | str]]:
-        """Records below the header with their line numbers; a text says why there are no more."""
-        stream = _stream(self.source)
-        with io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="") as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
-            header_passed = self.header is None
-            try:
-                for record in reader:
-                    if record and header_passed:
-                        yield reader.line_num, record
-                    header_passed = header_passed or bool(record)
-            except csv.Error as error:
-                yield reader.line_num, str(error)
-
-
-def _read_text(
-    source: str, format_: Format, columns: Sequence[str] | None, text: bool, known: Categories
-) -> Table:
-    pa = _arrow(source)
-    import pyarrow.csv as pacsv
-
-    file = _Text.open(source, format_)
-    names = file.names
-    chosen = _chosen(source, names, columns)
-    as_text = [j for j in chosen if text or names[j] in known]
-    numeric = [j for j in chosen if j not in as_text]
-    # Positions are the names that pyarrow is given: those of the file may be empty or occur twice.
-    types = {str(j): pa.float64() for j in numeric}
-    types |= {str(j): pa.dictionary(pa.int32(), pa.string()) for j in as_text}
-    try:
-        table = pacsv.read_csv(
-            source,
-            read_options=pacsv.ReadOptions(
-                column_names=[str(j) for j in range(len(names))],
-                skip_rows_after_names=0 if file.header is None else file.blank + 1,
-            ),
-            parse_options=pacsv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(
-                include_columns=[str(j) for j in chosen], column_types=types, null_values=NULLS
-            ),
-        )
-    except (ValueError, pa.ArrowException, UnicodeDecodeError) as error:
-        complaint = file.complaint(numeric)
-        if complaint is not None or not isinstance(error, pa.ArrowInvalid):
-            raise ValueError(complaint or f"{source}: {error}") from None
-        # Spaces around what is missing: pyarrow takes the cell for a number, and fails.
-        cells = {str(j): pa.array(file.column(j)).dictionary_encode() for j in chosen}
-        table = pa.table(cells)
-    data, categories = _columns_of(source, table, [names[j] for j in chosen], known)
-    if np.isinf(data).any():
-        complaint = file.complaint([j for j in chosen if names[j] not in categories])
-        if complaint is not None:
-            raise ValueError(complaint)
-    picked = [names[j] for j in chosen]
-    return Table(data, None if file.header is None else picked, categories)
-
-
-def _columns_of(
-    source: str, table: Any, names: Sequence[str], known: Categories
-) -> tuple[RealArray, Categories]:
-    """An array of the columns of a pyarrow table, and the texts of those that hold texts."""
-    import pyarrow as pa
-
-    columns: list[npt.NDArray[Any]] = []
-    categories: dict[str, list[str]] = {}
-    for column, name in zip(table.columns, names, strict=True):
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            columns.append(column.to_numpy())  # what is null becomes NaN
-            continue
-        cells = column.cast(pa.string()).combine_chunks().dictionary_encode()
-        distinct = cells.dictionary.to_pylist()
-        where = f"{source}: column {name!r}"
-        numbers, texts = coded(where, distinct, known.get(name))
-        columns.append(np.append(numbers, np.nan)[cells.indices.fill_null(-1).to_numpy()])
-        if texts is not None:
-            categories[name] = texts
-    return _matrix(columns, table.num_rows), categories
-
-
-def _stream(source: str) -> Any:
-    return gzip.open(source, "rb") if source.lower().endswith(".gz") else open(source, "rb")
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
-
-
-def _write_text(
-    file: Any, data: npt.NDArray[Any], columns: list[str], known: Categories, delimiter: str
-) -> None:
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    for start in range(0, len(data), 10_000):
-        block = data[start : start + 10_000]
-        if known:
-            writer.writerows(zip(*_with_texts(block, columns, known), strict=True))
-        else:
-            writer.writerows(block.tolist())
-
-
 # -- Parquet ---------------------------------------------------------------------------------------------------------
 
 
 def _parquet(source: str) -> Any:
-    pa = _arrow(source)
+    pa = arrow(source)
     import pyarrow.parquet as pq
 
     try:
@@ -457,10 +216,10 @@ def _parquet(source: str) -> Any:
 def _read_parquet(
     source: str, columns: Sequence[str] | None, text: bool, known: Categories
 ) -> Table:
-    pa = _arrow(source)
+    pa = arrow(source)
     file = _parquet(source)
     schema = file.schema_arrow
-    names = [schema.names[j] for j in _chosen(source, schema.names, columns)]
+    names = [schema.names[j] for j in chosen_columns(source, schema.names, columns)]
     for name in names:
         type_ = schema.field(name).type
         if not _is_number(pa, type_) and not ((text or name in known) and _is_text(pa, type_)):
@@ -474,8 +233,8 @@ def _read_parquet(
         wanted = pa.string() if name in known else pa.float64()
         if pa.types.is_decimal(schema.field(name).type) or name in known:
             table = table.set_column(j, name, table.column(j).cast(wanted))
-    data, categories = _columns_of(source, table, names, known)
-    _check_finite(source, data, names)
+    data, categories = columns_of(source, table, names, known)
+    check_finite(source, data, names)
     return Table(data, names, categories)
 
 
@@ -496,11 +255,11 @@ def _is_text(pa: Any, type_: Any) -> bool:
 
 def _read_npy(source: str, columns: Sequence[str] | None) -> Table:
     array = _npy(source)
-    names = _numbered(array.shape[1])
-    chosen = _chosen(source, names, columns)
+    names = numbered(array.shape[1])
+    chosen = chosen_columns(source, names, columns)
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     data: RealArray = np.ascontiguousarray(array if columns is None else array[:, chosen], dtype)
-    _check_finite(source, data, [names[j] for j in chosen])
+    check_finite(source, data, [names[j] for j in chosen])
     return Table(data, None)
 
 

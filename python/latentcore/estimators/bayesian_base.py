@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar
@@ -18,7 +17,7 @@ from latentcore.arrays import (
     column_names,
     without_absent,
 )
-from latentcore.errors import ConvergenceWarning, NumericalError, as_sklearn
+from latentcore.errors import NumericalError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
 from latentcore.estimators.bayesian_selected import selected, selected_weights
@@ -47,11 +46,11 @@ from latentcore.estimators.mixture_base import (
     check_support,
 )
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import best_of, numbered_as_given
+from latentcore.estimators.restarts import best_of, numbered_as_given, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import Training, components_table, course
+from latentcore.estimators.summary import Training, component_labels, components_table, course
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
@@ -322,12 +321,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         except NumericalError as error:
             raise self._explained(error, rows) from None
         if not learned["converged_"] and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, "
-                "or increase max_iter, tol, or check for degenerate data.",
-                as_sklearn(ConvergenceWarning),
-                stacklevel=3,
-            )
+            warn_not_converged(stacklevel=4)
         self._replace(learned, names)
         return rows.x
 
@@ -639,7 +633,10 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         lines += [f"{name:<14}  {value:>{width}.3f}" for name, value in figures]
         lines.append(f"effective components: {state['n_effective_components_']}")
         names = state.get("feature_names_in_")
-        table = components_table(params, self.family_, names, self._n_features())
+        table = components_table(
+            params.components, self.family_, names, self._n_features(),
+            component_labels(params.weights),
+        )  # fmt: skip
         return "\n".join([*lines, "", *table])
 
     # -- inside -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
+from latentcore.families.mixed import MixtureFamily, numbers_of
 from latentcore.structures.weights import Dirichlet, StickBreaking
 
 __all__ = ["selected", "selected_weights"]
@@ -25,6 +26,14 @@ def selected(family: Any, posterior: H, keep: Indices, n_components: int) -> H:
         pairs = zip(family.parts, given.parts, strict=True)
         parts = tuple(selected(part.family, own, keep, n_components) for part, own in pairs)
         return replace(given, parts=parts)  # type: ignore[no-any-return]
+    if isinstance(family, MixtureFamily):
+        m = family.n_components
+        inner = numbers_of(keep, m), n_components * m
+        return replace(  # type: ignore[no-any-return]
+            given,
+            weights=selected(None, given.weights, keep, n_components),
+            components=selected(family.family, given.components, *inner),
+        )
     shared: tuple[str, ...] = ()
     if isinstance(family, Gaussian) and family.covariance_type in ("tied", "tied_spherical"):
         shared = ("degrees_of_freedom", "scale")

@@ -13,6 +13,7 @@ from latentcore.arrays import CSR, Labels, Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.components import mapped, reordered
 from latentcore.families.columns import IndependentColumns
+from latentcore.families.mixed import MixtureFamily
 from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import MixtureParams
@@ -160,6 +161,9 @@ def _turned(family: Any, params: P, estimate: P) -> P:
         triples = zip(family.parts, given.parts, near.parts, strict=True)
         parts = tuple(_turned(part.family, own, other) for part, own, other in triples)
         return replace(given, parts=parts)  # type: ignore[no-any-return]
+    if isinstance(family, MixtureFamily):
+        components = _turned(family.family, given.components, near.components)
+        return replace(given, components=components)  # type: ignore[no-any-return]
     if isinstance(family, VonMises):
         angles = np.angle(np.exp(1j * (given.means - near.means)))
         return replace(given, means=near.means + angles)  # type: ignore[no-any-return]

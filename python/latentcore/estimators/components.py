@@ -10,10 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
+from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
-from latentcore.families.gaussian import Gaussian
+from latentcore.families.gaussian import Gaussian, GaussianParams
+from latentcore.families.mixed import MixedParams, MixtureFamily, numbers_of
 
-__all__ = ["arrays_of", "check_leading_axis", "given_components", "mapped", "reordered"]
+__all__ = [
+    "arrays_of",
+    "check_leading_axis",
+    "given_components",
+    "mapped",
+    "n_features_of",
+    "order_by",
+    "reordered",
+]
 
 P = TypeVar("P")
 AnyArray = npt.NDArray[Any]
@@ -59,6 +69,11 @@ def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
     if isinstance(family, IndependentColumns):
         parts = zip(family.parts, given.parts, strict=True)
         return replace(given, parts=tuple(reordered(p.family, own, order) for p, own in parts))  # type: ignore[no-any-return]
+    if isinstance(family, MixtureFamily):
+        components = reordered(
+            family.family, given.components, numbers_of(order, family.n_components)
+        )
+        return replace(given, weights=given.weights[order], components=components)  # type: ignore[no-any-return]
     if isinstance(family, Gaussian) and family.covariance_type == "tied":
         changed = {name: getattr(given, name)[order] for name in ("means", "log_determinants")}
         return replace(given, **changed)  # type: ignore[no-any-return]
@@ -94,12 +109,68 @@ def given_components(value: Any, params_class: type[P] | None, n_components: int
 
 
 def check_leading_axis(params: Any, n_components: int, name: str) -> None:
-    """Raise ``ValueError`` for an array that is not finite, or has not K on its leading axis."""
+    """Raise ``ValueError`` for an array that is not finite, or has not K on its leading axis.
+
+    A matrix that all components of a Gaussian share is none of them.
+    """
+    if isinstance(params, MixedParams):
+        check_leading_axis(params.weights, n_components, f"{name}.weights")
+        n_inner = n_components * params.weights.shape[1]
+        check_leading_axis(params.components, n_inner, f"{name}.components")
+        return
+    shared = {id(array) for array in _shared(params)}
     for part, array in arrays_of(params):
-        if array.ndim == 0 or len(array) != n_components:
+        if (array.ndim == 0 or len(array) != n_components) and id(array) not in shared:
             raise ValueError(
                 f"{name}: expected {part or 'parameters'} of {n_components} components on the "
                 f"first axis, got shape {array.shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite {part or 'parameters'}, got others")
+
+
+def _shared(params: Any) -> Iterator[AnyArray]:
+    if isinstance(params, GaussianParams):
+        n_features = params.means.shape[-1]
+        for array in (params.covariances, params.precisions_cholesky):
+            if array.shape == (n_features, n_features):
+                yield array
+    elif isinstance(params, tuple):
+        for part in params:
+            yield from _shared(part)
+    elif is_dataclass(params):
+        for field in fields(params):
+            yield from _shared(getattr(params, field.name))
+
+
+def n_features_of(family: Any, components: Any) -> int:
+    """The number of columns of rows that these parameters describe."""
+    if isinstance(family, IndependentColumns):
+        return family.n_columns
+    if isinstance(family, Categorical):
+        return len(family.levels)
+    if isinstance(family, MixtureFamily):
+        return n_features_of(family.family, components.components)
+    _, first = next(arrays_of(components))
+    return int(first.shape[1]) if first.ndim > 1 else 1
+
+
+def order_by(
+    by: Callable[[Any], npt.ArrayLike] | npt.ArrayLike, model: Any, n: int, what: str
+) -> npt.NDArray[np.intp]:
+    """The order of components that a callable's n numbers give, smallest first, or that is given.
+
+    Raises
+    ------
+    ValueError
+        Not n numbers, or not a permutation.
+    """
+    if callable(by):
+        keys = np.asarray(by(model))
+        if keys.shape != (n,):
+            raise ValueError(f"by: expected shape ({n},), got {keys.shape}")
+        return np.argsort(keys, kind="stable")
+    order = np.asarray(by)
+    if order.dtype.kind not in "iu" or sorted(order.ravel()) != list(range(n)):
+        raise ValueError(f"by: expected the {what} 0 to {n - 1} in some order, got {by!r}")
+    return order

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from latentcore.arrays import Rows
 from latentcore.estimators.checks import integer, random_generator
 from latentcore.estimators.components import (
-    arrays_of,
     check_leading_axis,
     given_components,
+    n_features_of,
     reordered,
 )
 from latentcore.estimators.gaussian_parameters import checked_weights
@@ -22,8 +22,6 @@ from latentcore.estimators.priors import Prior
 from latentcore.estimators.saved_fit import check_weights, pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams, Start
-from latentcore.families.categorical import Categorical
-from latentcore.families.columns import IndependentColumns
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
 
@@ -184,13 +182,3 @@ class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
         if n_features_of(family, components) != n_features:
             raise ValueError(f"n_features_in_: expected that of components_, got {n_features}")
         return {**values, **unpack_fit(fit, n_features)}
-
-
-def n_features_of(family: Any, components: Any) -> int:
-    """The number of columns of rows that these parameters describe."""
-    if isinstance(family, IndependentColumns):
-        return family.n_columns
-    if isinstance(family, Categorical):
-        return len(family.levels)
-    _, first = next(arrays_of(components))
-    return int(first.shape[1]) if first.ndim > 1 else 1

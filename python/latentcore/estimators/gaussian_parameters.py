@@ -24,6 +24,7 @@ __all__ = [
     "covariance_shape",
     "from_attributes",
     "from_covariances",
+    "precisions",
     "with_precisions",
     "work_per_row",
 ]
@@ -65,8 +66,10 @@ def attributes(
     """The public attributes, of the dtype of the data, as scikit-learn has them."""
     components = params.components
     factors = components.precisions_cholesky
-    precisions = _precisions(factors, type_)
-    values = (params.weights, components.means, components.covariances, precisions, factors)
+    values = (
+        params.weights, components.means, components.covariances, precisions(components, type_),
+        factors,
+    )  # fmt: skip
     return {name: np.array(value, dtype) for name, value in zip(NAMES, values, strict=True)}
 
 
@@ -165,11 +168,13 @@ def _factors(precisions: Array, type_: CovarianceType) -> Array:
     return np.ascontiguousarray(lower[..., ::-1, ::-1])
 
 
-def _precisions(factors: Array, type_: CovarianceType) -> Array:
+def precisions(params: GaussianParams, type_: CovarianceType) -> Array:
+    """Inverses of the covariances, of their shape."""
+    factors = params.precisions_cholesky
     if type_ in ("diag", "spherical", "tied_spherical"):
         return factors**2
-    precisions: Array = factors @ factors.swapaxes(-1, -2)
-    return precisions
+    products: Array = factors @ factors.swapaxes(-1, -2)
+    return products
 
 
 def _covariances(factors: Array, type_: CovarianceType) -> Array:

@@ -19,7 +19,7 @@ from latentcore.families.poisson import Poisson
 from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Family, RealArray
 
-__all__ = ["FamilyName", "Mixture", "family_class", "family_named"]
+__all__ = ["FamilyName", "Mixture", "check_family", "family_class", "family_named"]
 
 P = TypeVar("P")
 
@@ -70,6 +70,18 @@ def family_named(name: FamilyName, x: RealArray, names: list[str] | None = None)
     if name == "gaussian":
         return Gaussian("full", reg_covar=1e-6)
     return _CLASSES[name]()
+
+
+def check_family(family: Any) -> None:
+    """Raise ``ValueError`` or ``TypeError`` for what is neither the name of a family nor one."""
+    if isinstance(family, str):
+        family_class(family)
+        return
+    for method in ("log_likelihood", "expected_statistics", "maximize", "model_statistics"):
+        if isinstance(family, type) or not hasattr(family, method):
+            raise TypeError(
+                f"family: expected a name or an object with a method {method!r}, got {family!r}"
+            )
 
 
 class Mixture(FamilyMixture[P, Any], Generic[P]):
@@ -206,12 +218,4 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        if isinstance(self.family, str):
-            family_class(self.family)
-            return
-        for method in ("log_likelihood", "expected_statistics", "maximize", "model_statistics"):
-            if isinstance(self.family, type) or not hasattr(self.family, method):
-                raise TypeError(
-                    f"family: expected a name or an object with a method {method!r}, "
-                    f"got {self.family!r}"
-                )
+        check_family(self.family)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
@@ -20,12 +19,7 @@ from latentcore.arrays import (
     column_names,
     without_absent,
 )
-from latentcore.errors import (
-    ConvergenceWarning,
-    DegenerateComponentWarning,
-    NumericalError,
-    as_sklearn,
-)
+from latentcore.errors import NumericalError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.blocks import Evaluation, work_per_row
 from latentcore.estimators.bootstrap import (
@@ -44,6 +38,7 @@ from latentcore.estimators.checks import (
     one_of,
     random_generator,
 )
+from latentcore.estimators.components import order_by
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
@@ -53,9 +48,17 @@ from latentcore.estimators.restarts import (
     bound,
     degenerate_components,
     numbered_as_given,
+    warn_not_converged,
+    warn_of_degenerate,
 )
 from latentcore.estimators.starts import InitParams, Start
-from latentcore.estimators.summary import Training, components_table, course, figures_table
+from latentcore.estimators.summary import (
+    Training,
+    component_labels,
+    components_table,
+    course,
+    figures_table,
+)
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
@@ -239,14 +242,9 @@ class MixtureEstimator(Estimator, Generic[P]):
             raise self._explained(error, rows) from None
 
         if best.degenerate:
-            self._warn_of_degenerate(best.degenerate)
+            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, "
-                "or increase max_iter, tol, or check for degenerate data.",
-                as_sklearn(ConvergenceWarning),
-                stacklevel=3,
-            )
+            warn_not_converged(stacklevel=4)
         learned = self._attributes(best.fit.params, family, data.x.dtype)
         params = self._params_of(learned)
         evaluation = Evaluation(Model(family), params, self._work_per_row, self.n_threads)
@@ -321,17 +319,6 @@ class MixtureEstimator(Estimator, Generic[P]):
                 f"got {self.n_components}"
             )
         return params
-
-    def _warn_of_degenerate(self, components: list[int]) -> None:
-        which = ", ".join(map(str, components))
-        remedy = "fewer components" if self.prior is not None else "a prior or fewer components"
-        warnings.warn(
-            f"component{'s' * (len(components) > 1)} {which}: expected proper components, got "
-            f"collapsed ones, whose parameters are at a limit; too few distinct rows support "
-            f"them (use {remedy})",
-            DegenerateComponentWarning,
-            stacklevel=4,
-        )
 
     def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
         """The error with the number of the row as the user counts."""
@@ -450,7 +437,10 @@ class MixtureEstimator(Estimator, Generic[P]):
             n_parameters = self._count(params) if hasattr(self._family(), "n_parameters") else None
             lines += figures_table(state["_training"], n_parameters)
         names = state.get("feature_names_in_")
-        table = components_table(params, self._family(), names, self._n_features())
+        table = components_table(
+            params.components, self._family(), names, self._n_features(),
+            component_labels(params.weights),
+        )  # fmt: skip
         return "\n".join([*lines, "", *table])
 
     def relabel(
@@ -478,17 +468,8 @@ class MixtureEstimator(Estimator, Generic[P]):
             if by != "weight":
                 raise ValueError(f"by: expected 'weight', a callable or an order, got {by!r}")
             order = np.argsort(-np.asarray(self.weights_), kind="stable")
-        elif callable(by):
-            keys = np.asarray(by(self))
-            if keys.shape != (n_components,):
-                raise ValueError(f"by: expected shape ({n_components},), got {keys.shape}")
-            order = np.argsort(keys, kind="stable")
         else:
-            order = np.asarray(by)
-            if order.dtype.kind not in "iu" or sorted(order.ravel()) != list(range(n_components)):
-                raise ValueError(
-                    f"by: expected the components 0 to {n_components - 1} in some order, got {by!r}"
-                )
+            order = order_by(by, self, n_components, "components")
         self.__dict__ = {**self.__dict__, **self._reordered(order)}
         return self
 

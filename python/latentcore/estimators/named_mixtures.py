@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.arrays import as_parameter
 from latentcore.estimators.checks import real
 from latentcore.estimators.family_mixture import FamilyMixture
+from latentcore.estimators.given import (
+    categorical,
+    check_n_categories,
+    check_same_shape,
+    check_sums,
+    code_probabilities,
+    matrix,
+    positive,
+)
 from latentcore.estimators.mixture_base import Assignment, RandomState
 from latentcore.estimators.priors import Prior
 from latentcore.estimators.starts import InitParams
@@ -87,7 +95,7 @@ class PoissonMixture(FamilyMixture[PoissonParams, GammaPrior]):
         random_state: RandomState | None = None,
     ) -> Self:
         """A model with weights (K,) and rates (K, D) >= 0, ready to predict, sample and score."""
-        rates = _matrix(rates, "rates", low=0.0)
+        rates = matrix(rates, "rates", low=0.0)
         return cls._made(Poisson(), weights, PoissonParams(rates), random_state=random_state)
 
     def _family_class(self) -> type:
@@ -140,7 +148,7 @@ class BernoulliMixture(FamilyMixture[BernoulliParams, BetaPrior]):
         random_state: RandomState | None = None,
     ) -> Self:
         """A model with weights (K,) and probabilities (K, D), ready to predict, sample and score."""
-        p = _matrix(probabilities, "probabilities", low=0.0, high=1.0)
+        p = matrix(probabilities, "probabilities", low=0.0, high=1.0)
         return cls._made(Bernoulli(), weights, BernoulliParams(p), random_state=random_state)
 
     def _family_class(self) -> type:
@@ -193,7 +201,7 @@ class ExponentialMixture(FamilyMixture[ExponentialParams, GammaPrior]):
         random_state: RandomState | None = None,
     ) -> Self:
         """A model with weights (K,) and rates (K, D) > 0, ready to predict, sample and score."""
-        rates = _positive(rates, "rates")
+        rates = positive(rates, "rates")
         return cls._made(
             Exponential(), weights, ExponentialParams(rates), random_state=random_state
         )
@@ -257,8 +265,8 @@ class MultinomialMixture(FamilyMixture[MultinomialParams, MultinomialPrior]):
         mean_total : float
             Of rows that ``sample`` draws.
         """
-        p = _matrix(probabilities, "probabilities", low=0.0, high=1.0)
-        _check_sums(p, [0], "probabilities")
+        p = matrix(probabilities, "probabilities", low=0.0, high=1.0)
+        check_sums(p, [0], "probabilities")
         params = MultinomialParams(p, real("mean_total", mean_total))
         return cls._made(Multinomial(), weights, params, random_state=random_state)
 
@@ -363,13 +371,7 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
             Of each column.
         """
         family = Categorical(tuple(n_categories))
-        p = _matrix(probabilities, "probabilities", low=0.0, high=1.0)
-        if p.shape[1] != sum(family.levels):
-            raise ValueError(
-                f"probabilities: expected sum of n_categories = {sum(family.levels)} columns, "
-                f"got shape {p.shape}"
-            )
-        _check_sums(p, [0, *np.cumsum(family.levels)[:-1].tolist()], "probabilities")
+        p = code_probabilities(probabilities, family, "probabilities")
         return cls._made(
             family, weights, CategoricalParams(p), random_state=random_state,
             n_categories=family.levels,
@@ -379,24 +381,11 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
         return Categorical
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Categorical:
-        if self.n_categories is None:
-            return Categorical.of_rows(x, names)
-        given = np.atleast_1d(np.asarray(self.n_categories))
-        levels = np.broadcast_to(given, (x.shape[1],)) if given.size == 1 else given
-        return Categorical(tuple(int(n) for n in levels))
+        return categorical(self.n_categories, x, names)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        if self.n_categories is None:
-            return
-        given = np.atleast_1d(np.asarray(self.n_categories))
-        if given.ndim != 1 or given.dtype.kind not in "iuf" or not (given >= 1).all():
-            raise ValueError(
-                f"n_categories: expected None, an integer >= 1 or one for each column, "
-                f"got {self.n_categories!r}"
-            )
-        if (given % 1 != 0).any():
-            raise ValueError(f"n_categories: expected integers, got {self.n_categories!r}")
+        check_n_categories(self.n_categories)
 
 
 class GammaMixture(FamilyMixture[GammaParams, PseudoRows]):
@@ -448,8 +437,8 @@ class GammaMixture(FamilyMixture[GammaParams, PseudoRows]):
         random_state: RandomState | None = None,
     ) -> Self:
         """A model with weights (K,), shapes and rates (K, D) > 0, ready to predict and sample."""
-        shapes, rates = _positive(shapes, "shapes"), _positive(rates, "rates")
-        _check_same_shape(rates, "rates", shapes, "shapes")
+        shapes, rates = positive(shapes, "shapes"), positive(rates, "rates")
+        check_same_shape(rates, "rates", shapes, "shapes")
         params = GammaParams(shapes, rates)
         return cls._made(Gamma(), weights, params, random_state=random_state)
 
@@ -510,9 +499,9 @@ class VonMisesMixture(FamilyMixture[VonMisesParams, PseudoRows]):
         random_state: RandomState | None = None,
     ) -> Self:
         """A model with weights (K,), means and concentrations >= 0 (K, D), ready to predict and sample."""
-        means = _matrix(means, "means", low=-np.inf)
-        concentrations = _matrix(concentrations, "concentrations", low=0.0)
-        _check_same_shape(concentrations, "concentrations", means, "means")
+        means = matrix(means, "means", low=-np.inf)
+        concentrations = matrix(concentrations, "concentrations", low=0.0)
+        check_same_shape(concentrations, "concentrations", means, "means")
         params = VonMisesParams(means, concentrations)
         return cls._made(VonMises(), weights, params, random_state=random_state)
 
@@ -521,39 +510,3 @@ class VonMisesMixture(FamilyMixture[VonMisesParams, PseudoRows]):
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> VonMises:
         return VonMises()
-
-
-# -- parameters that a user gives ----------------------------------------------------------------
-
-
-def _matrix(value: Any, name: str, *, low: float, high: float = np.inf) -> Array:
-    """Finite numbers within ``low`` and ``high``, (K, D)."""
-    array: Array = as_parameter(value, name).astype(np.float64)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected shape (n_components, n_features), got {array.shape}")
-    wrong = (array < low) | (array > high)
-    if wrong.any():
-        limits = f"numbers from {low:g} to {high:g}" if high < np.inf else f"numbers >= {low:g}"
-        raise ValueError(f"{name}: expected {limits}, got {array[wrong][0]}")
-    return array
-
-
-def _positive(value: Any, name: str) -> Array:
-    array = _matrix(value, name, low=0.0)
-    if not array.all():
-        raise ValueError(f"{name}: expected numbers > 0, got 0.0")
-    return array
-
-
-def _check_same_shape(array: Array, name: str, other: Array, as_name: str) -> None:
-    if array.shape != other.shape:
-        raise ValueError(
-            f"{name}: expected the shape {other.shape} of {as_name}, got {array.shape}"
-        )
-
-
-def _check_sums(probabilities: Array, starts: list[int], name: str) -> None:
-    sums = np.add.reduceat(probabilities, starts, axis=1)
-    if (abs(sums - 1.0) > 1e-8).any():
-        worst = sums.flat[int(abs(sums - 1.0).argmax())]
-        raise ValueError(f"{name}: expected probabilities that sum to 1, got the sum {worst}")

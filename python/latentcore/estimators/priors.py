@@ -12,7 +12,7 @@ from latentcore.arrays import Rows
 from latentcore.statistics import total
 from latentcore.structures.mixture import Mixture, MixturePrior
 
-__all__ = ["Prior", "check_prior", "resolved"]
+__all__ = ["Prior", "check_component_prior", "check_prior", "resolved", "weak_prior"]
 
 H = TypeVar("H")
 
@@ -59,7 +59,7 @@ def resolved(
         )
     if isinstance(prior, str):
         alpha = np.full(n_components, 1.0 + 1.0 / n_components)
-        return MixturePrior(alpha, _weak(family, data, n_components))
+        return MixturePrior(alpha, weak_prior(family, data, n_components))
     if not isinstance(prior, MixturePrior):
         prior = MixturePrior(np.ones(n_components), prior)
     alpha = np.asarray(prior.weights, np.float64)
@@ -68,12 +68,13 @@ def resolved(
             f"prior.weights: expected n_components = {n_components} finite numbers >= 1, "
             f"got {prior.weights!r}"
         )
-    _check_class(prior.components, family)
-    _check_components(prior.components, n_components)
+    check_component_prior(prior.components, family, n_components)
     return MixturePrior(alpha, prior.components)
 
 
-def _weak(family: Any, data: Rows, n_components: int) -> Any:
+def weak_prior(family: Any, data: Rows, n_components: int) -> Any:
+    """The family's prior on the scale of the data."""
+
     def pooled(block: Rows) -> Any:
         ones = np.ones((len(block), 1), block.x.dtype)
         weight = block.sample_weight
@@ -81,6 +82,12 @@ def _weak(family: Any, data: Rows, n_components: int) -> Any:
         return family.expected_statistics(None, block.x, weights)
 
     return family.weak_prior(total(map(pooled, data.shards(_BLOCK_ROWS))), n_components)
+
+
+def check_component_prior(prior: Any, family: Any, n_components: int) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for a prior of another family, or of the wrong shape."""
+    _check_class(prior, family)
+    _check_components(prior, n_components)
 
 
 def _check_class(prior: Any, family: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,10 +11,24 @@ import numpy as np
 
 from latentcore import engine
 from latentcore.arrays import Rows
-from latentcore.errors import ImpossibleRowError, NumericalError
+from latentcore.errors import (
+    ConvergenceWarning,
+    DegenerateComponentWarning,
+    ImpossibleRowError,
+    NumericalError,
+    as_sklearn,
+)
 from latentcore.estimators.progress import Reporter
 
-__all__ = ["Best", "best_of", "bound", "degenerate_components", "numbered_as_given"]
+__all__ = [
+    "Best",
+    "best_of",
+    "bound",
+    "degenerate_components",
+    "numbered_as_given",
+    "warn_not_converged",
+    "warn_of_degenerate",
+]
 
 P = TypeVar("P")
 
@@ -84,3 +99,24 @@ def numbered_as_given(error: NumericalError, rows: Rows) -> NumericalError:
     if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
         return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
     return error
+
+
+def warn_of_degenerate(components: list[int], has_prior: bool, *, stacklevel: int) -> None:
+    which = ", ".join(map(str, components))
+    remedy = "fewer components" if has_prior else "a prior or fewer components"
+    warnings.warn(
+        f"component{'s' * (len(components) > 1)} {which}: expected proper components, got "
+        f"collapsed ones, whose parameters are at a limit; too few distinct rows support "
+        f"them (use {remedy})",
+        DegenerateComponentWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def warn_not_converged(*, stacklevel: int) -> None:
+    warnings.warn(
+        "Best performing initialization did not converge. Try different init parameters, "
+        "or increase max_iter, tol, or check for degenerate data.",
+        as_sklearn(ConvergenceWarning),
+        stacklevel=stacklevel,
+    )

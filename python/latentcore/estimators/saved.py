@@ -12,6 +12,10 @@ from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
+from latentcore.estimators.gmm_hmm import GMMHMM
+from latentcore.estimators.hmm import HMM
+from latentcore.estimators.hmm_gaussian import GaussianHMM
+from latentcore.estimators.hmm_named import BernoulliHMM, CategoricalHMM, MultinomialHMM, PoissonHMM
 from latentcore.estimators.mixture import Mixture
 from latentcore.estimators.named_mixtures import (
     BernoulliMixture,
@@ -30,14 +34,21 @@ _CLASSES: dict[str, type[Estimator]] = {
     for cls in (
         BayesianGaussianMixture,
         BayesianMixture,
+        BernoulliHMM,
         BernoulliMixture,
+        CategoricalHMM,
         CategoricalMixture,
         ExponentialMixture,
         GammaMixture,
+        GMMHMM,
+        GaussianHMM,
         GaussianMeansMixture,
         GaussianMixture,
+        HMM,
         Mixture,
+        MultinomialHMM,
         MultinomialMixture,
+        PoissonHMM,
         PoissonMixture,
         VonMisesMixture,
     )

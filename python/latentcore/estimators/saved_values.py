@@ -20,12 +20,15 @@ from latentcore.families.exponential import Exponential, ExponentialParams
 from latentcore.families.gamma import Gamma, GammaParams
 from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianPrior
 from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
+from latentcore.families.mixed import MixedParams, MixedPrior, MixtureFamily
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.structures.hmm import HMMPrior
 from latentcore.structures.mixture import MixturePrior
+from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 
 __all__ = ["pack", "unpack"]
@@ -52,7 +55,11 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianParams,
         GaussianMeans,
         GaussianPrior,
+        HMMPrior,
         IndependentColumns,
+        MixedParams,
+        MixedPrior,
+        MixtureFamily,
         MixturePrior,
         Multinomial,
         MultinomialParams,
@@ -62,6 +69,7 @@ _CLASSES: dict[str, type[Any]] = {
         PoissonParams,
         PseudoRows,
         StickBreaking,
+        Topology,
         VonMises,
         VonMisesParams,
     )

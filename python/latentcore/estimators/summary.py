@@ -1,8 +1,9 @@
-"""The text table of a fitted mixture."""
+"""The text table of a fitted model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,19 @@ from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.families.gaussian_means import GaussianMeans
+from latentcore.families.mixed import MixtureFamily
 from latentcore.structures.mixture import MixtureParams
 
-__all__ = ["Training", "components_table", "course", "figures_table", "heading"]
+__all__ = [
+    "Training",
+    "chain_table",
+    "component_labels",
+    "components_table",
+    "course",
+    "figures_table",
+    "heading",
+    "state_labels",
+]
 
 AnyArray = npt.NDArray[Any]
 
@@ -31,6 +42,7 @@ class Training(NamedTuple):
     total_weight: float
     log_likelihood: float
     entropy: float
+    """Of the responsibilities; NaN where nobody asked."""
 
 
 def heading(params: MixtureParams[GaussianParams], type_: CovarianceType) -> str:
@@ -55,45 +67,85 @@ def figures_table(training: Training, n_parameters: int | None) -> list[str]:
             ("df", f"{n_parameters}"),
             ("AIC", f"{diagnostics.aic(log_likelihood, n_parameters):.3f}"),
             ("BIC", f"{diagnostics.bic(log_likelihood, n_parameters, weight):.3f}"),
-            ("ICL", f"{diagnostics.icl(log_likelihood, n_parameters, weight, entropy):.3f}"),
         ]
+        if not math.isnan(entropy):
+            icl = diagnostics.icl(log_likelihood, n_parameters, weight, entropy)
+            figures.append(("ICL", f"{icl:.3f}"))
     width = max(len(text) for _, text in figures)
     return [f"{name:<14}  {text:>{width}}" for name, text in figures]
 
 
 def components_table(
-    params: MixtureParams[Any], family: Any, names: Sequence[str] | None, n_features: int
+    components: Any,
+    family: Any,
+    names: Sequence[str] | None,
+    n_features: int,
+    labels: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """Lines with the weight and parameters of each component; the first few of many."""
+    """Lines with the parameters of each component; the first few of many.
+
+    ``labels`` are the first columns by their titles: K texts each.
+    """
     if names is None:
         names = [f"x{j}" for j in range(n_features)]
     tables: list[tuple[list[str], list[tuple[str, AnyArray]]]] = []
-    for label, headings, values in _described(family, params.components, list(names)):
+    for label, headings, values in _described(family, components, list(names)):
         if not tables or tables[-1][0] != headings:
             tables.append((headings, []))
         tables[-1][1].append((label, values))
-    lines = [line for table in tables for line in ["", *_table(params.weights, *table)]][1:]
-    if len(params.weights) > _MOST_COMPONENTS:
-        lines.append(f"... and {len(params.weights) - _MOST_COMPONENTS} more components")
-    return lines
+    lines = [line for table in tables for line in ["", *_table(labels, *table)]][1:]
+    return lines + _more(labels)
+
+
+def component_labels(weights: AnyArray) -> dict[str, list[str]]:
+    """The first columns of a mixture's table."""
+    return {
+        "component": [str(k) for k in range(len(weights))],
+        "weight": [f"{weight:.4f}" for weight in weights],
+    }
+
+
+def state_labels(n_states: int) -> dict[str, list[str]]:
+    """The first columns of tables of states."""
+    return {"state": [str(k) for k in range(n_states)]}
+
+
+def chain_table(initial: AnyArray, transition: AnyArray) -> list[str]:
+    """Lines with the start law and the transition matrix."""
+    labels = state_labels(len(initial)) | {"start": [f"{p:.4f}" for p in initial]}
+    headings = [f"to {k}" for k in range(len(initial))]
+    return _table(labels, headings, [("", transition)], "{:.4f}", "states") + _more(labels)
 
 
 def _table(
-    weights: AnyArray, headings: list[str], parameters: list[tuple[str, AnyArray]]
+    labels: Mapping[str, Sequence[str]],
+    headings: list[str],
+    parameters: list[tuple[str, AnyArray]],
+    form: str = "{:.6g}",
+    unit: str = "features",
 ) -> list[str]:
     """A line for each component and parameter, with its values (K, number of headings)."""
     shown = headings[:_MOST_FEATURES]
-    rows = [["component", "weight", "", *(n if len(n) <= 20 else f"{n[:19]}…" for n in shown)]]
-    for k in range(min(len(weights), _MOST_COMPONENTS)):
-        first = [str(k), f"{weights[k]:.4f}"]
+    named = any(label for label, _ in parameters)
+    rows = [[*labels, *[""] * named, *(n if len(n) <= 20 else f"{n[:19]}…" for n in shown)]]
+    for k, first in enumerate(zip(*labels.values(), strict=True)):
+        if k == _MOST_COMPONENTS:
+            break
         for label, values in parameters:
-            rows.append([*first, label, *_texts(values[k, : len(shown)])])
-            first = ["", ""]
+            texts = [form.format(value) for value in values[k, : len(shown)]]
+            rows.append([*first, *[label] * named, *texts])
+            first = ("",) * len(first)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
     if len(headings) > len(shown):
-        lines.append(f"... and {len(headings) - len(shown)} more features")
+        lines.append(f"... and {len(headings) - len(shown)} more {unit}")
     return lines
+
+
+def _more(labels: Mapping[str, Sequence[str]]) -> list[str]:
+    what, numbers = next(iter(labels.items()))
+    more = len(numbers) - _MOST_COMPONENTS
+    return [f"... and {more} more {what}s"] if more > 0 else []
 
 
 def _described(
@@ -103,6 +155,12 @@ def _described(
     if isinstance(family, IndependentColumns):
         for part, parameters in zip(family.parts, components.parts, strict=True):
             yield from _described(part.family, parameters, [names[c] for c in part.columns])
+    elif isinstance(family, MixtureFamily):
+        m = family.n_components
+        yield "share", [str(j) for j in range(m)], components.weights
+        for label, headings, values in _described(family.family, components.components, names):
+            for j in range(m):
+                yield f"{j}: {label}", headings, values[j::m]
     elif isinstance(family, Gaussian | GaussianMeans):
         type_ = family.covariance_type if isinstance(family, Gaussian) else "tied_spherical"
         yield "mean", names, components.means
@@ -123,10 +181,6 @@ def _described(
 
 def _singular(name: str) -> str:
     return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
-
-
-def _texts(values: AnyArray) -> list[str]:
-    return [f"{value:.6g}" for value in values]
 
 
 def _standard_deviations(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from latentcore.arrays import Array, RealArray
+from latentcore.arrays import Array, Labels, RealArray
 from latentcore.families.support import filled
 from latentcore.statistics import Statistics
 
@@ -102,6 +102,11 @@ class IndependentColumns:
         """D."""
         return sum(len(part.columns) for part in self.parts)
 
+    @property
+    def has_inner_start(self) -> bool:
+        """Whether some part consists of mixtures, whose components begin apart."""
+        return any(getattr(part.family, "has_inner_start", False) for part in self.parts)
+
     # -- the protocol
 
     def log_likelihood(self, params: ColumnsParams, x: RealArray) -> RealArray:
@@ -192,6 +197,19 @@ class IndependentColumns:
         return density
 
     # -- rows
+
+    def inner_start(
+        self, x: RealArray, labels: Labels | None, n_states: int, cluster: Any
+    ) -> ColumnsParams:
+        """What takes the place of parameters at first, where a part consists of mixtures."""
+        return ColumnsParams(
+            tuple(
+                part.family.inner_start(self._of(part, x), labels, n_states, cluster)
+                if getattr(part.family, "has_inner_start", False)
+                else None
+                for part in self.parts
+            )
+        )
 
     def check(self, x: RealArray, columns: Sequence[object] | None = None) -> None:
         """As many columns as the parts have, each with entries that its family takes.

@@ -1,0 +1,105 @@
+"""What the values of options may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from typing import get_args
+
+from latentcore.cli.models import FAMILIES
+from latentcore.families.gaussian import CovarianceType
+
+__all__ = [
+    "SELECTABLE",
+    "column_families",
+    "column_names",
+    "concentration",
+    "count",
+    "counts",
+    "family_names",
+    "seed",
+    "tolerance",
+]
+
+SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
+"""Families that can be compared, and shapes of Gaussians."""
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    bounds = re.fullmatch(r"(\d+):(\d+)", text)
+    if bounds is None:
+        return list(dict.fromkeys(map(count, text.split(","))))
+    first, last = map(count, bounds.groups())
+    if last < first:
+        raise argparse.ArgumentTypeError(f"expected FIRST <= LAST, got {text!r}")
+    return list(range(first, last + 1))
+
+
+def seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
+def tolerance(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
+    return value
+
+
+def concentration(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    """NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def column_names(text: str) -> list[str]:
+    names = text.split(",")
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"expected names with commas between, got {text!r}")
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"expected different names, got {text!r}")
+    return names
+
+
+def family_names(text: str) -> list[str]:
+    names = [name.removeprefix("gaussian-") for name in column_names(text)]
+    for name in names:
+        if name not in SELECTABLE:
+            expected = ", ".join(SELECTABLE)
+            raise argparse.ArgumentTypeError(f"expected some of {expected}, got {name!r}")
+    return names
+
+
+def column_families(text: str) -> dict[str, str]:
+    families: dict[str, str] = {}
+    for part in filter(None, text.split(";")):
+        family, colon, names = part.partition(":")
+        family = family.strip()
+        if not colon or family not in FAMILIES or family == "mixed":
+            expected = ", ".join(name for name in FAMILIES if name != "mixed")
+            raise argparse.ArgumentTypeError(
+                f"expected FAMILY:COLUMN,... with a family among {expected}, got {part!r}"
+            )
+        for name in column_names(names):
+            if name in families:
+                raise argparse.ArgumentTypeError(f"expected each column once, got {name!r} twice")
+            families[name] = family
+    return families

@@ -1,0 +1,510 @@
+"""Hidden Markov models fitted by expectation maximisation: what those of all families have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Self, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import engine
+from latentcore.arrays import check_observed
+from latentcore.errors import (
+    ImpossibleRowError,
+    ImpossibleSequenceError,
+    NumericalError,
+)
+from latentcore.estimators.checks import (
+    fitting_arguments,
+    integer,
+    one_of,
+    random_generator,
+)
+from latentcore.estimators.components import (
+    check_leading_axis,
+    given_components,
+    n_features_of,
+    order_by,
+    reordered,
+)
+from latentcore.estimators.hmm_answers import Algorithm, HMMAnswers
+from latentcore.estimators.hmm_chain import checked_initial, checked_transition
+from latentcore.estimators.hmm_evaluation import HMMEvaluation, States
+from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
+from latentcore.estimators.hmm_start import HMMStart, begun
+from latentcore.estimators.mixture_base import (
+    Assignment,
+    Callback,
+    RandomState,
+    absent_replaced,
+    check_support,
+    outcome,
+)
+from latentcore.estimators.priors import check_prior
+from latentcore.estimators.progress import Reporter
+from latentcore.estimators.restarts import (
+    Best,
+    best_of,
+    degenerate_components,
+    warn_not_converged,
+    warn_of_degenerate,
+)
+from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.starts import InitParams
+from latentcore.estimators.summary import (
+    Training,
+    chain_table,
+    components_table,
+    course,
+    figures_table,
+    state_labels,
+)
+from latentcore.protocols import RealArray
+from latentcore.rules.em import EM, MAPEM
+from latentcore.sequences import Sequences, names_of_columns, without_absent
+from latentcore.structures.hmm import FREE, HMMParams, HMMPrior
+from latentcore.structures.hmm import HMM as Model
+from latentcore.structures.topology import Topology
+from latentcore.threads import get_num_threads
+
+__all__ = ["HMMEstimator"]
+
+P = TypeVar("P")
+H = TypeVar("H")
+
+_KEPT = ("startprob_", "transmat_", "components_", "family_", "n_features_in_")
+
+
+class HMMEstimator(HMMAnswers[P], Generic[P, H]):
+    """A hidden Markov model: its parameters are ``startprob_``, ``transmat_`` and the family's own, ``components_``."""
+
+    _family_type: type[Any]
+    """The family, where it is known with the class."""
+    _params_class: type[Any] | None = None
+    """The family's parameters, where the family is known with the class."""
+
+    startprob_: npt.NDArray[np.float64]
+    transmat_: npt.NDArray[np.float64]
+    components_: P
+    family_: Any
+    converged_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    n_degenerate_: int
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tol: float = 1e-5,
+        max_iter: int = 200,
+        n_init: int = 1,
+        init_params: InitParams = "kmeans",
+        startprob_init: npt.ArrayLike | None = None,
+        transmat_init: npt.ArrayLike | None = None,
+        params_init: P | Mapping[str, npt.ArrayLike] | None = None,
+        topology: Topology | None = None,
+        prior: HMMPriorArgument[H] = None,
+        assignment: Assignment = "soft",
+        algorithm: Algorithm = "viterbi",
+        random_state: RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.startprob_init = startprob_init
+        self.transmat_init = transmat_init
+        self.params_init = params_init
+        self.topology = topology
+        self.prior = prior
+        self.assignment = assignment
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_threads = n_threads
+
+    @classmethod
+    def _made(
+        cls,
+        family: Any,
+        startprob: npt.ArrayLike,
+        transmat: npt.ArrayLike,
+        components: Any,
+        /,
+        *,
+        random_state: RandomState | None,
+        **arguments: Any,
+    ) -> Self:
+        """A model with these parameters."""
+        n_states = int(np.size(startprob))
+        learned = {
+            "startprob_": checked_initial(startprob, n_states, "startprob"),
+            "transmat_": checked_transition(transmat, n_states, "transmat"),
+            "components_": given_components(components, cls._params_class, n_states, "components"),
+            "family_": family,
+            **outcome(None),
+        }
+        learned["n_features_in_"] = n_features_of(family, learned["components_"])
+        model = cls(n_components=n_states, random_state=random_state, **arguments)
+        model._replace(learned, None)
+        return model
+
+    # -- what a subclass may tell -----------------------------------------------------------------
+
+    def _family_class(self) -> type:
+        return self._family_type
+
+    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
+        """The family that is fitted to ``x``, whose columns have these names."""
+        return self._family_type()
+
+    def _given_emissions(self, family: Any, n_features: int) -> Callable[[Callable[[], P]], P]:
+        """What puts the given parameters of a start, checked, in the place of made ones."""
+        if self.params_init is None:
+            return lambda made: made()
+        given = given_components(
+            self.params_init, self._params_class, self.n_components, "params_init"
+        )
+        found = n_features_of(family, given)
+        if found != n_features:
+            raise ValueError(
+                f"params_init: expected parameters of {n_features} features, as X has, got {found}"
+            )
+        return lambda made: given
+
+    def _emissions_are_given(self) -> bool:
+        """Whether a start needs no data."""
+        return self.params_init is not None
+
+    # -- fitting ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Fit to sequences ``X`` by EM.
+
+        Parameters
+        ----------
+        X : array or data frame, (N, D), or a list of them
+            The rows of all sequences, one after another, or each sequence by itself. NaN, and what a data frame has
+            for a missing value, is a missing entry; a row of NaN is a step without an observation.
+        y : ignored
+        lengths : (Q,) integers, optional
+            Of the sequences; they sum to N.
+        groups : (N,), optional
+            In place of ``lengths``: identifiers of the sequences, each of consecutive rows.
+        sample_weight : (Q,) or (N,), optional
+            A sequence of weight 2 counts as two, one of weight 0 is left out. By row, the same for all of a sequence.
+        labels : (N,) integers, optional
+            States of the rows, from 0, where they are known; -1 where they are not.
+        callback : callable, optional
+            Gets an ``engine.Progress`` after each iteration.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong.
+        NumericalError
+            A sequence is impossible, or a state collapsed, from every start.
+
+        Warns
+        -----
+        ConvergenceWarning
+            ``tol`` was not met in ``max_iter`` iterations.
+        DegenerateComponentWarning
+            Every start ended with a state that has collapsed.
+        """
+        self._fit(X, lengths, groups, sample_weight, labels, callback)
+        return self
+
+    def fit_predict(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        callback: Callback | None = None,
+    ) -> States:
+        """``fit(X)``, then ``predict(X)``."""
+        self._fit(X, lengths, groups, sample_weight, labels, callback)
+        return self.predict(X, lengths=lengths, groups=groups)
+
+    def _fit(
+        self,
+        X: Any,
+        lengths: Any,
+        groups: Any,
+        sample_weight: Any,
+        labels: Any,
+        callback: Callback | None,
+    ) -> None:
+        self._check_arguments()
+        names = names_of_columns(X)
+        given = self._sequences(X, lengths, groups, sample_weight, labels)
+        data = without_absent(given)
+        check_observed(data.x, names)
+        present = data.x
+        if hasattr(self._family_class(), "check"):
+            present = absent_replaced(given.rows())
+        family = self._family_to_fit(present, names)
+        check_support(family, present, names)
+        model = Model(family, hard=self.assignment == "hard", topology=self._topology())
+        try:
+            best = self._best_of_starts(model, data, callback)
+        except NumericalError as error:
+            raise _explained(error, given) from None
+
+        if best.degenerate:
+            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
+        if not best.fit.converged and self.max_iter > 0:
+            warn_not_converged(stacklevel=4)
+        params = best.fit.params
+        evaluation = HMMEvaluation(Model(family), params, self._work_per_row, self.n_threads)
+        learned = {
+            "startprob_": params.initial,
+            "transmat_": params.transition,
+            "components_": params.emissions,
+            "family_": family,
+            "n_features_in_": data.x.shape[1],
+            "_training": Training(
+                len(data), data.total_weight(), evaluation.log_likelihood(data), float("nan")
+            ),
+            **outcome(best),
+        }
+        self._replace(learned, names)
+
+    def _best_of_starts(
+        self, model: Model[P, Any], data: Sequences, callback: Callback | None
+    ) -> Best[HMMParams[P]]:
+        n_threads = get_num_threads(self.n_threads)
+        warm = self._warm_params(data)
+        initial, transition = self._given_chain()
+        chain = begun(model, self.n_components, initial, transition)
+        if warm is not None:
+            chain = warm.initial, warm.transition
+        prior = resolved(self.prior, model, data, *chain)
+        self._check_size(data, warm)
+        start = HMMStart(
+            model, data, self.n_components, self.init_params, random_generator(self.random_state),
+            initial, transition, self._given_emissions(model.family, data.x.shape[1]), prior, warm,
+            n_threads,
+        )  # fmt: skip
+        run = self._run(model, prior, data, n_threads)
+        previous = float("-inf") if warm is None else self.lower_bound_
+        reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
+        return best_of(
+            self.n_init if warm is None else 1,
+            lambda step: run(start.next(), previous, step),
+            lambda params: degenerate_components(model.family, params.emissions),
+            reporter,
+        )
+
+    def _run(
+        self, model: Any, prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+    ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
+        """What makes a fit of a start, the objective before it, and whom to tell each step."""
+        work = self._work_per_row(data.x, self.n_components)
+        shard_rows = engine.rows_per_shard(len(data), work)
+        expectation: Any = engine.expectation(model, data, shard_rows, n_threads)
+        rule: Any = EM(model) if prior is None else MAPEM(model, prior)
+
+        def run(
+            start: HMMParams[P], previous: float, step: Callback | None
+        ) -> engine.Fit[HMMParams[P]]:
+            return engine.run(
+                rule,
+                start,
+                expectation,
+                total_weight=data.total_weight(),
+                tol=self.tol,
+                max_iter=self.max_iter,
+                previous=previous,
+                callback=step,
+            )
+
+        return run
+
+    def _given_chain(self) -> tuple[Any, Any]:
+        """``startprob_init`` and ``transmat_init``, checked."""
+        n_states, initial, transition = self.n_components, self.startprob_init, self.transmat_init
+        return (
+            None if initial is None else checked_initial(initial, n_states, "startprob_init"),
+            None
+            if transition is None
+            else checked_transition(transition, n_states, "transmat_init"),
+        )
+
+    def _warm_params(self, data: Sequences) -> HMMParams[P] | None:
+        if not self.warm_start or "converged_" not in self.__dict__:
+            return None
+        self._check_width(data.x)
+        params = self._params()
+        found = len(params.initial)
+        if found != self.n_components:
+            raise ValueError(
+                f"warm_start: expected the n_components = {found} of the last fit, "
+                f"got {self.n_components}"
+            )
+        return params
+
+    # -- parameters -------------------------------------------------------------------------------
+
+    def _family(self) -> Any:
+        if "family_" not in self.__dict__:
+            raise self._not_fitted()
+        return self.family_
+
+    def _params(self) -> HMMParams[P]:
+        state = self.__dict__
+        if not {"startprob_", "transmat_", "components_"} <= state.keys():
+            raise self._not_fitted()
+        return HMMParams(
+            np.ascontiguousarray(state["startprob_"], np.float64),
+            np.ascontiguousarray(state["transmat_"], np.float64),
+            state["components_"],
+        )
+
+    def _n_parameters(self) -> int:
+        params = self._params()
+        n_states = len(params.initial)
+        of_chain = n_states * n_states - 1
+        return of_chain + int(self._capable("n_parameters").n_parameters(params.emissions))
+
+    def relabel(self, by: Callable[[Self], npt.ArrayLike] | npt.ArrayLike) -> Self:
+        """Put the states into an order, in place; which is first is otherwise chance.
+
+        Parameters
+        ----------
+        by : callable or (S,) integers
+            What the callable makes of the model, (S,) numbers, smallest first; or the states in the order wanted.
+            Equals keep their order.
+
+        Examples
+        --------
+        ``model.relabel(by=lambda m: m.means_[:, 0])``
+
+        Raises
+        ------
+        ValueError
+            Not S numbers, or not a permutation of 0 to S - 1.
+        """
+        params = self._params()
+        order = order_by(by, self, len(params.initial), "states")
+        self.__dict__ = {
+            **self.__dict__,
+            "startprob_": params.initial[order],
+            "transmat_": params.transition[np.ix_(order, order)],
+            "components_": reordered(self._family(), params.emissions, order),
+        }
+        return self
+
+    def summary(self) -> str:
+        """A table of the fit to its training data, of the states and of the chain; print it."""
+        params, family, state = self._params(), self._family(), self.__dict__
+        n_states = len(params.initial)
+        name = type(family).__name__
+        lines = [f"{name} hidden Markov model: S = {n_states}, D = {self.n_features_in_}"]
+        if "_training" in state:
+            lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
+            n_parameters = self._n_parameters() if hasattr(family, "n_parameters") else None
+            lines += figures_table(state["_training"], n_parameters)
+        names = state.get("feature_names_in_")
+        lines += ["", *chain_table(params.initial, params.transition)]
+        table = components_table(
+            params.emissions, family, names, self.n_features_in_, state_labels(n_states)
+        )
+        return "\n".join([*lines, "", *table])
+
+    # -- checks -----------------------------------------------------------------------------------
+
+    def _topology(self) -> Topology:
+        return FREE if self.topology is None else self.topology
+
+    def _check_arguments(self) -> None:
+        fitting_arguments(self)
+        check_prior(self.prior)
+        one_of("assignment", self.assignment, get_args(Assignment))
+        one_of("algorithm", self.algorithm, get_args(Algorithm))
+        if self.topology is not None and not isinstance(self.topology, Topology):
+            raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
+
+    def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
+        """A start needs a row for each state."""
+        allowed = warm is not None or self.prior is not None or self._emissions_are_given()
+        if len(data) < self.n_components and not allowed:
+            raise ValueError(
+                f"X: expected at least n_components = {self.n_components} rows, got "
+                f"n_samples = {len(data)} (a prior or given parameters would allow it)"
+            )
+
+    # -- storage ----------------------------------------------------------------------------------
+
+    def _learned(self) -> dict[str, Any]:
+        if "components_" not in self.__dict__:
+            return {}
+        params = self._params()
+        _check_chain(params.initial, params.transition)
+        kept = {name: self.__dict__[name] for name in _KEPT}
+        return {**pack(kept), **pack_fit(self.__dict__)}
+
+    def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
+        if not learned:
+            return {}
+        fit = {name: learned[name] for name in pack_fit({})}
+        values = unpack({name: value for name, value in learned.items() if name not in fit})
+        if values.keys() != set(_KEPT):
+            raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
+        _check_chain(values["startprob_"], values["transmat_"])
+        components, family = values["components_"], values["family_"]
+        if type(family) is not self._family_class():
+            raise ValueError(f"family_: expected {self._family_class().__name__}, got {family!r}")
+        expected = self._params_class
+        if expected is not None and type(components) is not expected:
+            raise ValueError(f"components_: expected {expected.__name__}, got {components!r}")
+        check_leading_axis(components, len(values["startprob_"]), "components_")
+        n_features = integer("n_features_in_", values["n_features_in_"], 1)
+        if n_features_of(family, components) != n_features:
+            raise ValueError(f"n_features_in_: expected that of components_, got {n_features}")
+        return {**values, **unpack_fit(fit, n_features)}
+
+
+def _check_chain(initial: Any, transition: Any) -> None:
+    """Raise ``ValueError`` for attributes that are no laws."""
+    n_states = int(np.size(initial))
+    checked_initial(initial, n_states, "startprob_")
+    checked_transition(transition, n_states, "transmat_")
+
+
+def _explained(error: NumericalError, given: Sequences) -> NumericalError:
+    """The error of a fit to the sequences of positive weight, with numbers as the user counts."""
+    if given.sample_weight is None:
+        return error
+    present = np.flatnonzero(given.sample_weight)
+    if isinstance(error, ImpossibleSequenceError):
+        return ImpossibleSequenceError(int(present[error.sequence]), error.step)
+    if isinstance(error, ImpossibleRowError):
+        weight = np.repeat(given.sample_weight, given.lengths)
+        return ImpossibleRowError(int(np.flatnonzero(weight)[error.row]))
+    return error

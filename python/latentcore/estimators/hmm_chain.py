@@ -1,0 +1,87 @@
+"""Start laws and transition matrices: as users give them, at the start of a fit, and what they say by themselves."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore.arrays import as_parameter
+from latentcore.protocols import Array
+
+__all__ = ["checked_initial", "checked_transition", "drawn_states", "expected_durations"]
+
+States = npt.NDArray[np.int64]
+
+
+def checked_initial(value: Any, n_states: int, name: str) -> Array:
+    """(S,) numbers >= 0 that sum to one."""
+    initial = as_parameter(value, name)
+    _check_shape(initial, (n_states,), name)
+    _check_laws(initial[None], name, "")
+    return initial.astype(np.float64, copy=False)
+
+
+def checked_transition(value: Any, n_states: int, name: str) -> Array:
+    """(S, S) numbers >= 0, in rows that sum to one."""
+    transition = as_parameter(value, name)
+    _check_shape(transition, (n_states, n_states), name)
+    _check_laws(transition, name, " in row {}")
+    return transition.astype(np.float64, copy=False)
+
+
+def _check_shape(array: Any, shape: tuple[int, ...], name: str) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape} for {shape[0]} states, got {array.shape}")
+
+
+def _check_laws(laws: Any, name: str, where: str) -> None:
+    negative = np.argwhere(laws < 0)
+    if len(negative):
+        row, column = negative[0].tolist()
+        raise ValueError(
+            f"{name}: expected probabilities >= 0, got {laws[row, column]}{where.format(row)}"
+        )
+    sums = laws.sum(axis=1, dtype=np.float64)
+    tolerance = 1e-6 if laws.dtype == np.float32 else 1e-8
+    wrong = np.flatnonzero(abs(sums - 1.0) > tolerance)
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(
+            f"{name}: expected probabilities that sum to 1, got the sum {sums[row]:.9g}"
+            f"{where.format(row)}"
+        )
+
+
+def expected_durations(transition: Array) -> Array:
+    """(S,) mean number of steps in a state, ``1 / (1 - a_ii)``; infinite in an absorbing one."""
+    leaving = transition.sum(axis=1) - transition.diagonal()
+    with np.errstate(divide="ignore"):
+        durations: Array = 1.0 / np.maximum(leaving, 0.0)
+    return durations
+
+
+def drawn_states(initial: Array, transition: Array, lengths: Sequence[int], rng: Any) -> States:
+    """States (sum of lengths,) of chains that begin by the law ``initial`` (S,), one after another."""
+    first, steps = _cumulative(initial), [_cumulative(row) for row in transition]
+    states = np.empty(sum(lengths), np.int64)
+    uniforms = rng.uniform(size=len(states)).tolist()
+    row = 0
+    for length in lengths:
+        law = first
+        for _ in range(length):
+            state = bisect_right(law, uniforms[row])
+            states[row] = state
+            law = steps[state]
+            row += 1
+    return states
+
+
+def _cumulative(law: Array) -> list[float]:
+    """Cumulative probabilities before that of the last possible state, which takes what rounding leaves."""
+    sums = np.cumsum(law)
+    below: list[float] = (sums[sums < sums[-1]] / sums[-1]).tolist()
+    return below

@@ -1,0 +1,102 @@
+"""Where the fits of a hidden Markov model begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from latentcore.estimators.starts import InitParams
+from latentcore.initialization import initial_statistics
+from latentcore.protocols import Array
+from latentcore.sequences import Sequences
+from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
+
+__all__ = ["HMMStart", "begun"]
+
+P = TypeVar("P")
+
+
+@dataclass
+class HMMStart(Generic[P]):
+    """Starts, one after another: an earlier fit, or what the user gives and a method for the rest.
+
+    Attributes
+    ----------
+    initial, transition :
+        As given by the user, checked, or None.
+    emissions : made -> parameters
+        Puts what the user gives into the place of what is made, if it is called.
+    prior : HMMPrior, optional
+        The first emissions are then the mode of the posterior.
+    warm : HMMParams, optional
+        Parameters of an earlier fit; then nothing else counts.
+    """
+
+    model: HMM[P, Any]
+    data: Sequences
+    n_states: int
+    method: InitParams
+    random_state: np.random.RandomState | np.random.Generator
+    initial: Array | None
+    transition: Array | None
+    emissions: Callable[[Callable[[], P]], P]
+    prior: HMMPrior[Any] | None
+    warm: HMMParams[P] | None
+    n_threads: int
+
+    def next(self) -> HMMParams[P]:
+        """The next start.
+
+        Raises
+        ------
+        NumericalError
+            The emissions of a state have collapsed.
+        """
+        if self.warm is not None:
+            return self.warm
+        emissions = self.emissions(self._made_emissions)
+        initial, transition = begun(self.model, self.n_states, self.initial, self.transition)
+        if self.method == "random":
+            initial, transition = self._drawn_chain(initial, transition)
+        return HMMParams(initial, transition, emissions)
+
+    def _made_emissions(self) -> P:
+        method = "random_from_data" if self.method == "random" else self.method
+        stats = initial_statistics(
+            self.model.family, self.data.rows(), self.n_states, method, self.random_state,
+            allow_repeats=self.prior is not None, n_threads=self.n_threads,
+        ).components  # fmt: skip
+        family: Any = self.model.family
+        made: P
+        if self.prior is None:
+            made = family.maximize(stats, None)
+        else:
+            made = family.mode(family.update(self.prior.emissions, stats), None)
+        return made
+
+    def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
+        """Laws drawn at random, as far as neither the user nor the topology says what they are."""
+        draw = self.random_state.standard_exponential  # normalised: a flat Dirichlet
+        drawn = self.model.topology.maximize(
+            draw(len(initial)) * (initial > 0),
+            draw(transition.shape) * (transition > 0),
+            (initial, transition),
+        )
+        return (
+            drawn[0] if self.initial is None else initial,
+            drawn[1] if self.transition is None else transition,
+        )
+
+
+def begun(
+    model: HMM[Any, Any], n_states: int, initial: Array | None, transition: Array | None
+) -> tuple[Array, Array]:
+    """The chain that a fit begins with: what is given, else what the topology begins with."""
+    laws = np.full(n_states, 1.0 / n_states), np.full((n_states, n_states), 1.0 / n_states)
+    return (
+        laws[0] if initial is None else initial,
+        laws[1] if transition is None else transition,
+    )
