@@ -13,8 +13,9 @@ from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
+from latentcore.structures.mixture import MixtureStatistics
 
-__all__ = ["HMMStart", "begun"]
+__all__ = ["HMMStart", "begun", "initial_emissions"]
 
 P = TypeVar("P")
 
@@ -64,9 +65,8 @@ class HMMStart(Generic[P]):
         return HMMParams(initial, transition, emissions)
 
     def _made_emissions(self) -> P:
-        method = "random_from_data" if self.method == "random" else self.method
-        stats = initial_statistics(
-            self.model.family, self.data.rows(), self.n_states, method, self.random_state,
+        stats = initial_emissions(
+            self.model.family, self.data, self.n_states, self.method, self.random_state,
             allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
@@ -89,6 +89,23 @@ class HMMStart(Generic[P]):
             drawn[0] if self.initial is None else initial,
             drawn[1] if self.transition is None else transition,
         )
+
+
+def initial_emissions(
+    family: Any,
+    data: Sequences,
+    n_states: int,
+    method: InitParams,
+    random_state: Any,
+    *,
+    allow_repeats: bool,
+    n_threads: int,
+) -> MixtureStatistics[Any]:
+    """Statistics of states to begin with, of all rows as if they were independent; "random" draws a row for each."""
+    return initial_statistics(
+        family, data.rows(), n_states, "random_from_data" if method == "random" else method,
+        random_state, allow_repeats=allow_repeats, n_threads=n_threads,
+    )  # fmt: skip
 
 
 def begun(

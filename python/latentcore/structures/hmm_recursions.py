@@ -277,17 +277,14 @@ def sampled(
 
 def _sampled(
     chain: Chain,
-    log_filtered: RealArray,
+    log_filtered: Array,
     segment: Sequences,
     uniforms: Array,
     following: npt.NDArray[np.int32] | None,
 ) -> npt.NDArray[np.int32]:
     """Paths before ``following`` states (P,), or to the end of sequences."""
     if following is None:
-        paths: npt.NDArray[np.int32] = kernels.hmm_sample(
-            log_filtered, segment.begins, chain.log_transition, uniforms
-        )
-        return paths
+        return kernels.hmm_sample(log_filtered, segment.begins, chain.log_transition, uniforms)
     paths = np.empty(uniforms.shape, np.int32)
     last = log_filtered[-1].copy()
     for state in np.unique(following):
