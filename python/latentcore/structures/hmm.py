@@ -282,7 +282,8 @@ class HMM(Generic[P, S]):
             base = family.log_base(block.x)
             if base is None:
                 return 0.0
-            impossible = np.flatnonzero(~np.isfinite(base))
+            with np.errstate(over="ignore"):  # what no log-density of this precision can be
+                impossible = np.flatnonzero(~np.isfinite(base.astype(data.x.dtype)))
             if impossible.size:
                 row = block.start - data.start + int(impossible[0])
                 q = int(np.searchsorted(data.begins, row, side="right")) - 1

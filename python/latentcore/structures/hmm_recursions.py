@@ -73,7 +73,7 @@ def last_filtered(
 
 def filtered(
     chain: Chain, log_density: LogDensity, data: Sequences
-) -> Iterator[tuple[Sequences, Array, RealArray]]:
+) -> Iterator[tuple[Sequences, Array, Array]]:
     """Blocks and segments with their log-likelihoods, given the rows before, and the log-laws (N, S) of states."""
     for block in blocks(chain, data):
         entry = chain.log_initial
@@ -82,7 +82,7 @@ def filtered(
                 log_density(segment), segment.begins, entry, chain.log_transition
             )
             if block.n_sequences == 1:
-                entry = chain.next(laws[-1].astype(np.float64))
+                entry = chain.next(laws[-1])
             yield segment, value, laws
 
 
