@@ -16,6 +16,52 @@
 #define LOG_2 0.693147180559945309417
 #define SCALE_LOWEST -1000.0
 
+/* Lane i of v and lane i ^ s change places. */
+#if LANES == 8
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s), 4 ^ (s), 5 ^ (s), 6 ^ (s), 7 ^ (s)}
+#elif LANES == 4
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s)}
+#else
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s)}
+#endif
+#define SWAPPED(v, s) __builtin_shuffle(v, XOR_LANES(s))
+
+/* In every lane the largest (the sum) of its group of `group` lanes. */
+LC_INLINE vec group_max(const int group, vec v) {
+  if (group >= 2) v = max_vec(v, SWAPPED(v, 1));
+#if LANES >= 4
+  if (group >= 4) v = max_vec(v, SWAPPED(v, 2));
+#endif
+#if LANES >= 8
+  if (group >= 8) v = max_vec(v, SWAPPED(v, 4));
+#endif
+  return v;
+}
+
+LC_INLINE vec group_sum(const int group, vec v) {
+  if (group >= 2) v = v + SWAPPED(v, 1);
+#if LANES >= 4
+  if (group >= 4) v = v + SWAPPED(v, 2);
+#endif
+#if LANES >= 8
+  if (group >= 8) v = v + SWAPPED(v, 4);
+#endif
+  return v;
+}
+
+/* A bit for each lane of a mask. */
+LC_INLINE uint64_t lane_bits(ivec mask) {
+#if VECTOR_BYTES == 64
+  return _mm512_movepi64_mask((__m512i)mask);
+#elif VECTOR_BYTES == 32
+  return (uint64_t)_mm256_movemask_pd((__m256d)mask);
+#else
+  uint64_t found = 0;
+  _Pragma("GCC unroll 2") for (int i = 0; i < LANES; i++) found |= (uint64_t)(mask[i] & 1) << i;
+  return found;
+#endif
+}
+
 /* The chain of a call. Entries of the matrices and laws as mantissas and exponents, and the transitions as plain numbers
  * over 2^shift as well, where those below 2^SCALE_LOWEST are zero. */
 typedef struct {

@@ -13,51 +13,11 @@
  *
  * The forward and the backward chain of a narrow sequence run in one loop, for each alone would wait on itself. */
 #include "hmm.h"
+#include "narrow.h"
 
 #define PAIR_ROWS 64 /* at a time are added to the sums over pairs */
 
 /* ---- densities ----------------------------------------------------------------------------------------------------- */
-
-#if LANES == 8
-#define ALL_LANES(v, f) f(v, 1) f(v, 2) f(v, 4)
-#elif LANES == 4
-#define ALL_LANES(v, f) f(v, 1) f(v, 2)
-#else
-#define ALL_LANES(v, f) f(v, 1)
-#endif
-
-/* Lane i of v and lane i ^ s change places. */
-#if LANES == 8
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s), 4 ^ (s), 5 ^ (s), 6 ^ (s), 7 ^ (s)}
-#elif LANES == 4
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s)}
-#else
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s)}
-#endif
-#define SWAPPED(v, s) __builtin_shuffle(v, XOR_LANES(s))
-
-/* In every lane the largest (the sum) of its group of `group` lanes. */
-LC_INLINE vec group_max(const int group, vec v) {
-  if (group >= 2) v = max_vec(v, SWAPPED(v, 1));
-#if LANES >= 4
-  if (group >= 4) v = max_vec(v, SWAPPED(v, 2));
-#endif
-#if LANES >= 8
-  if (group >= 8) v = max_vec(v, SWAPPED(v, 4));
-#endif
-  return v;
-}
-
-LC_INLINE vec group_sum(const int group, vec v) {
-  if (group >= 2) v = v + SWAPPED(v, 1);
-#if LANES >= 4
-  if (group >= 4) v = v + SWAPPED(v, 2);
-#endif
-#if LANES >= 8
-  if (group >= 8) v = v + SWAPPED(v, 4);
-#endif
-  return v;
-}
 
 /* Log-densities beyond this are left to hmm_wide.c. */
 #define FURTHEST 0x1p40
@@ -157,13 +117,13 @@ LC_INLINE double scaling(double x, double *k) {
 }
 
 #define SMALL_WIDTH 2
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 #define SMALL_WIDTH 4
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 #define SMALL_WIDTH 8
-#include "hmm_narrow.h"
+#include "hmm_scaled_narrow.h"
 #undef SMALL_WIDTH
 
 static double largest_of(ptrdiff_t width, const double *x) {

@@ -1,46 +1,4 @@
-/* Recursions for SMALL_WIDTH states, whose vectors stay in registers. Included once for each width. */
-#define SMALL_LANES (SMALL_WIDTH < LANES ? SMALL_WIDTH : LANES)
-#define SMALL_VECTORS (SMALL_WIDTH / SMALL_LANES)
-#define NARROW_(name, width) name##_##width
-#define NARROW(name, width) NARROW_(name, width)
-#define SMALL(name) NARROW(name, SMALL_WIDTH)
-#define EACH _Pragma("GCC unroll 8")
-
-typedef double SMALL(lanes) __attribute__((vector_size(SMALL_LANES * 8)));
-typedef double SMALL(unaligned) __attribute__((vector_size(SMALL_LANES * 8), aligned(8), may_alias));
-typedef struct {
-  SMALL(lanes) part[SMALL_VECTORS];
-} SMALL(row);
-
-LC_INLINE SMALL(row) SMALL(load)(const double *x) {
-  SMALL(row) r;
-  EACH for (int k = 0; k < SMALL_VECTORS; k++) r.part[k] = *(const SMALL(unaligned) *)(x + k * SMALL_LANES);
-  return r;
-}
-
-LC_INLINE void SMALL(store)(double *x, SMALL(row) r) {
-  EACH for (int k = 0; k < SMALL_VECTORS; k++) *(SMALL(unaligned) *)(x + k * SMALL_LANES) = r.part[k];
-}
-
-LC_INLINE SMALL(row) SMALL(times)(SMALL(row) a, SMALL(row) b) {
-  EACH for (int k = 0; k < SMALL_VECTORS; k++) a.part[k] *= b.part[k];
-  return a;
-}
-
-LC_INLINE SMALL(row) SMALL(scaled)(SMALL(row) a, double scale) {
-  EACH for (int k = 0; k < SMALL_VECTORS; k++) a.part[k] *= scale;
-  return a;
-}
-
-LC_INLINE double SMALL(largest)(SMALL(row) a) {
-  double most = a.part[0][0];
-  EACH for (int j = 1; j < SMALL_WIDTH; j++) {
-    double x = a.part[j / SMALL_LANES][j % SMALL_LANES];
-    most = x > most ? x : most;
-  }
-  return most;
-}
-
+/* Recursions of hmm_scaled.c for SMALL_WIDTH states. See narrow.h. */
 /* sum_i x(i) a_i, in several sums that do not wait for each other. */
 LC_INLINE SMALL(row) SMALL(product)(SMALL(row) x, const SMALL(row) *a) {
   enum { PARTS = SMALL_WIDTH / 2 };
@@ -141,10 +99,3 @@ static void SMALL(pairs)(ptrdiff_t n, const double *u, const double *v, double *
   }
   EACH for (int i = 0; i < SMALL_WIDTH; i++) SMALL(store)(sums + i * SMALL_WIDTH, sum[i]);
 }
-
-#undef SMALL_LANES
-#undef SMALL_VECTORS
-#undef NARROW_
-#undef NARROW
-#undef SMALL
-#undef EACH
