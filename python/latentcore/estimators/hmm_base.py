@@ -26,7 +26,7 @@ from latentcore.estimators.components import (
     reordered,
 )
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_chain import checked_initial, checked_transition
+from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
 from latentcore.estimators.hmm_fitting import FittedHMM, explained
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
@@ -239,8 +239,9 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> Best[HMMParams[P]]:
         n_threads = get_num_threads(self.n_threads)
         initial, transition = self._given_chain()
-        chain = begun(model, self.n_components, initial, transition)
+        chain = begun(model.topology, self.n_components, initial, transition)
         if warm is not None:
+            model.topology.check_law(warm.initial, warm.transition)
             chain = warm.initial, warm.transition
         prior = resolved(self.prior, model, data, *chain)
         self._check_size(data, warm)
@@ -322,7 +323,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     def _n_parameters(self) -> int:
         params = self._params()
         n_states = len(params.initial)
-        of_chain = n_states * n_states - 1
+        of_chain = self._topology().n_parameters(n_states)
         return of_chain + int(self._capable("n_parameters").n_parameters(params.emissions))
 
     def relabel(self, by: Callable[[Self], npt.ArrayLike] | npt.ArrayLike) -> Self:
@@ -373,7 +374,8 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     # -- checks -----------------------------------------------------------------------------------
 
     def _topology(self) -> Topology:
-        return FREE if self.topology is None else self.topology
+        given = FREE if self.topology is None else self.topology
+        return with_zeros(given, *self._given_chain())
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
@@ -382,6 +384,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         one_of("algorithm", self.algorithm, get_args(Algorithm))
         if self.topology is not None and not isinstance(self.topology, Topology):
             raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
+        self._topology().check(self.n_components)
 
     def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
         """A start needs a row for each state."""

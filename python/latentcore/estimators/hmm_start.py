@@ -12,8 +12,10 @@ from latentcore.estimators.starts import InitParams
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
 from latentcore.sequences import Sequences
+from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
 from latentcore.structures.mixture import MixtureStatistics
+from latentcore.structures.topology import Topology
 
 __all__ = ["HMMStart", "begun", "initial_emissions"]
 
@@ -59,7 +61,9 @@ class HMMStart(Generic[P]):
         if self.warm is not None:
             return self.warm
         emissions = self.emissions(self._made_emissions)
-        initial, transition = begun(self.model, self.n_states, self.initial, self.transition)
+        initial, transition = begun(
+            self.model.topology, self.n_states, self.initial, self.transition
+        )
         if self.method == "random":
             initial, transition = self._drawn_chain(initial, transition)
         return HMMParams(initial, transition, emissions)
@@ -79,16 +83,19 @@ class HMMStart(Generic[P]):
 
     def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
         """Laws drawn at random, as far as neither the user nor the topology says what they are."""
+        topology, given = (
+            self.model.topology,
+            (self.initial is not None, self.transition is not None),
+        )
+        if topology.start == "stationary" and any(given):
+            return initial, transition
         draw = self.random_state.standard_exponential  # normalised: a flat Dirichlet
-        drawn = self.model.topology.maximize(
+        drawn = topology.maximize(
             draw(len(initial)) * (initial > 0),
             draw(transition.shape) * (transition > 0),
             (initial, transition),
         )
-        return (
-            drawn[0] if self.initial is None else initial,
-            drawn[1] if self.transition is None else transition,
-        )
+        return initial if given[0] else drawn[0], transition if given[1] else drawn[1]
 
 
 def initial_emissions(
@@ -109,11 +116,21 @@ def initial_emissions(
 
 
 def begun(
-    model: HMM[Any, Any], n_states: int, initial: Array | None, transition: Array | None
+    topology: Topology, n_states: int, initial: Array | None, transition: Array | None
 ) -> tuple[Array, Array]:
-    """The chain that a fit begins with: what is given, else what the topology begins with."""
-    laws = np.full(n_states, 1.0 / n_states), np.full((n_states, n_states), 1.0 / n_states)
-    return (
-        laws[0] if initial is None else initial,
-        laws[1] if transition is None else transition,
-    )
+    """The chain that a fit begins with: what is given, else what the topology begins with.
+
+    Raises
+    ------
+    ValueError
+        The topology forbids what is given.
+    """
+    law, matrix = topology.initial(n_states)
+    if transition is not None:
+        matrix = transition
+        if topology.start == "stationary":
+            law = stationary_distribution(matrix)
+    if initial is not None:
+        law = initial
+    topology.check_law(law, matrix)
+    return law, matrix

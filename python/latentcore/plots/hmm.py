@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.estimators.hmm_forecast import FilterState
 from latentcore.plots.figures import (
     INK,
     MOST_LISTED,
@@ -30,6 +29,7 @@ from latentcore.plots.models import (
 )
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences
+from latentcore.structures.hmm_inference import FilterState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
