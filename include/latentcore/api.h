@@ -9,6 +9,7 @@
 
 #include "latentcore/components.h"
 #include "latentcore/gaussian.h"
+#include "latentcore/hmm.h"
 #include "latentcore/kmeans.h"
 #include "latentcore/linalg.h"
 #include "latentcore/logspace.h"
@@ -96,6 +97,27 @@ typedef struct lc_api {
   lc_status (*gaussian_expected)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *, double *,
                                  double *, ptrdiff_t *, double *);
   lc_status (*multivariate_lgamma)(ptrdiff_t, ptrdiff_t, const double *, double *);
+  size_t (*hmm_work_f64)(ptrdiff_t, ptrdiff_t);
+  lc_status (*hmm_forward_f64)(ptrdiff_t, const int64_t *, ptrdiff_t, const double *, ptrdiff_t, const double *, const double *,
+                               double *, double *, double *, void *);
+  lc_status (*hmm_forward_backward_f64)(ptrdiff_t, const int64_t *, ptrdiff_t, const double *, ptrdiff_t, const double *,
+                                        const double *, const double *, const double *, double *, double *, ptrdiff_t,
+                                        double *, double *, void *);
+  size_t (*hmm_viterbi_work_f64)(ptrdiff_t, ptrdiff_t);
+  lc_status (*hmm_viterbi_f64)(ptrdiff_t, const int64_t *, ptrdiff_t, const double *, ptrdiff_t, const double *, const double *,
+                               ptrdiff_t, int32_t *, double *, double *, void *);
+  size_t (*hmm_work_f32)(ptrdiff_t, ptrdiff_t);
+  lc_status (*hmm_forward_f32)(ptrdiff_t, const int64_t *, ptrdiff_t, const float *, ptrdiff_t, const double *, const double *,
+                               double *, double *, double *, void *);
+  lc_status (*hmm_forward_backward_f32)(ptrdiff_t, const int64_t *, ptrdiff_t, const float *, ptrdiff_t, const double *,
+                                        const double *, const double *, const double *, double *, float *, ptrdiff_t,
+                                        double *, double *, void *);
+  size_t (*hmm_viterbi_work_f32)(ptrdiff_t, ptrdiff_t);
+  lc_status (*hmm_viterbi_f32)(ptrdiff_t, const int64_t *, ptrdiff_t, const float *, ptrdiff_t, const double *, const double *,
+                               ptrdiff_t, int32_t *, double *, double *, void *);
+  size_t (*hmm_sample_work)(ptrdiff_t);
+  lc_status (*hmm_sample)(ptrdiff_t, const int64_t *, ptrdiff_t, const double *, const double *, ptrdiff_t, const double *,
+                          ptrdiff_t, int32_t *, void *);
 } lc_api;
 
 /* The table of this library; it lives as long as the process. */

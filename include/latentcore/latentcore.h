@@ -4,6 +4,7 @@
 
 #include "latentcore/components.h"
 #include "latentcore/gaussian.h"
+#include "latentcore/hmm.h"
 #include "latentcore/kmeans.h"
 #include "latentcore/linalg.h"
 #include "latentcore/logspace.h"

@@ -151,6 +151,14 @@ static int has_rows(ptrdiff_t n, const int64_t *begins, const int32_t *columns, 
   return n >= 0 && begins && (n == 0 || begins[n] == begins[0] || (columns && values));
 }
 
+/* Sequences have at least one row each, and rows to read. */
+static int has_sequences(ptrdiff_t n, const int64_t *begins, const void *rows) {
+  if (n < 0 || (n > 0 && !(begins && rows && begins[0] >= 0))) return 0;
+  for (ptrdiff_t q = 0; q < n; q++)
+    if (begins[q + 1] <= begins[q]) return 0;
+  return 1;
+}
+
 /* ---- one public function for each precision ------------------------------------------------------------------------ */
 
 #define DEFINE(real, p)                                                                                                       \
@@ -345,6 +353,66 @@ lc_status lc_multivariate_lgamma(ptrdiff_t n, ptrdiff_t dimension, const double 
   return LC_OK;
 }
 
+#define DEFINE_HMM(real, p)                                                                                                   \
+  size_t lc_hmm_work_##p(ptrdiff_t n_states, ptrdiff_t longest) {                                                             \
+    return n_states < 1 || longest < 0 ? 0 : isas[0].parameters->hmm_work(n_states, longest);                                 \
+  }                                                                                                                           \
+  lc_status lc_hmm_forward_##p(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const real *log_density,     \
+                               ptrdiff_t stride, const double *log_initial, const double *log_transition,                     \
+                               double *log_likelihood, double *log_filtered, double *log_last, void *work) {                  \
+    REQUIRE(has_sequences(n_sequences, begins, log_density) && n_states >= 1 && log_initial && log_transition && work);       \
+    REQUIRE(n_sequences == 0 || log_likelihood);                                                                              \
+    CURRENT(set);                                                                                                             \
+    const lc_hmm_rows rows = {log_density, stride, sizeof(real) == sizeof(float)};                                            \
+    set->parameters->hmm_forward(n_sequences, begins, n_states, &rows, log_initial, log_transition, log_likelihood,           \
+                                 log_filtered, log_last, work);                                                               \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  lc_status lc_hmm_forward_backward_##p(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states,                     \
+                                        const real *log_density, ptrdiff_t stride, const double *log_initial,                 \
+                                        const double *log_transition, const double *weights, const double *log_future,        \
+                                        double *log_likelihood, real *posteriors, ptrdiff_t posteriors_stride,                \
+                                        double *transitions, double *log_messages, void *work) {                              \
+    REQUIRE(has_sequences(n_sequences, begins, log_density) && n_states >= 1 && log_initial && log_transition && work);       \
+    REQUIRE(transitions && (n_sequences == 0 || (log_likelihood && posteriors)));                                             \
+    CURRENT(set);                                                                                                             \
+    const lc_hmm_rows rows = {log_density, stride, sizeof(real) == sizeof(float)};                                            \
+    const lc_hmm_targets targets = {posteriors, posteriors_stride, rows.is_f32};                                              \
+    set->parameters->hmm_forward_backward(n_sequences, begins, n_states, &rows, log_initial, log_transition, weights,         \
+                                          log_future, log_likelihood, &targets, transitions, log_messages, work);             \
+    return LC_OK;                                                                                                             \
+  }                                                                                                                           \
+  size_t lc_hmm_viterbi_work_##p(ptrdiff_t n_states, ptrdiff_t longest) {                                                     \
+    return n_states < 1 || longest < 0 ? 0 : isas[0].parameters->hmm_viterbi_work(n_states, longest);                         \
+  }                                                                                                                           \
+  lc_status lc_hmm_viterbi_##p(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const real *log_density,     \
+                               ptrdiff_t stride, const double *log_initial, const double *log_transition,                     \
+                               ptrdiff_t end_state, int32_t *states, double *log_joint, double *log_scores, void *work) {     \
+    REQUIRE(has_sequences(n_sequences, begins, log_density) && n_states >= 1 && log_initial && log_transition && work);       \
+    REQUIRE(end_state >= -1 && end_state < n_states && (n_sequences == 0 || (states && log_joint)));                          \
+    CURRENT(set);                                                                                                             \
+    const lc_hmm_rows rows = {log_density, stride, sizeof(real) == sizeof(float)};                                            \
+    set->parameters->hmm_viterbi(n_sequences, begins, n_states, &rows, log_initial, log_transition, end_state, states,        \
+                                 log_joint, log_scores, work);                                                                \
+    return LC_OK;                                                                                                             \
+  }
+
+DEFINE_HMM(double, f64)
+DEFINE_HMM(float, f32)
+
+size_t lc_hmm_sample_work(ptrdiff_t n_states) { return n_states < 1 ? 0 : isas[0].parameters->hmm_sample_work(n_states); }
+
+lc_status lc_hmm_sample(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const double *log_filtered,
+                        const double *log_transition, ptrdiff_t n_paths, const double *uniforms, ptrdiff_t path_stride,
+                        int32_t *states, void *work) {
+  REQUIRE(has_sequences(n_sequences, begins, log_filtered) && n_states >= 1 && log_transition && n_paths >= 0 && work);
+  REQUIRE(n_sequences == 0 || n_paths == 0 || (uniforms && states && path_stride >= begins[n_sequences]));
+  CURRENT(set);
+  set->parameters->hmm_sample(n_sequences, begins, n_states, log_filtered, log_transition, n_paths, uniforms, path_stride,
+                              states, work);
+  return LC_OK;
+}
+
 /* ---- the table for embedding without linking ----------------------------------------------------------------------- */
 
 static const lc_api api = {
@@ -401,6 +469,18 @@ static const lc_api api = {
     .gaussian_factors = lc_gaussian_factors,
     .gaussian_expected = lc_gaussian_expected,
     .multivariate_lgamma = lc_multivariate_lgamma,
+    .hmm_work_f64 = lc_hmm_work_f64,
+    .hmm_forward_f64 = lc_hmm_forward_f64,
+    .hmm_forward_backward_f64 = lc_hmm_forward_backward_f64,
+    .hmm_viterbi_work_f64 = lc_hmm_viterbi_work_f64,
+    .hmm_viterbi_f64 = lc_hmm_viterbi_f64,
+    .hmm_work_f32 = lc_hmm_work_f32,
+    .hmm_forward_f32 = lc_hmm_forward_f32,
+    .hmm_forward_backward_f32 = lc_hmm_forward_backward_f32,
+    .hmm_viterbi_work_f32 = lc_hmm_viterbi_work_f32,
+    .hmm_viterbi_f32 = lc_hmm_viterbi_f32,
+    .hmm_sample_work = lc_hmm_sample_work,
+    .hmm_sample = lc_hmm_sample,
 };
 
 const lc_api *lc_get_api(void) { return &api; }

@@ -57,6 +57,23 @@ lc_status LC_KERNEL(gaussian_expected)(lc_family family, ptrdiff_t k, ptrdiff_t 
                                       const double *degrees_of_freedom, const double *scales, double *factors,
                                       double *offsets, ptrdiff_t *where, double *work);
 void LC_KERNEL(multivariate_lgamma)(ptrdiff_t n, ptrdiff_t dimension, const double *x, double *out);
+
+size_t LC_KERNEL(hmm_work)(ptrdiff_t n_states, ptrdiff_t longest);
+void LC_KERNEL(hmm_forward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const lc_hmm_rows *rows,
+                            const double *log_initial, const double *log_transition, double *log_likelihood,
+                            double *log_filtered, double *log_last, void *work);
+void LC_KERNEL(hmm_forward_backward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const lc_hmm_rows *rows,
+                                     const double *log_initial, const double *log_transition, const double *weights,
+                                     const double *log_future, double *log_likelihood, const lc_hmm_targets *posteriors,
+                                     double *transitions, double *log_messages, void *work);
+size_t LC_KERNEL(hmm_viterbi_work)(ptrdiff_t n_states, ptrdiff_t longest);
+void LC_KERNEL(hmm_viterbi)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const lc_hmm_rows *rows,
+                            const double *log_initial, const double *log_transition, ptrdiff_t end_state, int32_t *states,
+                            double *log_joint, double *log_scores, void *work);
+size_t LC_KERNEL(hmm_sample_work)(ptrdiff_t n_states);
+void LC_KERNEL(hmm_sample)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const double *log_filtered,
+                           const double *log_transition, ptrdiff_t n_paths, const double *uniforms, ptrdiff_t path_stride,
+                           int32_t *states, void *work);
 #endif
 
 #endif

@@ -38,5 +38,12 @@ const lc_table_parameters TABLE(parameters, LC_ISA) = {
     .gaussian_factors = LC_KERNEL(gaussian_factors),
     .gaussian_expected = LC_KERNEL(gaussian_expected),
     .multivariate_lgamma = LC_KERNEL(multivariate_lgamma),
+    .hmm_work = LC_KERNEL(hmm_work),
+    .hmm_forward = LC_KERNEL(hmm_forward),
+    .hmm_forward_backward = LC_KERNEL(hmm_forward_backward),
+    .hmm_viterbi_work = LC_KERNEL(hmm_viterbi_work),
+    .hmm_viterbi = LC_KERNEL(hmm_viterbi),
+    .hmm_sample_work = LC_KERNEL(hmm_sample_work),
+    .hmm_sample = LC_KERNEL(hmm_sample),
 };
 #endif

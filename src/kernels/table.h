@@ -46,6 +46,18 @@ typedef LC_MATRIX_OF(double) lc_matrix_f64;
 typedef LC_TABLE_OF(float, lc_matrix_f32) lc_table_f32;
 typedef LC_TABLE_OF(double, lc_matrix_f64) lc_table_f64;
 
+/* Rows of log-densities of either precision, and where to write posteriors, for kernels that reckon in double. */
+typedef struct {
+  const void *x;
+  ptrdiff_t stride;
+  int is_f32;
+} lc_hmm_rows;
+typedef struct {
+  void *x;
+  ptrdiff_t stride;
+  int is_f32;
+} lc_hmm_targets;
+
 /* What needs doubles only. */
 typedef struct lc_table_parameters {
   lc_status (*cholesky)(ptrdiff_t, const double *, double *);
@@ -58,6 +70,17 @@ typedef struct lc_table_parameters {
   lc_status (*gaussian_expected)(lc_family, ptrdiff_t, ptrdiff_t, const double *, const double *, const double *, double *,
                                  double *, ptrdiff_t *, double *);
   void (*multivariate_lgamma)(ptrdiff_t, ptrdiff_t, const double *, double *);
+  size_t (*hmm_work)(ptrdiff_t, ptrdiff_t);
+  void (*hmm_forward)(ptrdiff_t, const int64_t *, ptrdiff_t, const lc_hmm_rows *, const double *, const double *, double *,
+                      double *, double *, void *);
+  void (*hmm_forward_backward)(ptrdiff_t, const int64_t *, ptrdiff_t, const lc_hmm_rows *, const double *, const double *,
+                               const double *, const double *, double *, const lc_hmm_targets *, double *, double *, void *);
+  size_t (*hmm_viterbi_work)(ptrdiff_t, ptrdiff_t);
+  void (*hmm_viterbi)(ptrdiff_t, const int64_t *, ptrdiff_t, const lc_hmm_rows *, const double *, const double *, ptrdiff_t,
+                      int32_t *, double *, double *, void *);
+  size_t (*hmm_sample_work)(ptrdiff_t);
+  void (*hmm_sample)(ptrdiff_t, const int64_t *, ptrdiff_t, const double *, const double *, ptrdiff_t, const double *,
+                     ptrdiff_t, int32_t *, void *);
 } lc_table_parameters;
 
 #define LC_DECLARE_TABLES(isa)             \

@@ -15,13 +15,7 @@ from latentcore.estimators.blocks import work_per_row
 from latentcore.estimators.checks import integer, one_of, random_generator
 from latentcore.estimators.hmm_chain import drawn_states, expected_durations
 from latentcore.estimators.hmm_evaluation import HMMEvaluation, States, work_of_chain
-from latentcore.estimators.hmm_forecast import (
-    FilterState,
-    Forecast,
-    checked_levels,
-    forecast_of,
-    updated,
-)
+from latentcore.estimators.hmm_forecast import Forecast, checked_levels, forecast_of
 from latentcore.estimators.mixture_base import (
     SPARSE_FAMILIES,
     RandomState,
@@ -30,8 +24,10 @@ from latentcore.estimators.mixture_base import (
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
+from latentcore.structures import hmm_inference as inference
 from latentcore.structures.hmm import HMM as Model
 from latentcore.structures.hmm import HMMParams
+from latentcore.structures.hmm_inference import FilterState
 
 __all__ = ["Algorithm", "HMMAnswers"]
 
@@ -138,12 +134,17 @@ class HMMAnswers(Estimator, Generic[P]):
 
     def filter_start(self) -> FilterState:
         """The state of a filter before the first row, for ``filter_update``."""
-        return FilterState(self._evaluation().logs()[0], 0.0, 0)
+        return inference.filter_start(self._params())
 
     def filter_update(self, state: FilterState, row: Any) -> FilterState:
         """The state of a filter after one more row (D,), or several (n, D): for live use.
 
         A row of NaN is a step without an observation.
+
+        Raises
+        ------
+        ImpossibleSequenceError
+            A row has density 0 after those before; the old state remains good.
         """
         evaluation = self._evaluation()
         self._check_filter_state(state)
@@ -151,9 +152,7 @@ class HMMAnswers(Estimator, Generic[P]):
         x = self._matrix(rows[None] if rows.ndim == 1 else rows)
         self._check_width(x)
         self._check_support(x)
-        data = Sequences(x, np.array([0, len(x)], np.int64))
-        log_density = evaluation.model.log_density(evaluation.params, data)
-        return updated(state, log_density, *evaluation.logs())
+        return inference.filter_update(evaluation.model, evaluation.params, state, x)[0]
 
     def sample_posterior_paths(
         self,
@@ -171,15 +170,17 @@ class HMMAnswers(Estimator, Generic[P]):
         n : int
         random_state : int, numpy RandomState or Generator, optional
             None is the model's own.
+
+        Raises
+        ------
+        ImpossibleSequenceError
+            A sequence has density 0.
         """
         evaluation = self._evaluation()
         integer("n", n, 1)
         data = self._seen_sequences(X, lengths, groups)
-        impossible = np.flatnonzero(np.isneginf(evaluation.log_likelihoods(data)))
-        if impossible.size:
-            raise ValueError(f"X: expected possible sequences, got 0 density of {impossible[0]}")
         rng = self._generator(random_state)
-        return evaluation.drawn_paths(data, lambda n_rows: rng.uniform(size=(n, n_rows)))
+        return inference.sample_paths(evaluation.model, evaluation.params, data, n, rng)
 
     # -- the future -------------------------------------------------------------------------------
 
@@ -366,8 +367,11 @@ class HMMAnswers(Estimator, Generic[P]):
         data = self._seen_sequences(X, None, None)
         if data.n_sequences != 1:
             raise ValueError(f"X: expected one sequence, got {data.n_sequences}")
-        state = self.filter_update(self.filter_start(), data.x)
-        return self._law_after(state)
+        evaluation = self._evaluation()
+        log_likelihood, log_laws = inference.last_filtered(
+            evaluation.model, evaluation.params, data
+        )
+        return self._law_after(FilterState(log_laws[0], float(log_likelihood[0]), len(data)))
 
     def _law_after(self, state: FilterState | int | None) -> Array:
         params = self._params()
@@ -381,19 +385,16 @@ class HMMAnswers(Estimator, Generic[P]):
         self._check_filter_state(state)
         if not np.isfinite(state.log_likelihood):
             raise ValueError("state: expected that of possible rows, got rows of density 0")
-        if not state.n_steps:
-            return state.probabilities
-        law: Array = state.probabilities @ params.transition
-        return law
+        law: Array = np.exp(state.log_law)
+        return law @ params.transition if state.n_rows else law
 
     def _check_filter_state(self, state: Any) -> None:
         n_states = len(self._params().initial)
         if not isinstance(state, FilterState):
             raise TypeError(f"state: expected a FilterState, got {state!r}")
-        if state.log_probabilities.shape != (n_states,):
+        if np.shape(state.log_law) != (n_states,):
             raise ValueError(
-                f"state: expected that of a filter of {n_states} states, "
-                f"got {len(state.log_probabilities)}"
+                f"state: expected that of a filter of {n_states} states, got {len(state.log_law)}"
             )
 
     def _generator(self, random_state: RandomState | None) -> Any:

@@ -169,6 +169,10 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         """The family that is fitted to ``x``, whose columns have these names."""
         return self._family_type()
 
+    def _family_to_refit(self) -> Any:
+        """The family, as a fit that goes on from the learned parameters uses it."""
+        return self._family()
+
     def _given_emissions(self, family: Any, n_features: int) -> Callable[[Callable[[], P]], P]:
         """What puts the given parameters of a start, checked, in the place of made ones."""
         if self.params_init is None:
@@ -268,11 +272,12 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         present = data.x
         if hasattr(self._family_class(), "check"):
             present = absent_replaced(given.rows())
-        family = self._family_to_fit(present, names)
+        warm = self._warm_params(data)
+        family = self._family_to_fit(present, names) if warm is None else self._family_to_refit()
         check_support(family, present, names)
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
-            best = self._best_of_starts(model, data, callback)
+            best = self._best_of_starts(model, data, warm, callback)
         except NumericalError as error:
             raise _explained(error, given) from None
 
@@ -296,10 +301,13 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         self._replace(learned, names)
 
     def _best_of_starts(
-        self, model: Model[P, Any], data: Sequences, callback: Callback | None
+        self,
+        model: Model[P, Any],
+        data: Sequences,
+        warm: HMMParams[P] | None,
+        callback: Callback | None,
     ) -> Best[HMMParams[P]]:
         n_threads = get_num_threads(self.n_threads)
-        warm = self._warm_params(data)
         initial, transition = self._given_chain()
         chain = begun(model, self.n_components, initial, transition)
         if warm is not None:
@@ -322,12 +330,12 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         )
 
     def _run(
-        self, model: Any, prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+        self, model: Model[P, Any], prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
     ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
-        expectation: Any = engine.expectation(model, data, shard_rows, n_threads)
+        expectation = engine.expectation(model, data, shard_rows, n_threads)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(

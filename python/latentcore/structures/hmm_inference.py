@@ -29,6 +29,7 @@ __all__ = [
     "last_filtered",
     "log_likelihoods",
     "paths",
+    "posterior_states",
     "posteriors",
     "sample_paths",
 ]
@@ -71,6 +72,20 @@ def posteriors(model: HMM[Any, Any], params: Params, data: Sequences) -> RealArr
     for found in recursions.smoothed(chain, log_density, replace(data, sample_weight=None)):
         out[_rows(found.data, data)] = found.posteriors
     return out
+
+
+def posterior_states(
+    model: HMM[Any, Any], params: Params, data: Sequences
+) -> npt.NDArray[np.int32]:
+    """(N,) the most probable state of each row given all rows of its sequence, the first of equals.
+
+    In an impossible sequence they mean nothing.
+    """
+    chain, log_density = _chain_and_density(model, params)
+    states = np.empty(len(data), np.int32)
+    for found in recursions.smoothed(chain, log_density, replace(data, sample_weight=None)):
+        states[_rows(found.data, data)] = found.posteriors.argmax(axis=1)
+    return states
 
 
 def paths(

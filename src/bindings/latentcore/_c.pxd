@@ -114,6 +114,27 @@ cdef extern from "latentcore/api.h" nogil:
         lc_status (*gaussian_expected)(lc_family, Py_ssize_t, Py_ssize_t, const double *, const double *, const double *,
                                        double *, double *, Py_ssize_t *, double *) noexcept nogil
         lc_status (*multivariate_lgamma)(Py_ssize_t, Py_ssize_t, const double *, double *) noexcept nogil
+        size_t (*hmm_work_f64)(Py_ssize_t, Py_ssize_t) noexcept nogil
+        lc_status (*hmm_forward_f64)(Py_ssize_t, const int64_t *, Py_ssize_t, const double *, Py_ssize_t, const double *, const double *,
+                                     double *, double *, double *, void *) noexcept nogil
+        lc_status (*hmm_forward_backward_f64)(Py_ssize_t, const int64_t *, Py_ssize_t, const double *, Py_ssize_t, const double *,
+                                              const double *, const double *, const double *, double *, double *, Py_ssize_t,
+                                              double *, double *, void *) noexcept nogil
+        size_t (*hmm_viterbi_work_f64)(Py_ssize_t, Py_ssize_t) noexcept nogil
+        lc_status (*hmm_viterbi_f64)(Py_ssize_t, const int64_t *, Py_ssize_t, const double *, Py_ssize_t, const double *, const double *,
+                                     Py_ssize_t, int32_t *, double *, double *, void *) noexcept nogil
+        size_t (*hmm_work_f32)(Py_ssize_t, Py_ssize_t) noexcept nogil
+        lc_status (*hmm_forward_f32)(Py_ssize_t, const int64_t *, Py_ssize_t, const float *, Py_ssize_t, const double *, const double *,
+                                     double *, double *, double *, void *) noexcept nogil
+        lc_status (*hmm_forward_backward_f32)(Py_ssize_t, const int64_t *, Py_ssize_t, const float *, Py_ssize_t, const double *,
+                                              const double *, const double *, const double *, double *, float *, Py_ssize_t,
+                                              double *, double *, void *) noexcept nogil
+        size_t (*hmm_viterbi_work_f32)(Py_ssize_t, Py_ssize_t) noexcept nogil
+        lc_status (*hmm_viterbi_f32)(Py_ssize_t, const int64_t *, Py_ssize_t, const float *, Py_ssize_t, const double *, const double *,
+                                     Py_ssize_t, int32_t *, double *, double *, void *) noexcept nogil
+        size_t (*hmm_sample_work)(Py_ssize_t) noexcept nogil
+        lc_status (*hmm_sample)(Py_ssize_t, const int64_t *, Py_ssize_t, const double *, const double *, Py_ssize_t, const double *,
+                                Py_ssize_t, int32_t *, void *) noexcept nogil
 
     const int LC_API_ABI
     const char *LC_API_CAPSULE

@@ -1,0 +1,118 @@
+#include "hmm.h"
+
+static size_t chain_work(ptrdiff_t width) {
+  size_t row = piece((size_t)width * sizeof(double)), matrix = piece((size_t)(width * width) * sizeof(double));
+  return ALIGNMENT + 4 * row + 6 * matrix;
+}
+
+/* log x, n entries, as mantissas and exponents; returns whether all are numbers. */
+static int split_row(ptrdiff_t n, ptrdiff_t width, const double *x, double *m, double *e) {
+  ivec wrong = {0};
+  const lc_hmm_rows row = {x, 0, 0};
+  copy_row(&row, 0, n, width, m);
+  for (ptrdiff_t j = 0; j < width; j += LANES) {
+    vec a = load(m + j), mantissa, exponent;
+    wrong |= ~(ivec)(a < broadcast(INFINITY));
+    split_exp(a, &mantissa, &exponent);
+    normalise_mantissa(&mantissa, &exponent);
+    store(m + j, mantissa), store(e + j, exponent);
+  }
+  return !any_lane(wrong);
+}
+
+/* at_m and at_e, a and at from a_m and a_e. */
+static void plain_transitions(hmm_chain *c) {
+  const ptrdiff_t s = c->s, width = c->width;
+  double most = NOTHING;
+  for (ptrdiff_t i = 0; i < s * width; i++) most = c->a_e[i] > most ? c->a_e[i] : most;
+  c->shift = most > NOTHING ? most : 0;
+  memset(c->at_m, 0, (size_t)(s * width) * sizeof(double));
+  memset(c->at, 0, (size_t)(s * width) * sizeof(double));
+  for (ptrdiff_t i = 0; i < s * width; i++) c->at_e[i] = NOTHING;
+  for (ptrdiff_t i = 0; i < s * width; i += LANES)
+    store(c->a + i, load(c->a_m + i) * power_of_two(load(c->a_e + i) - c->shift));
+  for (ptrdiff_t i = 0; i < s; i++)
+    for (ptrdiff_t j = 0; j < s; j++) {
+      c->at_m[j * width + i] = c->a_m[i * width + j];
+      c->at_e[j * width + i] = c->a_e[i * width + j];
+      c->at[j * width + i] = c->a[i * width + j];
+    }
+}
+
+static hmm_chain begin_chain(ptrdiff_t s, const double *log_initial, const double *log_transition, const double *log_future,
+                             void *work) {
+  const ptrdiff_t width = round_up(s, WIDTH_UNIT);
+  const size_t row = (size_t)width * sizeof(double), matrix = (size_t)(width * width) * sizeof(double);
+  arena a = arena_at(work);
+  hmm_chain c = {.s = s, .width = width};
+  c.initial_m = take(&a, row), c.initial_e = take(&a, row), c.future_m = take(&a, row), c.future_e = take(&a, row);
+  c.a_m = take(&a, matrix), c.a_e = take(&a, matrix), c.at_m = take(&a, matrix), c.at_e = take(&a, matrix);
+  c.a = take(&a, matrix), c.at = take(&a, matrix);
+  c.not_numbers = !split_row(s, width, log_initial, c.initial_m, c.initial_e);
+  for (ptrdiff_t i = 0; i < s; i++)
+    if (!split_row(s, width, log_transition + i * s, c.a_m + i * width, c.a_e + i * width)) c.not_transitions = 1;
+  if (log_future) {
+    if (!split_row(s, width, log_future, c.future_m, c.future_e)) c.not_numbers = 1;
+  } else {
+    for (ptrdiff_t j = 0; j < width; j++) c.future_m[j] = j < s, c.future_e[j] = j < s ? 0 : NOTHING;
+  }
+  plain_transitions(&c);
+  return c;
+}
+
+size_t LC_KERNEL(hmm_work)(ptrdiff_t n_states, ptrdiff_t longest) {
+  const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
+  return ALIGNMENT + chain_work(width) + 2 * piece((size_t)(width * width) * sizeof(double)) +
+         LC_KERNEL(hmm_wide_work)(width, longest);
+}
+
+static lc_hmm_rows rows_from(const lc_hmm_rows *rows, ptrdiff_t t) {
+  lc_hmm_rows from = *rows;
+  from.x = rows->is_f32 ? (const void *)((const float *)rows->x + t * rows->stride)
+                        : (const void *)((const double *)rows->x + t * rows->stride);
+  return from;
+}
+
+static lc_hmm_targets targets_from(const lc_hmm_targets *targets, ptrdiff_t t) {
+  lc_hmm_targets from = *targets;
+  from.x = targets->is_f32 ? (void *)((float *)targets->x + t * targets->stride)
+                           : (void *)((double *)targets->x + t * targets->stride);
+  return from;
+}
+
+void LC_KERNEL(hmm_forward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const lc_hmm_rows *rows,
+                            const double *log_initial, const double *log_transition, double *log_likelihood,
+                            double *log_filtered, double *log_last, void *work) {
+  arena pieces = arena_at(work);
+  const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
+  hmm_chain c = begin_chain(n_states, log_initial, log_transition, NULL, take(&pieces, chain_work(width)));
+  for (ptrdiff_t q = 0; q < n_sequences; q++) {
+    hmm_sequence sequence = {.n = begins[q + 1] - begins[q], .rows = rows_from(rows, begins[q])};
+    sequence.log_filtered = log_filtered ? log_filtered + begins[q] * n_states : NULL;
+    sequence.log_last = log_last ? log_last + q * n_states : NULL;
+    log_likelihood[q] = LC_KERNEL(hmm_wide_forward)(&c, &sequence, pieces.next);
+  }
+}
+
+void LC_KERNEL(hmm_forward_backward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdiff_t n_states, const lc_hmm_rows *rows,
+                                     const double *log_initial, const double *log_transition, const double *weights,
+                                     const double *log_future, double *log_likelihood, const lc_hmm_targets *posteriors,
+                                     double *transitions, double *log_messages, void *work) {
+  arena pieces = arena_at(work);
+  const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
+  const size_t matrix = (size_t)(width * width) * sizeof(double);
+  hmm_chain c = begin_chain(n_states, log_initial, log_transition, log_future, take(&pieces, chain_work(width)));
+  double *sums = take(&pieces, matrix), *apart = take(&pieces, matrix);
+  memset(sums, 0, matrix);
+  memset(apart, 0, matrix);
+  for (ptrdiff_t q = 0; q < n_sequences; q++) {
+    hmm_sequence sequence = {.n = begins[q + 1] - begins[q], .rows = rows_from(rows, begins[q])};
+    sequence.weight = weights ? weights[q] : 1;
+    sequence.posteriors = targets_from(posteriors, begins[q]);
+    sequence.log_message = log_messages ? log_messages + q * n_states : NULL;
+    log_likelihood[q] = LC_KERNEL(hmm_wide_forward_backward)(&c, &sequence, sums, apart, pieces.next);
+  }
+  for (ptrdiff_t i = 0; i < n_states; i++)
+    for (ptrdiff_t j = 0; j < n_states; j++)
+      transitions[i * n_states + j] += c.a[i * width + j] * sums[i * width + j] + apart[i * width + j];
+}

@@ -1,0 +1,121 @@
+/* What the kernels of hidden Markov models share. All reckon in double, whatever the precision of the rows. */
+#ifndef LC_HMM_H
+#define LC_HMM_H
+
+#include "elementary.h"
+#include "kernels.h"
+#include "tile.h"
+
+/* Vectors of S states are padded to `width`, a multiple of WIDTH_UNIT whatever the instruction set, with zeros. */
+#define WIDTH_UNIT 8
+
+/* A number m * 2^e, 1 <= m < 2 and e an integer, or m = 0 and e = NOTHING: no product of probabilities is too small. */
+#define NOTHING -0x1p80
+/* Sums of scaled numbers above this lost nothing that counts to numbers that were scaled to zero. */
+#define SAFE_SUM 0x1p-800
+#define LOG_2 0.693147180559945309417
+#define SCALE_LOWEST -1000.0
+
+/* The chain of a call. Entries of the matrices and laws as mantissas and exponents, and the transitions as plain numbers
+ * over 2^shift as well, where those below 2^SCALE_LOWEST are zero. */
+typedef struct {
+  ptrdiff_t s, width;
+  double *initial_m, *initial_e, *future_m, *future_e; /* width */
+  double *a_m, *a_e;                                   /* S x width */
+  double *at_m, *at_e;                                 /* the transpose */
+  double *a, *at;                                      /* S x width: over 2^shift, and the transpose */
+  double shift;
+  int not_numbers;                                     /* log_initial or log_future has a NaN or +inf */
+  int not_transitions;                                 /* log_transition has */
+} hmm_chain;
+
+/* One sequence: its rows, what is asked for. */
+typedef struct {
+  ptrdiff_t n;
+  lc_hmm_rows rows;        /* its first row */
+  double weight;
+  double *log_filtered;    /* n x S, or NULL */
+  double *log_last;        /* S, or NULL */
+  lc_hmm_targets posteriors;
+  double *log_message;     /* S, or NULL */
+} hmm_sequence;
+
+/* exp(x) = m * 2^e with m near 1; m = 0 at -inf. */
+LC_INLINE void split_exp(vec x, vec *m, vec *e) {
+  const vec lowest = broadcast(-0x1p1000), half = broadcast(0.5);
+  ivec zero = (ivec)(x < lowest);
+  vec inside = select_vec(zero, (vec){0}, x);
+  vec n = (inside * LOG2_E + ROUNDER) - ROUNDER;
+  vec r = (inside - n * LN2_HIGH) - n * LN2_LOW;
+  /* beyond +-2^50 the rest of the reduction is not known, and x not as exactly */
+  r = select_vec((ivec)(r > half) | (ivec)(r < -half), (vec){0}, r);
+  *m = select_vec(zero, (vec){0}, exp_reduced(r));
+  *e = select_vec(zero, broadcast(NOTHING), n);
+}
+
+/* m, a product or sum of mantissas, becomes a mantissa again. */
+LC_INLINE void normalise_mantissa(vec *m, vec *e) {
+  ivec zero = (ivec)(*m == (vec){0});
+  const ivec one = (ivec)broadcast(1.0), fraction = ((bits)1 << MANTISSA_BITS) - 1 - (ivec){0};
+  ivec k = ((ivec)*m >> MANTISSA_BITS) - EXPONENT_BIAS;
+  vec exponent = (vec)(k + (ivec)broadcast(ROUNDER)) - ROUNDER;
+  *m = select_vec(zero, (vec){0}, (vec)(((ivec)*m & fraction) | one));
+  *e = select_vec(zero, broadcast(NOTHING), *e + exponent);
+}
+
+/* 2^k of integers k <= 1000; 0 below SCALE_LOWEST. */
+LC_INLINE vec power_of_two(vec k) {
+  ivec low = (ivec)(k < broadcast(SCALE_LOWEST));
+  vec inside = select_vec(low, (vec){0}, k);
+  ivec bits_of = ((ivec)(inside + ROUNDER) - (ivec)broadcast(ROUNDER) + EXPONENT_BIAS) << MANTISSA_BITS;
+  return (vec)(~low & bits_of);
+}
+
+LC_INLINE int is_number(double x) { return x < INFINITY; }
+
+/* out[j] = sum_i u[i] a[i * width + j] */
+static inline void matrix_product(ptrdiff_t s, ptrdiff_t width, const double *u, const double *a, double *out) {
+  for (ptrdiff_t j = 0; j < width; j += WIDTH_UNIT) {
+    vec even[WIDTH_UNIT / LANES], odd[WIDTH_UNIT / LANES];
+    for (int l = 0; l < WIDTH_UNIT / LANES; l++) even[l] = odd[l] = (vec){0};
+    ptrdiff_t i = 0;
+    for (; i + 2 <= s; i += 2)
+      for (int l = 0; l < WIDTH_UNIT / LANES; l++) {
+        even[l] += u[i] * load(a + i * width + j + l * LANES);
+        odd[l] += u[i + 1] * load(a + (i + 1) * width + j + l * LANES);
+      }
+    if (i < s)
+      for (int l = 0; l < WIDTH_UNIT / LANES; l++) even[l] += u[i] * load(a + i * width + j + l * LANES);
+    for (int l = 0; l < WIDTH_UNIT / LANES; l++) store(out + j + l * LANES, even[l] + odd[l]);
+  }
+}
+
+/* Row t of the log-densities, and NOTHING's logarithm as padding. */
+LC_INLINE void copy_row(const lc_hmm_rows *rows, ptrdiff_t t, ptrdiff_t s, ptrdiff_t width, double *out) {
+  if (rows->is_f32) {
+    const float *x = (const float *)rows->x + t * rows->stride;
+    for (ptrdiff_t j = 0; j < s; j++) out[j] = (double)x[j];
+  } else {
+    memcpy(out, (const double *)rows->x + t * rows->stride, (size_t)s * sizeof(double));
+  }
+  for (ptrdiff_t j = s; j < width; j++) out[j] = -INFINITY;
+}
+
+/* posteriors of row t = p * scale */
+LC_INLINE void write_row(const lc_hmm_targets *out, ptrdiff_t t, ptrdiff_t s, const double *p, double scale) {
+  if (out->is_f32) {
+    float *x = (float *)out->x + t * out->stride;
+    for (ptrdiff_t j = 0; j < s; j++) x[j] = (float)(p[j] * scale);
+  } else {
+    double *x = (double *)out->x + t * out->stride;
+    for (ptrdiff_t j = 0; j < s; j++) x[j] = p[j] * scale;
+  }
+}
+
+/* Recursions with an exponent to every number, which need no care. */
+size_t LC_KERNEL(hmm_wide_work)(ptrdiff_t width, ptrdiff_t longest);
+double LC_KERNEL(hmm_wide_forward)(const hmm_chain *c, const hmm_sequence *q, void *work);
+/* Adds to sums (S x width), which are to be multiplied by c->a element by element, or to apart (S x width). */
+double LC_KERNEL(hmm_wide_forward_backward)(const hmm_chain *c, const hmm_sequence *q, double *sums, double *apart, void *work);
+
+#endif
