@@ -42,6 +42,7 @@ LAYERS = {
     "latentcore.datasets": 6,
     "latentcore.estimators": 6,
     "latentcore.selection": 6,
+    "latentcore.splitters": 6,
     "latentcore.storage": 6,
     "latentcore": 7,  # the package itself: its public names
     "latentcore.__main__": 7,

@@ -34,7 +34,7 @@ from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.poisson import Poisson
-from latentcore.plots.posteriors import drawn_weights
+from latentcore.plots.bayesian import drawn_weights
 from latentcore.selection import select
 from latentcore.structures.weights import FixedWeights, StickBreaking
 

@@ -6,6 +6,11 @@ from pathlib import Path
 
 from latentcore._core import version as _version
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_hmm import BayesianHMM
+from latentcore.estimators.bayesian_hmm_named import (
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
@@ -25,6 +30,7 @@ from latentcore.estimators.named_mixtures import (
 )
 from latentcore.estimators.saved import load
 from latentcore.selection import Selection, select
+from latentcore.splitters import SequenceKFold
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
@@ -34,6 +40,7 @@ __all__ = [
     "GMMHMM",
     "HMM",
     "BayesianGaussianMixture",
+    "BayesianHMM",
     "BayesianMixture",
     "BernoulliHMM",
     "BernoulliMixture",
@@ -50,7 +57,10 @@ __all__ = [
     "PoissonHMM",
     "PoissonMixture",
     "Selection",
+    "SequenceKFold",
     "Topology",
+    "VariationalCategoricalHMM",
+    "VariationalGaussianHMM",
     "VonMisesMixture",
     "__version__",
     "get_include",

@@ -50,7 +50,13 @@ from latentcore.estimators.restarts import best_of, numbered_as_given, warn_not_
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import Training, component_labels, components_table, course
+from latentcore.estimators.summary import (
+    Training,
+    bound_table,
+    component_labels,
+    components_table,
+    course,
+)
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
@@ -628,9 +634,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             ("KL weights", terms["divergence_of_weights"]),
             ("KL components", float(np.sum(terms["divergence_of_components"]))),
         ]
-        width = max(len(f"{value:.3f}") for _, value in figures)
         lines = [self._heading(), course(training, self.converged_, self.n_iter_), ""]
-        lines += [f"{name:<14}  {value:>{width}.3f}" for name, value in figures]
+        lines += bound_table(figures)
         lines.append(f"effective components: {state['n_effective_components_']}")
         names = state.get("feature_names_in_")
         table = components_table(

@@ -13,7 +13,7 @@ from latentcore.arrays import CSR
 from latentcore.estimators.base import UNCHANGED, Alias, Estimator
 from latentcore.estimators.blocks import work_per_row
 from latentcore.estimators.checks import integer, one_of, random_generator
-from latentcore.estimators.hmm_chain import drawn_states, expected_durations
+from latentcore.estimators.hmm_chain import drawn_states
 from latentcore.estimators.hmm_evaluation import HMMEvaluation, States, work_of_chain
 from latentcore.estimators.hmm_forecast import Forecast, checked_levels, forecast_of
 from latentcore.estimators.mixture_base import (
@@ -24,6 +24,7 @@ from latentcore.estimators.mixture_base import (
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
+from latentcore.structures import chains
 from latentcore.structures import hmm_inference as inference
 from latentcore.structures.hmm import HMM as Model
 from latentcore.structures.hmm import HMMParams
@@ -265,7 +266,17 @@ class HMMAnswers(Estimator, Generic[P]):
 
     def expected_durations(self) -> Array:
         """Mean number of steps that the chain stays in each state, (S,); infinite in an absorbing one."""
-        return expected_durations(self._params().transition)
+        return chains.expected_durations(self._params().transition)
+
+    def stationary_distribution(self) -> Array:
+        """The law of states that the chain keeps, (S,); 0 in states that it leaves for good.
+
+        Raises
+        ------
+        ValueError
+            The chain can end in either of several sets of states, so that there are several such laws.
+        """
+        return chains.stationary_distribution(self._params().transition)
 
     # -- likelihoods ------------------------------------------------------------------------------
 

@@ -9,10 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine
-from latentcore.arrays import check_observed
 from latentcore.errors import (
-    ImpossibleRowError,
-    ImpossibleSequenceError,
     NumericalError,
 )
 from latentcore.estimators.checks import (
@@ -28,17 +25,16 @@ from latentcore.estimators.components import (
     order_by,
     reordered,
 )
-from latentcore.estimators.hmm_answers import Algorithm, HMMAnswers
-from latentcore.estimators.hmm_chain import checked_initial, checked_transition
-from latentcore.estimators.hmm_evaluation import HMMEvaluation, States
+from latentcore.estimators.hmm_answers import Algorithm
+from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
+from latentcore.estimators.hmm_evaluation import HMMEvaluation
+from latentcore.estimators.hmm_fitting import FittedHMM, explained
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
 from latentcore.estimators.hmm_start import HMMStart, begun
 from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
     RandomState,
-    absent_replaced,
-    check_support,
     outcome,
 )
 from latentcore.estimators.priors import check_prior
@@ -63,7 +59,7 @@ from latentcore.estimators.summary import (
 )
 from latentcore.protocols import RealArray
 from latentcore.rules.em import EM, MAPEM
-from latentcore.sequences import Sequences, names_of_columns, without_absent
+from latentcore.sequences import Sequences
 from latentcore.structures.hmm import FREE, HMMParams, HMMPrior
 from latentcore.structures.hmm import HMM as Model
 from latentcore.structures.topology import Topology
@@ -77,7 +73,7 @@ H = TypeVar("H")
 _KEPT = ("startprob_", "transmat_", "components_", "family_", "n_features_in_")
 
 
-class HMMEstimator(HMMAnswers[P], Generic[P, H]):
+class HMMEstimator(FittedHMM[P], Generic[P, H]):
     """A hidden Markov model: its parameters are ``startprob_``, ``transmat_`` and the family's own, ``components_``."""
 
     _family_type: type[Any]
@@ -166,12 +162,16 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         return self._family_type
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
-        """The family that is fitted to ``x``, whose columns have these names."""
         return self._family_type()
 
     def _family_to_refit(self) -> Any:
         """The family, as a fit that goes on from the learned parameters uses it."""
         return self._family()
+
+    def _chosen_family(self, data: Sequences, x: RealArray, names: list[str] | None) -> Any:
+        if self._warm_params(data) is not None:
+            return self._family_to_refit()
+        return self._family_to_fit(x, names)
 
     def _given_emissions(self, family: Any, n_features: int) -> Callable[[Callable[[], P]], P]:
         """What puts the given parameters of a start, checked, in the place of made ones."""
@@ -193,68 +193,6 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
 
     # -- fitting ----------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        lengths: Any = None,
-        groups: Any = None,
-        sample_weight: Any = None,
-        labels: Any = None,
-        callback: Callback | None = None,
-    ) -> Self:
-        """Fit to sequences ``X`` by EM.
-
-        Parameters
-        ----------
-        X : array or data frame, (N, D), or a list of them
-            The rows of all sequences, one after another, or each sequence by itself. NaN, and what a data frame has
-            for a missing value, is a missing entry; a row of NaN is a step without an observation.
-        y : ignored
-        lengths : (Q,) integers, optional
-            Of the sequences; they sum to N.
-        groups : (N,), optional
-            In place of ``lengths``: identifiers of the sequences, each of consecutive rows.
-        sample_weight : (Q,) or (N,), optional
-            A sequence of weight 2 counts as two, one of weight 0 is left out. By row, the same for all of a sequence.
-        labels : (N,) integers, optional
-            States of the rows, from 0, where they are known; -1 where they are not.
-        callback : callable, optional
-            Gets an ``engine.Progress`` after each iteration.
-
-        Raises
-        ------
-        ValueError, TypeError
-            An argument is wrong.
-        NumericalError
-            A sequence is impossible, or a state collapsed, from every start.
-
-        Warns
-        -----
-        ConvergenceWarning
-            ``tol`` was not met in ``max_iter`` iterations.
-        DegenerateComponentWarning
-            Every start ended with a state that has collapsed.
-        """
-        self._fit(X, lengths, groups, sample_weight, labels, callback)
-        return self
-
-    def fit_predict(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        lengths: Any = None,
-        groups: Any = None,
-        sample_weight: Any = None,
-        labels: Any = None,
-        callback: Callback | None = None,
-    ) -> States:
-        """``fit(X)``, then ``predict(X)``."""
-        self._fit(X, lengths, groups, sample_weight, labels, callback)
-        return self.predict(X, lengths=lengths, groups=groups)
-
     def _fit(
         self,
         X: Any,
@@ -265,21 +203,13 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         callback: Callback | None,
     ) -> None:
         self._check_arguments()
-        names = names_of_columns(X)
-        given = self._sequences(X, lengths, groups, sample_weight, labels)
-        data = without_absent(given)
-        check_observed(data.x, names)
-        present = data.x
-        if hasattr(self._family_class(), "check"):
-            present = absent_replaced(given.rows())
+        names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
         warm = self._warm_params(data)
-        family = self._family_to_fit(present, names) if warm is None else self._family_to_refit()
-        check_support(family, present, names)
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
             best = self._best_of_starts(model, data, warm, callback)
         except NumericalError as error:
-            raise _explained(error, given) from None
+            raise explained(error, given) from None
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
@@ -309,8 +239,9 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
     ) -> Best[HMMParams[P]]:
         n_threads = get_num_threads(self.n_threads)
         initial, transition = self._given_chain()
-        chain = begun(model, self.n_components, initial, transition)
+        chain = begun(model.topology, self.n_components, initial, transition)
         if warm is not None:
+            model.topology.check_law(warm.initial, warm.transition)
             chain = warm.initial, warm.transition
         prior = resolved(self.prior, model, data, *chain)
         self._check_size(data, warm)
@@ -379,11 +310,6 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
 
     # -- parameters -------------------------------------------------------------------------------
 
-    def _family(self) -> Any:
-        if "family_" not in self.__dict__:
-            raise self._not_fitted()
-        return self.family_
-
     def _params(self) -> HMMParams[P]:
         state = self.__dict__
         if not {"startprob_", "transmat_", "components_"} <= state.keys():
@@ -397,7 +323,7 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
     def _n_parameters(self) -> int:
         params = self._params()
         n_states = len(params.initial)
-        of_chain = n_states * n_states - 1
+        of_chain = self._topology().n_parameters(n_states)
         return of_chain + int(self._capable("n_parameters").n_parameters(params.emissions))
 
     def relabel(self, by: Callable[[Self], npt.ArrayLike] | npt.ArrayLike) -> Self:
@@ -448,7 +374,8 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
     # -- checks -----------------------------------------------------------------------------------
 
     def _topology(self) -> Topology:
-        return FREE if self.topology is None else self.topology
+        given = FREE if self.topology is None else self.topology
+        return with_zeros(given, *self._given_chain())
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
@@ -457,6 +384,7 @@ class HMMEstimator(HMMAnswers[P], Generic[P, H]):
         one_of("algorithm", self.algorithm, get_args(Algorithm))
         if self.topology is not None and not isinstance(self.topology, Topology):
             raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
+        self._topology().check(self.n_components)
 
     def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
         """A start needs a row for each state."""
@@ -503,16 +431,3 @@ def _check_chain(initial: Any, transition: Any) -> None:
     n_states = int(np.size(initial))
     checked_initial(initial, n_states, "startprob_")
     checked_transition(transition, n_states, "transmat_")
-
-
-def _explained(error: NumericalError, given: Sequences) -> NumericalError:
-    """The error of a fit to the sequences of positive weight, with numbers as the user counts."""
-    if given.sample_weight is None:
-        return error
-    present = np.flatnonzero(given.sample_weight)
-    if isinstance(error, ImpossibleSequenceError):
-        return ImpossibleSequenceError(int(present[error.sequence]), error.step)
-    if isinstance(error, ImpossibleRowError):
-        weight = np.repeat(given.sample_weight, given.lengths)
-        return ImpossibleRowError(int(np.flatnonzero(weight)[error.row]))
-    return error
