@@ -10,7 +10,7 @@ import latentcore
 from cli.tools import npy, parquet
 from latentcore import GaussianHMM, PoissonHMM, storage
 from latentcore.cli.models import FAMILIES
-from latentcore.cli.tables import read_table
+from latentcore.cli.tables import read_keys, read_table
 from latentcore.datasets import load_earthquakes
 
 QUAKES = load_earthquakes().data
@@ -170,6 +170,31 @@ def test_known_states_are_those_of_their_rows(run, file, tmp_path):
     assert run("info", model)[1] == out
     expected = GaussianHMM(2, random_state=0).fit(ROWS[order], groups=order % 2, labels=known)
     np.testing.assert_array_equal(latentcore.load(model).means_, expected.means_)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "keys"),
+    [
+        ("a.csv", "id,v\nnan,1\n b,2\n7,3\nb,4\n7.0,5\n", ["nan", "b", "7", "7.0"]),
+        ("a.parquet", parquet({"id": ["NA", "b", "7", "b", "c"]}), ["NA", "b", "7", "c"]),
+        ("i.parquet", parquet({"id": [10**9, 2, 10**9 + 1, 2, 5]}), ["1000000000", "2", "1000000001", "5"]),
+        ("a.npy", npy(np.array([[1e9], [2], [1e9 + 1], [2], [0.5]])), ["1000000000", "2", "1000000001", "0.5"]),
+    ],
+)  # fmt: skip
+def test_keys_are_told_apart_by_their_text(file, name, content, keys):
+    column = "x0" if name == "a.npy" else "id"
+    codes, found = read_keys(str(file(name, content)), column)
+    assert codes.tolist() == [0, 1, 2, 1, 3]
+    assert found == keys
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.parquet", parquet({"x0": ["a", None]})), ("a.npy", npy(np.array([[1.0], [np.nan]])))],
+)
+def test_missing_key_is_named_in_every_format(file, name, content):
+    with pytest.raises(ValueError, match="row 2, column 'x0': expected the name of a sequence"):
+        read_keys(str(file(name, content)), "x0")
 
 
 def rows_of(family):
