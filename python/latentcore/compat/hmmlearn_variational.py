@@ -261,19 +261,23 @@ class VariationalGaussianHMM(GaussianStates, VariationalChainHMM):
         check_covariance_type(self.covariance_type)
         super()._init(X, lengths)
         n, d = self.n_components, X.shape[1]
+        needs_means = self._needs_either(
+            "m", "means_prior_", "means_posterior_", "beta_prior_", "beta_posterior_"
+        )
+        needs_covars = self._needs_either(
+            "c", "dof_prior_", "dof_posterior_", "scale_prior_", "scale_posterior_"
+        )
+        if not needs_means and not needs_covars:
+            return
         x = np.ascontiguousarray(X, np.float64)
         clusters = best_of_kmeans(x, n, random_generator(self.random_state))
         counts = np.bincount(clusters.labels, minlength=n).astype(np.float64)
-        if self._needs_either(
-            "m", "means_prior_", "means_posterior_", "beta_prior_", "beta_posterior_"
-        ):
+        if needs_means:
             self.means_prior_ = _or(self.means_prior, np.tile(x.mean(axis=0), (n, 1)))
             self.means_posterior_ = clusters.centers
             self.beta_prior_ = _or(self.beta_prior, np.ones(n))
             self.beta_posterior_ = counts
-        if self._needs_either(
-            "c", "dof_prior_", "dof_posterior_", "scale_prior_", "scale_posterior_"
-        ):
+        if needs_covars:
             tied = self.covariance_type == "tied"
             self.dof_prior_ = _or(self.dof_prior, d if tied else np.full(n, float(d)))
             self.dof_posterior_ = float(len(x)) if tied else np.maximum(counts, d)
