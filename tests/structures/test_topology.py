@@ -367,6 +367,16 @@ def test_zero_counts_of_a_stationary_chain_do_not_make_it_fall_apart() -> None:
     assert counts.diagonal() @ np.log(got.diagonal()) + starts @ np.log(law) > before
 
 
+def test_given_matrix_stays_whatever_the_starts_say() -> None:
+    given = np.array([[0.9, 0.1], [0.2, 0.8]])
+    topology = Topology(fixed_transitions=given, start="stationary")
+    law, got = topology.maximize(np.array([1.0, 5.0]), np.ones((2, 2)))
+    np.testing.assert_array_equal(got, given)
+    np.testing.assert_allclose(law, [2 / 3, 1 / 3])
+    assert topology.n_parameters(2) == 0
+    assert Topology(start="stationary").maximize(np.ones(1), np.ones((1, 1)))[1].tolist() == [[1.0]]
+
+
 # -- what cannot be
 
 
