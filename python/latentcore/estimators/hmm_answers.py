@@ -44,9 +44,10 @@ def check_rows(family: Any, x: RealArray, names: Any) -> None:
     Of counts that only have a law together, all of a row may be missing: a step without an observation.
     """
     if isinstance(family, Multinomial) and not isinstance(x, CSR):
-        unobserved: npt.NDArray[np.bool_] = np.isnan(x).all(axis=1)
-        if unobserved.any():
-            x = np.where(unobserved[:, None], np.zeros((), x.dtype), x)
+        unobserved = np.flatnonzero(np.isnan(x).all(axis=1))
+        if len(unobserved):
+            x = x.copy()
+            x[unobserved] = 0
     check_support(family, x, names)
 
 
