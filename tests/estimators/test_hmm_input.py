@@ -44,6 +44,7 @@ from latentcore import (
     MultinomialHMM,
     PoissonHMM,
 )
+from latentcore.engine import Progress
 from latentcore.errors import ImpossibleSequenceError, NotFittedError
 
 # -- what users hold ---------------------------------------------------------------------------
@@ -89,6 +90,22 @@ def test_single_precision_is_kept_and_close(case: Case) -> None:
     assert model.loglik(x) == pytest.approx(model.loglik(x.astype(np.float64)), rel=1e-5)
     single = from_truth(case, max_iter=50, tol=1e-3).fit(x, lengths=LENGTHS)
     assert single.lower_bounds_[0] == pytest.approx(model.score(case.sequences), rel=1e-4)
+
+
+@cases
+def test_filters_take_rows_as_users_hold_them(case: Case) -> None:
+    model, x = case.given(), case.x[:4]
+    expected = model.filter_update(model.filter_start(), x)
+    frame = pd.DataFrame(x)
+    ways: list[Any] = [x.tolist(), frame, pl.DataFrame(x, schema=list("abcdefgh")[: x.shape[1]])]
+    ways += [scipy.sparse.csr_array(x)] if case.sparse else []
+    for rows in ways:
+        state = model.filter_update(model.filter_start(), rows)
+        np.testing.assert_array_equal(state.log_law, expected.log_law)
+    state = model.filter_start()
+    for row in (x[0].tolist(), frame.iloc[1], x[2:3], tuple(x[3])):
+        state = model.filter_update(state, row)
+    np.testing.assert_allclose(state.log_law, expected.log_law, rtol=1e-12, atol=1e-12)
 
 
 @sparse_cases
@@ -273,6 +290,18 @@ def test_other_columns_and_models_without_parameters_are_refused(case: Case) -> 
         case.make(2).sample()
 
 
+def test_exception_of_a_callback_leaves_nothing() -> None:
+    def stop(progress: Progress) -> None:
+        if progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    model = PoissonHMM(2, random_state=0)
+    before = set(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(COUNTS, callback=stop)
+    assert set(vars(model)) == before
+
+
 def test_impossible_sequence_is_named_and_has_no_likelihood() -> None:
     rates = [[0.0], [0.0]]
     x = [np.zeros((3, 1)), np.array([[0.0], [4.0]]), np.zeros((2, 1))]
@@ -291,6 +320,8 @@ def test_impossible_sequence_is_named_and_has_no_likelihood() -> None:
     assert PoissonHMM(2, **start).fit(x, sample_weight=[1, 0, 1]).converged_  # type: ignore[arg-type]
     with pytest.raises(ImpossibleSequenceError, match="sequence 1"):
         model.sample_posterior_paths(x)
+    with pytest.raises(ValueError, match="X: expected a possible sequence"):
+        model.forecast(2, x[1])
     with pytest.raises(ImpossibleSequenceError, match="sequence 0, step 1"):
         model.filter_update(model.filter_update(model.filter_start(), [0.0]), [4.0])
 

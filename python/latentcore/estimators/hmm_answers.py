@@ -171,8 +171,8 @@ class HMMAnswers(Estimator, Generic[P]):
         """
         evaluation = self._evaluation()
         self._check_filter_state(state)
-        rows = np.asarray(row) if not hasattr(row, "columns") else row
-        x = self._matrix(rows[None] if rows.ndim == 1 else rows)
+        table = hasattr(row, "columns") or hasattr(row, "tocsr")
+        x = self._matrix(row if table else np.atleast_2d(np.asarray(row)))
         self._check_width(x)
         self._check_support(x)
         return inference.filter_update(evaluation.model, evaluation.params, state, x)[0]
@@ -407,6 +407,8 @@ class HMMAnswers(Estimator, Generic[P]):
         log_likelihood, log_laws = inference.last_filtered(
             evaluation.model, evaluation.params, data
         )
+        if not np.isfinite(log_likelihood[0]):
+            raise ValueError("X: expected a possible sequence, got one of density 0")
         return self._law_after(FilterState(log_laws[0], float(log_likelihood[0]), len(data)))
 
     def _law_after(self, state: FilterState | int | None) -> Array:

@@ -325,6 +325,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             What the callable makes of the model, (S,) numbers, smallest first; or the states in the order wanted.
             Equals keep their order.
 
+        Notes
+        -----
+        ``topology`` stays as it is: a warm start needs states in its order.
+
         Examples
         --------
         ``model.relabel(by=lambda m: m.means_[:, 0])``
