@@ -45,6 +45,7 @@ def test_rates_of_earthquakes_are_the_published_ones() -> None:
     np.testing.assert_allclose(rates, [15.421, 26.018], atol=6e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.*did not converge")
 def test_em_of_the_estimator_takes_the_published_course() -> None:
     model = PoissonHMM(
         2, params_init={"rates": [[10.0], [30.0]]}, startprob_init=[0.5, 0.5],
