@@ -196,12 +196,12 @@ class GMMHMM(HMMEstimator[MixedParams, MixedPrior]):
         return MixtureFamily(Gaussian(self.covariance_type, float(self.reg_covar)), self.n_mix)
 
     def _family_to_refit(self) -> MixtureFamily:
-        n_mix = self._family().n_components
-        if self.n_mix != n_mix:
+        found = self._family().n_components
+        if found != self.n_mix:
             raise ValueError(
-                f"warm_start: expected the n_mix = {n_mix} of the last fit, got {self.n_mix}"
+                f"warm_start: expected the n_mix = {found} of the last fit, got {self.n_mix}"
             )
-        return MixtureFamily(Gaussian(self.covariance_type, float(self.reg_covar)), n_mix)
+        return MixtureFamily(Gaussian(self.covariance_type, float(self.reg_covar)), found)
 
     def _given_emissions(
         self, family: MixtureFamily, n_features: int

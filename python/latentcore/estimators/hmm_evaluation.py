@@ -69,7 +69,8 @@ class HMMEvaluation:
 
         def states(shard: Sequences) -> States:
             laws = inference.posteriors(self.model, self.params, shard)
-            return laws.argmax(axis=1).astype(np.int32)
+            best: States = laws.argmax(axis=1).astype(np.int32)
+            return best
 
         return self._joined(data, states)
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from latentcore.arrays import Labels
+from latentcore.arrays import Labels, Rows
 from latentcore.estimators.starts import InitParams
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
@@ -71,8 +71,8 @@ class HMMStart(Generic[P]):
 
     def _made_emissions(self, transition: Array) -> P:
         stats = initial_emissions(
-            self.model.family, self.data, self.n_states, self.method, self.random_state,
-            transition=transition, allow_repeats=self.prior is not None, n_threads=self.n_threads,
+            self.model.family, self._rows(transition), self.n_states, self.method,
+            self.random_state, allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
         made: P
@@ -81,6 +81,17 @@ class HMMStart(Generic[P]):
         else:
             made = family.mode(family.update(self.prior.emissions, stats), None)
         return made
+
+    def _rows(self, transition: Array) -> Rows:
+        """All rows. Clusters of them come in any order; so where the chain never goes back, sequences are cut into
+        equal parts instead, one for each state (Rabiner 1989, section V.C), unless a state would begin on too few.
+        """
+        rows = self.data.rows()
+        if self.method in ("random", "random_from_data") or not _never_goes_back(transition):
+            return rows
+        labels = _parts(self.data, self.n_states)
+        enough = np.bincount(labels, minlength=self.n_states).min() > rows.x.shape[1]
+        return replace(rows, labels=labels) if enough else rows
 
     def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
         """Laws drawn at random, as far as neither the user nor the topology says what they are."""
@@ -101,26 +112,15 @@ class HMMStart(Generic[P]):
 
 def initial_emissions(
     family: Any,
-    data: Sequences,
+    rows: Rows,
     n_states: int,
     method: InitParams,
     random_state: Any,
     *,
-    transition: Array | None = None,
     allow_repeats: bool,
     n_threads: int,
 ) -> MixtureStatistics[Any]:
-    """Statistics of states to begin with, of all rows as if they were independent; "random" draws a row for each.
-
-    Clusters come in any order. So where the chain never goes back, sequences are cut into equal parts instead, one for
-    each state (Rabiner 1989, section V.C), unless rows are drawn or a state would begin on too few.
-    """
-    rows = data.rows()
-    drawn = method in ("random", "random_from_data")
-    if not drawn and transition is not None and _never_goes_back(transition):
-        labels = _parts(data, n_states)
-        if np.bincount(labels, minlength=n_states).min() > data.x.shape[1]:
-            rows = replace(rows, labels=labels)
+    """Statistics of states to begin with, of rows as if they were independent; "random" draws a row for each."""
     return initial_statistics(
         family, rows, n_states, "random_from_data" if method == "random" else method,
         random_state, allow_repeats=allow_repeats, n_threads=n_threads,
