@@ -43,9 +43,10 @@ from latentcore import (
     GaussianHMM,
     MultinomialHMM,
     PoissonHMM,
+    storage,
 )
 from latentcore.engine import Progress
-from latentcore.errors import ImpossibleSequenceError, NotFittedError
+from latentcore.errors import ImpossibleSequenceError, NotFittedError, StorageError
 
 # -- what users hold ---------------------------------------------------------------------------
 
@@ -146,6 +147,29 @@ def test_model_comes_back_from_files_and_pickles(case: Case, tmp_path: Path) -> 
             np.testing.assert_array_equal(
                 twin.predict_proba(case.sequences), model.predict_proba(case.sequences)
             )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("transmat_", np.ones((2, 2)), "transmat_: expected probabilities that sum to 1"),
+        ("startprob_", np.array([1.5, -0.5]), "startprob_: expected probabilities >= 0"),
+        ("transmat_", np.eye(3), r"transmat_: expected shape \(2, 2\)"),
+        ("components_.rates", np.ones((3, 3)), "components_: expected rates of 2 components"),
+        ("n_features_in_", 5, "n_features_in_: expected that of components_, got 5"),
+    ],
+)
+def test_file_with_impossible_values_is_refused(
+    name: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.npz"
+    PoissonHMM.from_params(*CHAIN, RATES).save(path)
+    class_name, stored = storage.read(path)
+    assert name in stored["learned"]
+    stored["learned"][name] = value
+    storage.write(path, class_name, stored)
+    with pytest.raises(StorageError, match=message):
+        latentcore.load(path)
 
 
 @cases
