@@ -268,6 +268,7 @@ def test_bad_argument_is_named_and_nothing_changes(
         ({"lengths": [400], "groups": np.zeros(400)}, "expected one of them, got both"),
         ({"sample_weight": [1, 2, 3]}, "sample_weight: expected shape"),
         ({"sample_weight": [0.0]}, "sample_weight: expected a positive weight"),
+        ({"labels": np.zeros(400)}, "labels: expected every label .* label 1 never occurs"),
         ({"labels": np.full(400, 2)}, "labels: expected integers from 0 to n_components - 1 = 1"),
     ],
 )
