@@ -271,6 +271,15 @@ def test_states_that_the_data_do_not_need_end_without_rows() -> None:
     np.testing.assert_allclose(model.transmat_[empty], 1 / 6, atol=0.01)
     assert set(model.predict(x, lengths=lengths)) == set(np.flatnonzero(~empty))
     assert "effective states: 3" in model.summary()
+    states = model.predict(x, lengths=lengths)
+    bound = model.lower_bound_
+    model.prune(x, lengths=lengths)
+    assert model.transmat_.shape == (3, 3)
+    assert model.lower_bound_ > bound
+    assert model.lower_bound_ == pytest.approx(bounds[3], abs=5.0)  # with fewer states of the prior
+    kept = np.flatnonzero(~empty)
+    assert (kept[model.predict(x, lengths=lengths)] == states).mean() > 0.99
+    assert model.prune(x, lengths=lengths).transmat_.shape == (3, 3)
 
 
 def test_many_rows_outweigh_the_prior() -> None:
@@ -305,6 +314,13 @@ def test_impossible_transitions_stay_so_and_stickiness_adds_to_the_diagonal() ->
         assert path[0] == 0
         assert (np.diff(path) >= 0).all()
     assert np.isfinite(model.lower_bound_)
+    model.prune(x, lengths=lengths, tol=1e9)  # whatever the bound: but where sequences begin stays
+    assert len(model.startprob_) < 3
+    assert model.startprob_[0] == 1
+    cycle = VariationalGaussianHMM(
+        3, transmat_prior=np.roll(np.eye(3), 1, axis=1), random_state=0, max_iter=500
+    )
+    assert cycle.fit(x, lengths=lengths).prune(x, lengths=lengths, tol=1e9).startprob_.shape == (3,)
 
 
 def test_a_sequence_of_weight_two_counts_twice() -> None:
