@@ -152,7 +152,7 @@ def filter_start(params: Params) -> FilterState:
 
 def filter_update(
     model: HMM[Any, Any], params: Params, state: FilterState, x: RealArray
-) -> tuple[FilterState, RealArray]:
+) -> tuple[FilterState, Array]:
     """After the next rows ``x`` (n, D): the new state, and the log-laws (n, S) of the rows' states.
 
     Raises
@@ -173,7 +173,7 @@ def filter_update(
     except ImpossibleSequenceError as error:
         raise ImpossibleSequenceError(0, state.n_rows + error.step) from None
     laws = np.concatenate(log_laws)
-    return FilterState(laws[-1].astype(np.float64), log_likelihood, state.n_rows + len(x)), laws
+    return FilterState(laws[-1], log_likelihood, state.n_rows + len(x)), laws
 
 
 def forecast(params: HMMParams[Any], log_law: Array, steps: int) -> Array:
