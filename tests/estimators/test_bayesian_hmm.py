@@ -344,6 +344,19 @@ def test_a_sequence_of_weight_two_counts_twice() -> None:
     np.testing.assert_allclose(fits[0].means_, fits[1].means_, rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::latentcore.errors.ConvergenceWarning")
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    x = np.tile(simulated()[0], (100, 1))
+    one, three = (
+        BayesianHMM(Gaussian("diag"), 16, max_iter=1, tol=1e9, init_params="random", random_state=0, n_threads=n)
+        .fit(x, lengths=[100] * 300)
+        for n in (1, 3)
+    )  # fmt: skip
+    assert one.lower_bounds_ == three.lower_bounds_
+    np.testing.assert_array_equal(one.transmat_posterior_, three.transmat_posterior_)
+    np.testing.assert_array_equal(one.components_.means, three.components_.means)
+
+
 def test_answers_are_those_of_the_means_of_the_posterior() -> None:
     x, lengths = simulated()
     model = VariationalGaussianHMM(3, random_state=0).fit(x, lengths=lengths)
