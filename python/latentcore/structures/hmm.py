@@ -297,11 +297,14 @@ class HMM(Generic[P, S]):
         self, params: HMMParams[P] | ExpectedHMM[P], found: Smoothed
     ) -> tuple[HMMStatistics[S], float]:
         block, r = found.data, found.posteriors
-        starts = r[block.begins[:-1]].sum(axis=0, dtype=np.float64)
+        if found.first:
+            starts = r[block.begins[:-1]].sum(axis=0, dtype=np.float64)
+        else:
+            starts = np.zeros(r.shape[1])
         stats = HMMStatistics(
-            starts if found.first else np.zeros_like(starts),
+            starts,
             found.transitions,
-            r.sum(axis=0, dtype=np.float64),
+            starts + found.transitions.sum(axis=0),  # every row is a first one or has been entered
             self.family.expected_statistics(params.emissions, block.x, r),
         )
         return stats, _weighted(found.log_likelihood, block)
