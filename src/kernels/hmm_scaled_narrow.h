@@ -64,7 +64,7 @@ static void SMALL(forward)(const recursion *r) {
 /* Both chains at once, n - 1 steps each; beta gets the message to the first row, before its densities. */
 static void SMALL(both)(const recursion *r, double *first) {
   const ptrdiff_t last = r->n - 1;
-  SMALL(row) a[SMALL_WIDTH], at[SMALL_WIDTH], alpha = SMALL(start)(r), beta, v = SMALL(load)(r->v + last * SMALL_WIDTH);
+  SMALL(row) a[SMALL_WIDTH], at[SMALL_WIDTH], alpha = SMALL(start)(r), v = SMALL(load)(r->v + last * SMALL_WIDTH), beta = v;
   SMALL(matrix)(r->s, r->a, a);
   SMALL(matrix)(r->s, r->at, at);
   ptrdiff_t t = 1;

@@ -370,8 +370,28 @@ def test_a_missing_code_is_left_out() -> None:
         log_dirichlet_evidence(np.array([0.5, 2.0]), counts), rel=1e-12
     )
     np.testing.assert_allclose(model.emissionprob_posterior_, [[1.5, 4.0]])
-    with pytest.raises(ValueError, match="NaN"):
-        VariationalGaussianHMM(1).fit(x)
+
+
+def test_a_row_without_an_observation_is_a_step_of_the_chain() -> None:
+    """In one state the bound is the evidence of the other rows; in two the states go on through the gap."""
+    x, _ = simulated()
+    gap = x.copy()
+    gap[10:13] = np.nan
+    prior: dict[str, Any] = {"mean_prior": [0, 0], "covariance_prior": np.eye(2)}
+    seen = np.delete(x, [10, 11, 12], axis=0)
+    one = VariationalGaussianHMM(1, **prior).fit(gap)
+    assert one.lower_bound_ == pytest.approx(
+        VariationalGaussianHMM(1, **prior).fit(seen).lower_bound_, rel=1e-12
+    )
+    model = VariationalGaussianHMM(3, random_state=0, max_iter=500).fit(gap)
+    assert np.diff(model.lower_bounds_).min() > -1e-9 * abs(model.lower_bound_)
+    assert model.expected_counts_.sum() == pytest.approx(len(x))
+    np.testing.assert_allclose(model.prior_.emissions.means[0], seen.mean(axis=0), rtol=1e-12)
+    assert model.family_ == Gaussian("full")
+    x[5, 1] = np.nan
+    assert np.isfinite(model.predict_proba(x)).all()
+    with pytest.raises(ValueError, match=r"missing as a whole.* got NaN in row 5, column 1, alone"):
+        model.fit(x)
 
 
 @pytest.mark.parametrize(

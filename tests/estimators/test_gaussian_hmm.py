@@ -209,3 +209,19 @@ def test_zeros_that_the_user_gives_are_not_free() -> None:
 def test_topology_that_does_not_fit_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GaussianHMM(3, **arguments).fit(three_levels()[0])
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++"])
+def test_chain_that_never_goes_back_begins_in_order(init_params: Any) -> None:
+    """Clusters would come in any order, and EM hardly ever reorders them."""
+    rng = np.random.default_rng(0)
+    states = np.tile(np.repeat([0, 1, 2, 3], [30, 20, 25, 25]), 6)
+    levels = np.array([8.0, 0.0, 4.0, 0.0])
+    x = rng.normal(levels[states], 1.0)[:, None]
+    model = GaussianHMM(
+        4, topology=Topology.left_to_right(4), init_params=init_params, random_state=0
+    ).fit(x, lengths=[100] * 6)
+    np.testing.assert_allclose(model.means_[:, 0], levels, atol=0.3)
+    assert (model.predict(x, lengths=[100] * 6) == states).mean() > 0.98
+    short = GaussianHMM(4, topology=Topology.left_to_right(4), prior="weak", random_state=0)
+    assert np.isfinite(short.fit([x[:3], x[:50]]).lower_bound_)

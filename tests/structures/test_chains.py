@@ -1,8 +1,6 @@
-"""Stationary laws, durations, laws of later states and usages of small chains, against mpmath and enumeration."""
+"""Stationary laws, closed classes and durations of chains, against mpmath and a search."""
 
 from __future__ import annotations
-
-import itertools
 
 import mpmath
 import numpy as np
@@ -12,9 +10,7 @@ import pytest
 from latentcore.structures.chains import (
     closed_classes,
     expected_durations,
-    forecast,
     stationary_distribution,
-    usages,
 )
 
 Array = npt.NDArray[np.float64]
@@ -108,24 +104,3 @@ def test_durations_are_those_of_geometric_stays() -> None:
     transition = np.array([[0.9, 0.1, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(expected_durations(transition), [10.0, 1.0, np.inf], rtol=1e-14)
     np.testing.assert_allclose(expected_durations(SLOW)[0], 1 / LEAVING, rtol=1e-14)
-
-
-def test_forecast_and_usages_are_those_of_all_paths() -> None:
-    n_states, length = 3, 5
-    transition = random_chain(n_states, 3)
-    initial = np.array([0.2, 0.0, 0.8])
-    laws, visits, left = np.zeros((length, 3)), np.zeros(3), np.zeros(3)
-    for path in itertools.product(range(n_states), repeat=length):
-        probability = initial[path[0]]
-        for i, j in itertools.pairwise(path):
-            probability *= transition[i, j]
-        for step, state in enumerate(path):
-            laws[step, state] += probability
-            visits[state] += probability
-            left[state] += probability * (step < length - 1)
-    np.testing.assert_allclose(forecast(initial, transition, length - 1), laws[1:], rtol=1e-13)
-    got_visits, got_left = usages(initial, transition, length)
-    np.testing.assert_allclose(got_visits, visits, rtol=1e-13)
-    np.testing.assert_allclose(got_left, left, rtol=1e-13)
-    assert forecast(initial, transition, 0).shape == (0, n_states)
-    np.testing.assert_array_equal(usages(initial, transition, 1)[0], initial)

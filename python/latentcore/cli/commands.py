@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from latentcore import plots
-from latentcore.cli.hmm_models import hidden_markov_model
+from latentcore.cli.hmm_models import bayesian_hmm, hidden_markov_model
 from latentcore.cli.models import (
     WEIGHT_PRIORS,
+    AnyHMM,
     AnyMixture,
     ColumnFamilies,
     bayesian_mixture,
@@ -100,6 +101,8 @@ def fit_hmm(
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
+    bayes: bool,
+    concentration: float | None,
     **settings: Any,
 ) -> None:
     """Fit a hidden Markov model, print its table; perhaps save it, perhaps draw it."""
@@ -108,11 +111,14 @@ def fit_hmm(
     table = read_rows(file, columns, labels, text=family in _OF_TEXTS, group_by=group_by)
     known = None if labels is None else read_labels(file, labels, components)
     rows = gathered(file, table, group_by)
+    model: AnyHMM
     with complaints_about(file):
-        model = hidden_markov_model(
-            family, table, covariance, column_families, components, mixtures,
-            {**settings, "topology": topology},
-        )  # fmt: skip
+        named = (family, table, covariance, column_families, components)
+        if bayes:
+            settings = {name: settings[name] for name in settings.keys() - _NOT_BAYESIAN}
+            model = bayesian_hmm(*named, concentration, topology, settings)
+        else:
+            model = hidden_markov_model(*named, mixtures, {**settings, "topology": topology})
     of_rows = None if known is None else known.values[rows.order]
     with (
         FitProgress(model.max_iter, model.n_init, progress) as callback,

@@ -11,7 +11,7 @@ from latentcore.cli.tables import Table
 from latentcore.families.gaussian import CovarianceType
 from latentcore.structures.topology import Start, Topology
 
-__all__ = ["hidden_markov_model", "topology"]
+__all__ = ["bayesian_hmm", "hidden_markov_model", "topology"]
 
 _WITH_A_CLASS = {
     "bernoulli": latentcore.BernoulliHMM,
@@ -38,10 +38,36 @@ def hidden_markov_model(
     if family in _WITH_A_CLASS:
         made: AnyHMM = _WITH_A_CLASS[family](n_states, **settings)
         return made
-    emissions: Any = family
-    if family == "mixed":
-        emissions = product_family(table, covariance, column_families)
+    emissions = _emissions(family, table, covariance, column_families)
     return latentcore.HMM(emissions, n_states, **settings)
+
+
+def bayesian_hmm(
+    family: str,
+    table: Table,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    n_states: int,
+    concentration: float | None,
+    topology: Topology | None,
+    settings: Mapping[str, Any],
+) -> AnyHMM:
+    """The same with a posterior; what the topology forbids has no prior mass."""
+    alpha = 1 / n_states if concentration is None else concentration
+    initial, transition = (Topology() if topology is None else topology).allowed(n_states)
+    chain = {"startprob_prior": alpha * initial, "transmat_prior": alpha * transition, **settings}
+    if family == "gaussian":
+        return latentcore.VariationalGaussianHMM(n_states, covariance_type=covariance, **chain)
+    if family == "categorical":
+        return latentcore.VariationalCategoricalHMM(n_states, **chain)
+    emissions = _emissions(family, table, covariance, column_families)
+    return latentcore.BayesianHMM(emissions, n_states, **chain)
+
+
+def _emissions(
+    family: str, table: Table, covariance: CovarianceType, column_families: ColumnFamilies
+) -> Any:
+    return product_family(table, covariance, column_families) if family == "mixed" else family
 
 
 def topology(

@@ -17,6 +17,7 @@ from latentcore.cli.sequences import Gathered, gathered, group_column
 from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.bayesian_weights import WeightPriorType
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture import FamilyName, family_named
@@ -59,7 +60,7 @@ WEIGHT_PRIORS: dict[str, WeightPriorType] = {
 
 Mixture = MixtureEstimator[Any]
 AnyMixture = MixtureEstimator[Any] | BayesianEstimator[Any, Any]
-AnyHMM = HMMEstimator[Any, Any]
+AnyHMM = HMMEstimator[Any, Any] | BayesianHMMEstimator[Any, Any]
 ColumnFamilies = Mapping[str, str]
 """Families by name of the column."""
 
@@ -247,12 +248,15 @@ class SavedModel(NamedTuple):
         """The columns' names, or x0, x1, ..."""
         return self.names() or [f"x{j}" for j in range(self.model.n_features_in_)]
 
-    def rows_of(self, file: str) -> Table:
-        """The model's columns, by name where both have names, else all by position."""
+    def rows_of(self, file: str, beside: str | None = None) -> Table:
+        """The model's columns, by name where both have names, else by position all but ``beside``."""
         wanted, found = self.names(), read_columns(file)
         if wanted is not None and found is not None:
             return read_table(file, wanted, categories=self.categories)
-        table = read_table(file, categories=self.categories)
+        chosen = None
+        if beside is not None:
+            chosen = [name for name in read_names(file) if name != beside]
+        table = read_table(file, chosen, categories=self.categories)
         expected = self.model.n_features_in_
         if table.data.shape[1] != expected:
             raise ValueError(
@@ -268,11 +272,11 @@ class SavedModel(NamedTuple):
                 f"--group-by: only for hidden Markov models, got {type(self.model).__name__}"
             )
         column = group_column(file, group_by, self.group_by)
-        return gathered(file, self.rows_of(file), column)
+        return gathered(file, self.rows_of(file, column), column)
 
     @property
     def is_hmm(self) -> bool:
-        return isinstance(self.model, HMMEstimator)
+        return isinstance(self.model, HMMEstimator | BayesianHMMEstimator)
 
     def lengths(self, rows: Gathered) -> dict[str, Any]:
         """What methods of the model take with these rows."""
@@ -301,7 +305,7 @@ def load(path: str) -> SavedModel:
 
 def as_mixture(path: str, model: AnyMixture | AnyHMM) -> AnyMixture:
     """The same, for what only mixtures do."""
-    if isinstance(model, HMMEstimator):
+    if isinstance(model, HMMEstimator | BayesianHMMEstimator):
         raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
     return model
 

@@ -239,12 +239,14 @@ def _add_plot(one: ArgumentParser) -> None:
     _add_model(one)
     one.add_argument(
         "file", metavar="FILE", nargs="?",
-        help="rows as for fit; not needed for the objective, the elbo and the weights",
+        help="rows as for fit; not needed for the objective, the elbo, the weights and transitions",
     )  # fmt: skip
     one.add_argument("--kind", choices=_PLOT_KINDS, default="fit", help="(%(default)s)")
     one.add_argument(
-        "--columns", type=values.column_names, metavar="A,B", help="the columns across and up"
-    )
+        "--columns", type=values.column_names, metavar="A,B",
+        help="the columns across and up, or the one over time",
+    )  # fmt: skip
+    _add_group_by(one)
     one.add_argument(
         "-o", "--out", type=Path, metavar="PICTURE.png", required=True,
         help="draw to this file (.png, .pdf, .svg)",
@@ -267,7 +269,7 @@ def _check_family_options(options: dict[str, Any]) -> None:
 
 def _check_hmm_options(options: dict[str, Any]) -> None:
     """Options that hidden Markov models do not have; a topology of the right size."""
-    for name in ("bayes", "weight_prior", "concentration", "batch_size", "equal_weights"):
+    for name in ("weight_prior", "batch_size", "equal_weights"):
         if options.pop(name):
             raise UsageError(f"--{name.replace('_', '-')}: not with --model hmm")
     if options["mixtures"] is not None and options["family"] != "gaussian":
@@ -278,6 +280,21 @@ def _check_hmm_options(options: dict[str, Any]) -> None:
             "--start: not with --topology left-to-right, where the first state is first"
         )
     options["topology"] = topology(kind, start, options["components"])
+    if not options["bayes"]:
+        if options["concentration"] is not None:
+            raise UsageError("--concentration: only with --bayes")
+        return
+    remedies = {
+        "hard": "all paths count",
+        "prior": "the prior is of --concentration, and weak for the emissions",
+        "mixtures": "states are single Gaussians",
+    }
+    _refuse(options, remedies)
+    if start is not None:
+        raise UsageError(
+            "--start: not with --bayes, where first states have a posterior of their own"
+        )
+    _check_conjugate(options["family"])
 
 
 def _check_mixture_options(options: dict[str, Any]) -> None:
@@ -301,17 +318,25 @@ def _check_bayes_options(options: dict[str, Any]) -> None:
         "prior": "the prior is of --weight-prior and --concentration, and weak for the components",
         "equal_weights": "--weight-prior fixed says so",
     }
+    _refuse(options, remedies)
+    _check_conjugate(options["family"])
+    if options["weight_prior"] == "fixed" and options["concentration"] is not None:
+        raise UsageError("--concentration: not with --weight-prior fixed, which has none")
+
+
+def _refuse(options: dict[str, Any], remedies: dict[str, str]) -> None:
+    """Options that Bayesian models do not have, and why."""
     for name, remedy in remedies.items():
         if options[name]:
             raise UsageError(f"--{name.replace('_', '-')}: not with --bayes, where {remedy}")
-    if options["family"] not in BAYESIAN_FAMILIES:
+
+
+def _check_conjugate(family: str) -> None:
+    if family not in BAYESIAN_FAMILIES:
         expected = ", ".join(BAYESIAN_FAMILIES)
         raise UsageError(
-            f"--bayes: expected a family among {expected}, got {options['family']}, which has no "
-            "conjugate prior"
+            f"--bayes: expected a family among {expected}, got {family}, which has no conjugate prior"
         )
-    if options["weight_prior"] == "fixed" and options["concentration"] is not None:
-        raise UsageError("--concentration: not with --weight-prior fixed, which has none")
 
 
 # -- options of several ----------------------------------------------------------------------------------------------

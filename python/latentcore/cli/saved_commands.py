@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import plots
+from latentcore.cli.cells import decoded
 from latentcore.cli.models import AnyHMM, SavedModel, load
 from latentcore.cli.pictures import figure_of, figure_saver, needs_rows
 from latentcore.cli.sequences import Gathered, complaints_about
-from latentcore.cli.tables import extend_table, output_format, write_table
+from latentcore.cli.tables import extend_table, output_format, write_columns, write_table
 from latentcore.estimators.bayesian_base import BayesianEstimator
-from latentcore.estimators.hmm_base import HMMEstimator
+from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_forecast import Forecast
 from latentcore.families.categorical import Categorical
-from latentcore.protocols import Array
 
 __all__ = ["decode", "forecast", "impute", "info", "plot", "predict", "sample", "score"]
 
@@ -41,7 +41,7 @@ def predict(model: str, file: str, proba: bool, group_by: str | None, out: Path 
 def decode(
     model: str,
     file: str,
-    algorithm: str,
+    algorithm: Algorithm | Literal["filter"],
     posterior: bool,
     group_by: str | None,
     out: Path | None,
@@ -55,14 +55,13 @@ def decode(
     sequences = saved.lengths(rows)
     with complaints_about(file, rows):
         impossible = _warn_of_impossible(chain, rows)
-        filtered = algorithm == "filter"
         laws: Any = None
-        if filtered or posterior:
-            laws = (chain.filter if filtered else chain.predict_proba)(rows.table, **sequences)
-        if filtered:
-            states = laws.argmax(axis=1)
+        if algorithm == "filter":
+            laws = chain.filter(rows.table, **sequences)
+            states, impossible = laws.argmax(axis=1), np.isnan(laws[:, 0])
         else:
-            _, states = chain.decode(rows.table, algorithm=algorithm, **sequences)
+            states = chain.decode(rows.table, algorithm=algorithm, **sequences)[1]
+            laws = chain.predict_proba(rows.table, **sequences) if posterior else None
     added = {"state": np.where(impossible, -1, states)}
     if posterior:
         added |= dict(zip(_names_of_states(laws), laws.T, strict=True))
@@ -89,23 +88,21 @@ def forecast(
     rows = saved.gathered(file, group_by)
     if save_figure is not None and len(rows.lengths) > 1:
         raise ValueError(f"--plot: expected one sequence, got {len(rows.lengths)}")
-    blocks: list[Any] = []
-    names: list[str] = []
     with complaints_about(file, rows):
         _refuse_impossible(chain, rows)
-        for q, part in enumerate(rows.parts()):
-            law = chain.forecast(
-                steps, part, quantiles=quantiles, n_samples=draws, random_state=seed
-            )
-            columns = _columns_of_forecast(saved, law)
-            if rows.column is not None:
-                columns = {rows.column: np.full(steps, float(q)), **columns}
-            names = list(columns)
-            blocks.append(np.column_stack(list(columns.values())))
-    texts = dict(saved.categories)
+        laws = [
+            chain.forecast(steps, part, quantiles=quantiles, n_samples=draws, random_state=seed)
+            for part in rows.parts()
+        ]
+    columns: list[tuple[str, Any]] = []
     if rows.column is not None:
-        texts[rows.column] = rows.keys
-    write_table(out, np.vstack(blocks), names, texts)
+        columns.append((rows.column, np.repeat(rows.keys, steps).tolist()))
+    ahead = [_columns_of_forecast(saved, law) for law in laws]
+    for name in ahead[0]:
+        values = np.concatenate([part[name] for part in ahead])
+        texts = saved.categories.get(name)
+        columns.append((name, values if texts is None else decoded(values, texts)))
+    write_columns(file, out, columns)
     if save_figure is not None:
         drawn = plots.forecast(chain, rows.table, steps, n_samples=draws, random_state=seed)
         save_figure(drawn.figure)
@@ -123,8 +120,8 @@ def score(model: str, file: str, group_by: str | None) -> None:
             total = float(saved.model.predictive_logpdf(rows.table).sum(dtype="float64"))
         else:
             total = saved.model.loglik(rows.table, **saved.lengths(rows))
-        if isinstance(saved.model, HMMEstimator):
-            _warn_of_impossible(saved.model, rows)
+        if saved.is_hmm:
+            _warn_of_impossible(_chain(model, saved), rows)
     print(f"rows            {n_rows}")
     if saved.is_hmm:
         print(f"sequences       {len(rows.lengths)}")
@@ -184,12 +181,13 @@ def plot(
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _chain(path: str, saved: SavedModel) -> Any:
+def _chain(path: str, saved: SavedModel) -> AnyHMM:
     """The model, if it is a hidden Markov model."""
+    model: Any = saved.model
     if not saved.is_hmm:
-        name = type(saved.model).__name__
-        raise ValueError(f"{path}: expected a hidden Markov model, got {name}")
-    return saved.model
+        raise ValueError(f"{path}: expected a hidden Markov model, got {type(model).__name__}")
+    chain: AnyHMM = model
+    return chain
 
 
 def _names_of_states(laws: npt.NDArray[Any]) -> list[str]:
@@ -220,11 +218,11 @@ def _refuse_impossible(chain: AnyHMM, rows: Gathered) -> None:
         )
 
 
-def _columns_of_forecast(saved: SavedModel, law: Forecast) -> dict[str, Array]:
+def _columns_of_forecast(saved: SavedModel, law: Forecast) -> dict[str, npt.NDArray[Any]]:
     """By name: steps, probabilities of states, and of each feature mean and quantiles; of codes, which have none, the
     most probable one."""
     laws = law.state_probabilities
-    columns = {"step": np.arange(1.0, len(laws) + 1)}
+    columns: dict[str, npt.NDArray[Any]] = {"step": np.arange(1, len(laws) + 1)}
     columns |= dict(zip(_names_of_states(laws), laws.T, strict=True))
     are_codes = isinstance(getattr(saved.model, "family_", None), Categorical)
     for j, name in enumerate(saved.column_names()):

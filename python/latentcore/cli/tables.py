@@ -39,10 +39,14 @@ __all__ = [
     "read_keys",
     "read_names",
     "read_table",
+    "write_columns",
     "write_table",
 ]
 
 Format = Literal["csv", "tsv", "parquet", "npy"]
+
+Cells: TypeAlias = list[str] | npt.NDArray[Any] | Any
+"""Of a column: texts, numbers, or what pyarrow has."""
 
 BUNDLED = {
     "@faithful": datasets.load_old_faithful,
@@ -169,6 +173,22 @@ def extend_table(source: str, path: Path | None, added: Mapping[str, npt.NDArray
     for name in added:
         if held.count(name) > 1:
             raise ValueError(f"{source}: expected no column {name!r}, which is to be added")
+    write_columns(source, path, columns)
+
+
+def write_columns(source: str, path: Path | None, columns: Sequence[tuple[str, Cells]]) -> None:
+    """Write columns with their names to a file, or as CSV to standard output.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    ValueError
+        There are texts where the file can hold numbers only.
+    """
     format_ = "csv" if path is None else output_format(path)
     if path is None:
         _write_cells(sys.stdout, columns, ",")
@@ -179,7 +199,8 @@ def extend_table(source: str, path: Path | None, added: Mapping[str, npt.NDArray
         import pyarrow.parquet as pq
 
         arrays = [_as_numbers_or_texts(cells) for _, cells in columns]
-        pq.write_table(pa.Table.from_arrays([_arrow_array(pa, a) for a in arrays], held), path)
+        names = [name for name, _ in columns]
+        pq.write_table(pa.Table.from_arrays([_arrow_array(pa, a) for a in arrays], names), path)
     else:
         with open(path, "w", encoding="utf-8", newline="") as file:
             _write_cells(file, columns, DELIMITERS[format_])
@@ -218,9 +239,6 @@ def write_table(
 
 
 # -- cells as they are -------------------------------------------------------------------------------------------------
-
-Cells: TypeAlias = list[str] | npt.NDArray[Any] | Any
-"""Of a column: texts, numbers, or what pyarrow has."""
 
 
 def _cells(source: str, columns: Sequence[str] | None) -> list[tuple[str, Cells]]:
@@ -275,7 +293,7 @@ def _arrow_array(pa: Any, cells: Cells) -> Any:
     return pa.array(cells) if isinstance(cells, list | np.ndarray) else cells
 
 
-def _write_cells(file: Any, columns: list[tuple[str, Cells]], delimiter: str) -> None:
+def _write_cells(file: Any, columns: Sequence[tuple[str, Cells]], delimiter: str) -> None:
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow([name for name, _ in columns])
     writer.writerows(zip(*(_as_list(cells) for _, cells in columns), strict=True))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import Rows
 from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
-from latentcore.estimators.bayesian_mixture import check_variational, takes_missing
+from latentcore.estimators.bayesian_mixture import check_variational
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import RandomState
@@ -46,7 +46,8 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
 
     Notes
     -----
-    NaN is a missing entry for families of independent columns, other than Gaussian ones, and is left out of the row.
+    NaN is a missing entry for families of independent columns, and is left out of the row. Of others, such as Gaussian
+    ones, a row of NaN is a step without an observation, and half a row is refused.
 
     Examples
     --------
@@ -147,9 +148,6 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         if hasattr(family, "check_prior"):
             family.check_prior(self.prior, self.n_components, data.x.shape[1])
         return self.prior
-
-    def _takes_missing(self) -> bool:
-        return takes_missing(self._family_class(), self.family)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()

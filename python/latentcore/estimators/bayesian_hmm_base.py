@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine
-from latentcore.arrays import Rows
+from latentcore.arrays import CSR, Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
+from latentcore.estimators.bayesian_mixture import takes_missing
 from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.checks import fitting_arguments, integer, one_of, random_generator, real
 from latentcore.estimators.components import order_by
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_fitting import FittedHMM, explained
 from latentcore.estimators.hmm_start import initial_emissions
-from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_base import Callback, RandomState, absent_replaced
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
@@ -32,6 +33,7 @@ from latentcore.estimators.summary import (
     course,
     state_labels,
 )
+from latentcore.families.whole_rows import WholeRows, observed_rows
 from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import CAVI
 from latentcore.sequences import Sequences
@@ -136,14 +138,14 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> None:
         self._check_arguments()
         names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
-        model: HMM[P, Any] = HMM(family)
-        chain = self._chain_prior()
-        prior = HMMPrior(*chain, self._emission_prior(family, data.rows()))
-        warm = self._warm_posterior(data, family)
+        rows, fitted = self._observed(family, given, data, names)
+        prior = HMMPrior(*self._chain_prior(), self._emission_prior(family, rows))
+        warm = self._warm_posterior()
         try:
-            learned = self._learned_from(model, prior, data, warm, callback)
+            learned = self._learned_from(HMM(fitted), prior, data, rows, warm, callback)
         except NumericalError as error:
             raise explained(error, given) from None
+        learned["family_"] = family
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
         self._replace(learned, names)
@@ -153,12 +155,13 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         model: HMM[P, Any],
         prior: HMMPrior[H],
         data: Sequences,
+        rows: Rows,
         warm: HMMPrior[H] | None,
         callback: Callback | None,
     ) -> dict[str, Any]:
         rng = random_generator(self.random_state)
         expectation = self._expectation(model, data)
-        start = self._start(model, prior, data, rng) if warm is None else lambda: warm
+        start = self._start(model, prior, data, rows, rng) if warm is None else lambda: warm
         before = None if warm is None else self._before
 
         def run(step: Callback | None) -> engine.Fit[HMMPrior[H]]:
@@ -175,7 +178,6 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         return {
             "posterior_": fit.params,
             "prior_": prior,
-            "family_": model.family,
             "n_features_in_": data.x.shape[1],
             "elbo_terms_": terms,
             "converged_": fit.converged,
@@ -186,19 +188,35 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
             "_training": Training(len(data), data.total_weight(), 0.0, float("nan")),
         }
 
+    def _observed(
+        self, family: Any, given: Sequences, data: Sequences, names: list[str] | None
+    ) -> tuple[Rows, Any]:
+        """The rows to begin with, and the family that leaves out those without an observation, if it has to."""
+        rows = data.rows()
+        if isinstance(rows.x, CSR) or self._takes_missing_entries():
+            return rows, family
+        if observed_rows(absent_replaced(given.rows()), names).all():
+            return rows, family
+        return rows.take(np.flatnonzero(observed_rows(rows.x))), WholeRows(family)
+
+    def _takes_missing_entries(self) -> bool:
+        """Whether an entry that is missing can be left out, so that the posterior stays conjugate."""
+        return takes_missing(self._family_class(), getattr(self, "family", None))
+
     def _start(
-        self, model: HMM[P, Any], prior: HMMPrior[H], data: Sequences, rng: Any
+        self, model: HMM[P, Any], prior: HMMPrior[H], data: Sequences, rows: Rows, rng: Any
     ) -> Callable[[], HMMPrior[H]]:
         """Posteriors to begin with: given, or after rows in clusters and a chain without a preference."""
         if self.posterior_init is not None:
             given = self._checked_posterior(model, prior)
             return lambda: given
+        family = model.family.family if isinstance(model.family, WholeRows) else model.family
         n_steps = data.total_weight()
         n_starts = data.n_sequences if data.sample_weight is None else data.sample_weight.sum()
 
         def start() -> HMMPrior[H]:
             emissions = initial_emissions(
-                model.family, data, self.n_components, self.init_params, rng,
+                family, rows, self.n_components, self.init_params, rng,
                 allow_repeats=True, n_threads=get_num_threads(self.n_threads),
             )  # fmt: skip
             draw = rng.standard_exponential if self.init_params == "random" else np.ones
@@ -246,19 +264,14 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         posterior: HMMPrior[H] = given
         return posterior
 
-    def _warm_posterior(self, data: Sequences, family: Any) -> HMMPrior[H] | None:
-        if not self.warm_start or "posterior_" not in self.__dict__:
+    def _warm_posterior(self) -> HMMPrior[H] | None:
+        if not self._goes_on():
             return None
-        self._check_width(data.x)
         found = len(self.posterior_.initial)
         if found != self.n_components:
             raise ValueError(
                 f"warm_start: expected the n_components = {found} of the last fit, "
                 f"got {self.n_components}"
-            )
-        if family != self.family_:
-            raise ValueError(
-                f"warm_start: expected the family of the last fit, {self.family_}, got {family}"
             )
         return self.posterior_
 

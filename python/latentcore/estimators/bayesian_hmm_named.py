@@ -116,7 +116,8 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
 
     A state that no row needs keeps the prior: nothing need be removed.
 
-    Missing entries are refused: their posterior is not of this form.
+    A row of NaN is a step without an observation. A fit refuses rows of which some entries are missing, as their
+    posterior is not of this form; predictions take them.
 
     Examples
     --------
@@ -228,11 +229,17 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type)
 
+    def _family_to_refit(self) -> Gaussian:
+        found = self.family_.covariance_type
+        if found != self.covariance_type:
+            raise ValueError(
+                f"warm_start: expected the covariance_type {found!r} of the last fit, "
+                f"got {self.covariance_type!r}"
+            )
+        return Gaussian(self.covariance_type)
+
     def _emission_prior(self, family: Gaussian, data: Rows) -> GaussianPrior:
         return gaussian_prior.resolved(self, data)
-
-    def _takes_missing(self) -> bool:
-        return False
 
     def _work_per_row(self, x: RealArray | CSR, n_states: int) -> float:
         work = border.work_per_row(self.covariance_type, x.shape[1], n_states)

@@ -164,15 +164,6 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         return self._family_type()
 
-    def _family_to_refit(self) -> Any:
-        """The family, as a fit that goes on from the learned parameters uses it."""
-        return self._family()
-
-    def _chosen_family(self, data: Sequences, x: RealArray, names: list[str] | None) -> Any:
-        if self._warm_params(data) is not None:
-            return self._family_to_refit()
-        return self._family_to_fit(x, names)
-
     def _given_emissions(self, family: Any, n_features: int) -> Callable[[Callable[[], P]], P]:
         """What puts the given parameters of a start, checked, in the place of made ones."""
         if self.params_init is None:
@@ -204,7 +195,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> None:
         self._check_arguments()
         names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
-        warm = self._warm_params(data)
+        warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
             best = self._best_of_starts(model, data, warm, callback)
@@ -295,10 +286,9 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             else checked_transition(transition, n_states, "transmat_init"),
         )
 
-    def _warm_params(self, data: Sequences) -> HMMParams[P] | None:
-        if not self.warm_start or "converged_" not in self.__dict__:
+    def _warm_params(self) -> HMMParams[P] | None:
+        if not self._goes_on():
             return None
-        self._check_width(data.x)
         params = self._params()
         found = len(params.initial)
         if found != self.n_components:

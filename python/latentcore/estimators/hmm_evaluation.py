@@ -66,8 +66,13 @@ class HMMEvaluation:
 
     def posterior_states(self, data: Sequences) -> States:
         """(N,): of each row the most probable state given its sequence, the first of equals."""
-        states: States = self.posteriors(data).argmax(axis=1).astype(np.int32)
-        return states
+
+        def states(shard: Sequences) -> States:
+            laws = inference.posteriors(self.model, self.params, shard)
+            best: States = laws.argmax(axis=1).astype(np.int32)
+            return best
+
+        return self._joined(data, states)
 
     def best_paths(self, data: Sequences) -> tuple[States, Array]:
         """(N,) the most probable path of each sequence, and (Q,) the log-density of rows and path, nats."""

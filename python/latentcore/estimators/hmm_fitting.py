@@ -32,10 +32,15 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
     """A hidden Markov model that is fitted. A subclass tells how."""
 
     family_: Any
+    warm_start: bool
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         """The family that is fitted to ``x``, whose columns have these names."""
         raise NotImplementedError
+
+    def _family_to_refit(self) -> Any:
+        """The family, as a fit that goes on from the learned parameters uses it."""
+        return self._family()
 
     def _fit(
         self,
@@ -120,13 +125,17 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
         present = data.x
         if hasattr(self._family_class(), "check"):
             present = absent_replaced(given.rows())
-        family = self._chosen_family(data, present, names)
+        if self._goes_on():
+            self._check_width(data.x)
+            family = self._family_to_refit()
+        else:
+            family = self._family_to_fit(present, names)
         check_support(family, present, names)
         return ToFit(names, given, data, family)
 
-    def _chosen_family(self, data: Sequences, x: RealArray, names: list[str] | None) -> Any:
-        """The family that is fitted to ``data``; ``x`` are its rows and stand-ins for absent ones."""
-        return self._family_to_fit(x, names)
+    def _goes_on(self) -> bool:
+        """Whether a fit begins where the last one ended."""
+        return self.warm_start and "converged_" in self.__dict__
 
     def _family(self) -> Any:
         if "family_" not in self.__dict__:

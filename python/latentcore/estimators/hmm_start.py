@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from latentcore.arrays import Labels, Rows
 from latentcore.estimators.starts import InitParams
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
@@ -60,18 +61,18 @@ class HMMStart(Generic[P]):
         """
         if self.warm is not None:
             return self.warm
-        emissions = self.emissions(self._made_emissions)
         initial, transition = begun(
             self.model.topology, self.n_states, self.initial, self.transition
         )
+        emissions = self.emissions(lambda: self._made_emissions(transition))
         if self.method == "random":
             initial, transition = self._drawn_chain(initial, transition)
         return HMMParams(initial, transition, emissions)
 
-    def _made_emissions(self) -> P:
+    def _made_emissions(self, transition: Array) -> P:
         stats = initial_emissions(
-            self.model.family, self.data, self.n_states, self.method, self.random_state,
-            allow_repeats=self.prior is not None, n_threads=self.n_threads,
+            self.model.family, self._rows(transition), self.n_states, self.method,
+            self.random_state, allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
         made: P
@@ -80,6 +81,17 @@ class HMMStart(Generic[P]):
         else:
             made = family.mode(family.update(self.prior.emissions, stats), None)
         return made
+
+    def _rows(self, transition: Array) -> Rows:
+        """All rows. Clusters of them come in any order; so where the chain never goes back, sequences are cut into
+        equal parts instead, one for each state (Rabiner 1989, section V.C), unless a state would begin on too few.
+        """
+        rows = self.data.rows()
+        if self.method in ("random", "random_from_data") or not _never_goes_back(transition):
+            return rows
+        labels = _parts(self.data, self.n_states)
+        enough = np.bincount(labels, minlength=self.n_states).min() > rows.x.shape[1]
+        return replace(rows, labels=labels) if enough else rows
 
     def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
         """Laws drawn at random, as far as neither the user nor the topology says what they are."""
@@ -100,7 +112,7 @@ class HMMStart(Generic[P]):
 
 def initial_emissions(
     family: Any,
-    data: Sequences,
+    rows: Rows,
     n_states: int,
     method: InitParams,
     random_state: Any,
@@ -108,11 +120,23 @@ def initial_emissions(
     allow_repeats: bool,
     n_threads: int,
 ) -> MixtureStatistics[Any]:
-    """Statistics of states to begin with, of all rows as if they were independent; "random" draws a row for each."""
+    """Statistics of states to begin with, of rows as if they were independent; "random" draws a row for each."""
     return initial_statistics(
-        family, data.rows(), n_states, "random_from_data" if method == "random" else method,
+        family, rows, n_states, "random_from_data" if method == "random" else method,
         random_state, allow_repeats=allow_repeats, n_threads=n_threads,
     )  # fmt: skip
+
+
+def _never_goes_back(transition: Array) -> bool:
+    return bool(np.triu(transition, 1).any()) and not np.tril(transition, -1).any()
+
+
+def _parts(data: Sequences, n_states: int) -> Labels:
+    """(N,): the known state of each row, else that of its part of the sequence."""
+    lengths = np.repeat(data.lengths, data.lengths)
+    steps = np.arange(len(data)) - np.repeat(data.begins[:-1], data.lengths)
+    parts: Labels = (steps * n_states // lengths).astype(np.int32)
+    return parts if data.labels is None else np.where(data.labels < 0, parts, data.labels)
 
 
 def begun(

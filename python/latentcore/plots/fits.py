@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.hmm_answers import HMMAnswers
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.linear import Linear
@@ -36,7 +37,7 @@ __all__ = ["criteria", "fit_figure", "objective"]
 
 
 def objective(model: Mixture | HMM, *, ax: Axes | None = None) -> Axes:
-    """The objective by iteration, of whatever the fit ascended: of Bayesian mixtures in total, of others per row.
+    """The objective by iteration, of whatever the fit ascended: of Bayesian models in total, of others per row.
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ def _drawings_of_fit(
 
 
 def _objective_name(model: Mixture | HMM) -> str:
-    if isinstance(model, BayesianEstimator):
+    if isinstance(model, BayesianEstimator | BayesianHMMEstimator):
         return "evidence lower bound"
     name = "log-likelihood"
     if model.assignment == "hard":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from latentcore.estimators.hmm_forecast import forecast_of
 from latentcore.plots.figures import (
     INK,
     MOST_LISTED,
@@ -435,9 +436,7 @@ def _sequences(model: HMM, X: Any, lengths: Any, groups: Any) -> Sequences:
 def _levels(model: HMM) -> Array:
     """(S, D) means of the states' observations, NaN where the family does not tell them."""
     n_states, n_features = model.n_components, int(model.n_features_in_)
-    nothing = np.full((n_states, n_features), np.nan)
-    family = family_of(model)
-    if not hasattr(family, "impute"):
-        return nothing
-    means: Array = family.impute(components_of(model), nothing, np.eye(n_states))
-    return means
+    means = forecast_of(
+        family_of(model), components_of(model), np.eye(n_states), n_features, np.empty(0), 0, None
+    ).means
+    return np.full((n_states, n_features), np.nan) if means is None else means

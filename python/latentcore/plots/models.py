@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_matrix
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.bayesian_weights import expected_counts
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture_base import MixtureEstimator
@@ -37,7 +38,7 @@ __all__ = [
 
 Bayesian = BayesianEstimator[Any, Any]
 Mixture = MixtureEstimator[Any] | Bayesian
-HMM = HMMEstimator[Any, Any]
+HMM = HMMEstimator[Any, Any] | BayesianHMMEstimator[Any, Any]
 
 
 def family_of(model: Any) -> Any:

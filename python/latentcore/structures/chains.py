@@ -1,4 +1,4 @@
-"""What a transition matrix says by itself: stationary law, durations, laws of later states, expected usages."""
+"""What a transition matrix says by itself: its stationary law, closed classes of states, durations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from latentcore.protocols import Array
 
-__all__ = ["closed_classes", "expected_durations", "forecast", "stationary_distribution", "usages"]
+__all__ = ["closed_classes", "expected_durations", "stationary_distribution"]
 
 
 def stationary_distribution(transition: Array) -> Array:
@@ -71,52 +71,6 @@ def expected_durations(transition: Array) -> Array:
     durations: Array = np.full(len(leaving), np.inf)
     np.divide(1.0, leaving, out=durations, where=leaving > 0)
     return durations
-
-
-def forecast(initial: Array, transition: Array, steps: int) -> Array:
-    """Laws of the state 1 to ``steps`` steps after it has the law ``initial``.
-
-    Parameters
-    ----------
-    initial : (S,)
-    transition : (S, S)
-    steps : int
-
-    Returns
-    -------
-    (steps, S)
-    """
-    laws = np.empty((steps, len(initial)))
-    law = initial
-    for step in range(steps):
-        law = law @ transition
-        laws[step] = law
-    return laws
-
-
-def usages(initial: Array, transition: Array, length: int) -> tuple[Array, Array]:
-    """Expected numbers of visits to each state in a sequence of ``length`` rows, and of those that are followed by
-    another row.
-
-    Parameters
-    ----------
-    initial : (S,)
-    transition : (S, S)
-    length : int
-        At least 1.
-
-    Returns
-    -------
-    (S,), (S,)
-        They sum to ``length`` and ``length - 1``.
-    """
-    visits = np.array(initial, np.float64)
-    law, left = visits, np.zeros(len(visits))
-    for _ in range(length - 1):
-        left = left + law
-        law = law @ transition
-        visits = visits + law
-    return visits, left
 
 
 def _irreducible(transition: Array) -> Array:

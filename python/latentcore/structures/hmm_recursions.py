@@ -34,8 +34,8 @@ __all__ = [
 LogDensity = Callable[[Sequences], RealArray]
 """(N, S): log-densities of the rows under the states' emissions; -inf where another state is known."""
 
-_BLOCK_ELEMENTS = 1 << 16
-"""Size of the (rows x S) blocks that short sequences share: half a MiB, in cache."""
+_BLOCK_ELEMENTS = 1 << 17
+"""Size of the (rows x S) blocks that short sequences share: 1 MiB, in cache."""
 _SEGMENT_ELEMENTS = 1 << 19
 """Size of the (rows x S) segments of long sequences: 4 MiB. Sequences up to it need no second look."""
 

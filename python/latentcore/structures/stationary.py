@@ -22,8 +22,8 @@ _MAX_STEPS = 100
 _ROUNDING = 1e-15
 _SUFFICIENT = 1e-4
 """Of what the slope promises a step has to bring so much (Armijo 1966)."""
-_NEGLIGIBLE = 1e-12
-"""A probability that is on its way to 0 stops here: it would bar the way of the others."""
+_TINY = 1e-100
+"""A probability as small never moves: the square of its inverse would overflow."""
 
 
 def maximize_stationary(
@@ -53,13 +53,16 @@ def maximize_stationary(
     if not np.isfinite(point.value):
         return previous
     for _ in range(_MAX_STEPS):
-        slope, direction = _newton(rows.unknowns, point)
-        if slope <= _ROUNDING * (starts.sum() + counts.sum()) or np.abs(direction).max() < 1e-14:
+        try:
+            slope, direction = _newton(rows.unknowns, point)
+        except np.linalg.LinAlgError:  # the chain hardly moves any more
             break
-        found = _searched(rows.unknowns, point, direction, slope)
+        found = _searched(rows, point, direction, slope) if slope > _rounding(point) else None
         if found is None:
             break
-        point = found
+        gain, point = found.value - point.value, found
+        if gain <= _rounding(point):
+            break
     return point.transition if point.value >= best.value else best.transition
 
 
@@ -109,7 +112,7 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
     """
     a, law = point.transition, point.law
     p = unknowns.gather(a) / unknowns.sizes
-    inside = p > 0
+    inside = p > _TINY
     over = np.where(inside, 1.0 / np.where(inside, p, 1.0), 0.0)
     z = _fundamental(a, law)
     ratio = _ratio(point.starts, law)
@@ -117,12 +120,11 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
     outward = outward - (a * outward).sum(axis=1, keepdims=True)
     counts = unknowns.gather(point.counts)
     gradient = counts * over + unknowns.gather(outward)
-
-    gradient = gradient - _constant_in_rows(unknowns, p)(gradient)
+    level = _constant_in_rows(unknowns, p * inside)
+    gradient = gradient - level(gradient)
     slow = np.maximum(-gradient, 0.0) + np.sqrt(p @ gradient**2 / p.sum())
     curved = counts * over**2 + slow * over
-    moving = (p > _NEGLIGIBLE) | (inside & (gradient > 0))
-    weights = moving / np.where(moving, curved, 1.0)
+    weights = inside / np.maximum(curved, _TINY)
     along_rows = _constant_in_rows(unknowns, weights)
 
     def curvature(change: Array) -> Array:
@@ -139,9 +141,15 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
         left: Array = vector - along_rows(vector)
         return left
 
+    def ascent(direction: Array) -> tuple[float, Array]:
+        tangent = direction - p * level(
+            direction * over
+        )  # without what rounding adds to the sums of rows
+        return float(gradient @ tangent), tangent
+
     gradient = reduced(gradient)
-    direction = _conjugate_gradients(curvature, weights, reduced, gradient)
-    return float(gradient @ direction), direction
+    found = ascent(_conjugate_gradients(curvature, weights, reduced, gradient))
+    return found if found[0] > 0 else ascent(weights * gradient)
 
 
 def _constant_in_rows(unknowns: Unknowns, weights: Array) -> Callable[[Array], Array]:
@@ -187,19 +195,33 @@ def _conjugate_gradients(
     return total if total.any() else direction
 
 
-def _searched(unknowns: Unknowns, point: _Point, direction: Array, slope: float) -> _Point | None:
+def _searched(rows: TiedRows, point: _Point, direction: Array, slope: float) -> _Point | None:
     """The first point, at half the distance each time, that is better by a part of what the slope promises."""
-    p = unknowns.gather(point.transition) / unknowns.sizes
-    falling = direction < 0
-    step = min(1.0, 0.95 * float((p[falling] / -direction[falling]).min(initial=np.inf)))
-    rounding = _ROUNDING * float(point.counts.sum() + point.starts.sum())
+    step = 1.0
     for _ in range(60):
-        moved = unknowns.spread(p + step * direction, point.transition)
-        found = _Point.unless_reducible(moved, point)
-        if found is not None and found.value >= point.value + _SUFFICIENT * step * slope - rounding:
+        found = _Point.unless_reducible(_moved(rows, point.transition, step * direction), point)
+        wanted = point.value + _SUFFICIENT * step * slope - _rounding(point)
+        if found is not None and found.value >= wanted:
             return found
         step /= 2
     return None
+
+
+def _moved(rows: TiedRows, transition: Array, change: Array) -> Array:
+    """Changed, or to the first order where that would be below 0: entries that fall fall to p^2 / (p - change)."""
+    unknowns = rows.unknowns
+    p = unknowns.gather(transition) / unknowns.sizes
+    if (p + 0.9 * change >= 0.1 * p).all():
+        return unknowns.spread(p + change, transition)
+    falling = change < 0
+    shrunk = p / np.where(falling, 1.0 - change / np.where(falling, p, 1.0), 1.0)
+    return rows.maximize(
+        unknowns.spread(np.where(falling, shrunk, p + change), transition), transition
+    )
+
+
+def _rounding(point: _Point) -> float:
+    return _ROUNDING * float(point.counts.sum() + point.starts.sum())
 
 
 def _by_row(unknowns: Unknowns, values: Array) -> Array:
@@ -209,7 +231,9 @@ def _by_row(unknowns: Unknowns, values: Array) -> Array:
 
 
 def _fundamental(transition: Array, law: Array) -> Array:
-    inverse: Array = np.linalg.inv(np.eye(len(law)) - transition + law).astype(np.float64)
+    leaving = transition * ~np.eye(len(law), dtype=np.bool_)
+    one_less_a = np.diag(leaving.sum(axis=1)) - leaving  # 1 - A without cancellation
+    inverse: Array = np.linalg.inv(one_less_a + law).astype(np.float64)
     return inverse
 
 

@@ -17,6 +17,8 @@ Integers = npt.NDArray[np.intp]
 
 _LEAST_INERTIA = 1e-18
 """What is left of the previous values' weight when they only choose among maxima, relative to the counts."""
+_ROUNDING = 1e-14
+"""Of a row's sum: below, a row is left as it is, to the last bit."""
 _SLACK = 1e-6
 """Of a multiplier relative to its mean: below, an entry without counts is free to be positive."""
 
@@ -169,8 +171,9 @@ class TiedRows:
         """Rows of ``masses`` in the shares of their counts, or of ``previous`` where there are none."""
         for otherwise in (previous, self.free):
             counts = np.where(counts.any(axis=1, keepdims=True), counts, otherwise)
-        sums = counts.sum(axis=1, keepdims=True)
-        shares: Array = counts / (sums + (sums == 0)) * masses[:, None]
+        sums, masses = counts.sum(axis=1, keepdims=True), masses[:, None]
+        scaled = counts / (sums + (sums == 0)) * masses
+        shares: Array = np.where(np.abs(sums - masses) <= _ROUNDING, counts, scaled)
         return shares
 
     def _coupled(self, counts: Array, previous: Array) -> Array:
