@@ -66,13 +66,9 @@ class HMMEvaluation:
 
     def posterior_states(self, data: Sequences) -> States:
         """(N,): of each row the most probable state given its sequence, the first of equals."""
-
-        def states(shard: Sequences) -> States:
-            laws = inference.posteriors(self.model, self.params, shard)
-            best: States = laws.argmax(axis=1).astype(np.int32)
-            return best
-
-        return self._joined(data, states)
+        return self._joined(
+            data, lambda shard: inference.posterior_states(self.model, self.params, shard)
+        )
 
     def best_paths(self, data: Sequences) -> tuple[States, Array]:
         """(N,) the most probable path of each sequence, and (Q,) the log-density of rows and path, nats."""
