@@ -27,7 +27,8 @@ static void plain_transitions(hmm_chain *c) {
   for (ptrdiff_t i = 0; i < s * width; i++) most = c->a_e[i] > most ? c->a_e[i] : most;
   c->shift = most > NOTHING ? most : 0;
   memset(c->at_m, 0, (size_t)(s * width) * sizeof(double));
-  memset(c->at, 0, (size_t)(s * width) * sizeof(double));
+  memset(c->a, 0, (size_t)(width * width) * sizeof(double));
+  memset(c->at, 0, (size_t)(width * width) * sizeof(double));
   for (ptrdiff_t i = 0; i < s * width; i++) c->at_e[i] = NOTHING;
   for (ptrdiff_t i = 0; i < s * width; i += LANES)
     store(c->a + i, load(c->a_m + i) * power_of_two(load(c->a_e + i) - c->shift));

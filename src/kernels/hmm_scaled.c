@@ -11,7 +11,7 @@
  *     v_t = b_t o (A v_{t+1})                     what row t and all after it say
  *     posterior of t: p_t o v_t, of a pair: (p_{t-1} o b_{t-1}) (v_t)' o A, each over Z_t = sum p_t o v_t
  *
- * The forward and the backward chain of a narrow sequence run in one loop, for each alone would wait on itself. */
+ * Both chains of a sequence of few states run in one loop, for each alone would wait on itself. */
 #include "hmm.h"
 #include "narrow.h"
 
@@ -132,33 +132,52 @@ static double largest_of(ptrdiff_t width, const double *x) {
   return group_max(LANES, most)[0];
 }
 
-/* Any width: one chain after the other. `row` is a buffer of one row. */
-static void forward_wide(const recursion *r, double *row) {
-  const ptrdiff_t width = r->width;
-  memcpy(row, r->b, (size_t)width * sizeof(double));
-  for (ptrdiff_t j = 0; j < width; j++) r->p[j] = 1;
-  for (ptrdiff_t t = 1; t < r->n; t++) {
-    double *p = r->p + t * r->p_stride, *b = r->b + t * width;
-    matrix_product(r->s, width, row, r->a, p);
-    if (t % r->every == 0) {
-      double k, scale = scaling(largest_of(width, p), &k);
-      for (ptrdiff_t j = 0; j < width; j += LANES) store(b + j, load(b + j) * scale);
-      r->row_shift[t] += k;
-    }
-    for (ptrdiff_t j = 0; j < width; j += LANES) store(row + j, load(p + j) * load(b + j));
+/* One step forward to row t. `row` becomes p_t o b_t. */
+LC_INLINE void step_forward(const recursion *r, const ptrdiff_t width, ptrdiff_t t, double *row) {
+  double *p = r->p + t * r->p_stride, *b = r->b + t * width;
+  matrix_product(width == 16 ? 16 : r->s, width, row, r->a, p);
+  if (t % r->every == 0) {
+    double k, scale = scaling(largest_of(width, p), &k);
+    for (ptrdiff_t j = 0; j < width; j += LANES) store(b + j, load(b + j) * scale);
+    r->row_shift[t] += k;
   }
+  for (ptrdiff_t j = 0; j < width; j += LANES) store(row + j, load(p + j) * load(b + j));
 }
 
-/* r->v has its last row already. beta gets the message to the first row, before its densities. */
+/* One step back to row t. beta becomes the message to it, before its densities. */
+LC_INLINE void step_back(const recursion *r, const ptrdiff_t width, ptrdiff_t t, double *beta) {
+  double *v = r->v + t * width, scale = 1, k;
+  const double *b = r->b + t * width;
+  matrix_product(width == 16 ? 16 : r->s, width, v + width, r->at, beta);
+  if (t % r->every == 0) scale = scaling(largest_of(width, beta), &k);
+  for (ptrdiff_t j = 0; j < width; j += LANES) store(v + j, load(beta + j) * (load(b + j) * scale));
+}
+
+static void start_forward(const recursion *r, double *row) {
+  memcpy(row, r->b, (size_t)r->width * sizeof(double));
+  for (ptrdiff_t j = 0; j < r->width; j++) r->p[j] = 1;
+}
+
+static void forward_wide(const recursion *r, double *row) {
+  start_forward(r, row);
+  for (ptrdiff_t t = 1; t < r->n; t++) step_forward(r, r->width, t, row);
+}
+
+static void forward_16(const recursion *r, double *row) {
+  start_forward(r, row);
+  for (ptrdiff_t t = 1; t < r->n; t++) step_forward(r, 16, t, row);
+}
+
+/* r->v has its last row already. */
 static void backward_wide(const recursion *r, double *beta) {
-  const ptrdiff_t width = r->width;
-  for (ptrdiff_t t = r->n - 2; t >= 0; t--) {
-    double *v = r->v + t * width;
-    const double *b = r->b + t * width;
-    matrix_product(r->s, width, v + width, r->at, beta);
-    double scale = 1, k;
-    if (t % r->every == 0) scale = scaling(largest_of(width, beta), &k);
-    for (ptrdiff_t j = 0; j < width; j += LANES) store(v + j, load(beta + j) * (load(b + j) * scale));
+  for (ptrdiff_t t = r->n - 2; t >= 0; t--) step_back(r, r->width, t, beta);
+}
+
+static void both_16(const recursion *r, double *row, double *beta) {
+  start_forward(r, row);
+  for (ptrdiff_t t = 1; t < r->n; t++) {
+    step_forward(r, 16, t, row);
+    step_back(r, 16, r->n - 1 - t, beta);
   }
 }
 
@@ -167,6 +186,7 @@ static void recur_forward(const recursion *r, double *row) {
     case 2: forward_2(r); break;
     case 4: forward_4(r); break;
     case 8: forward_8(r); break;
+    case 16: forward_16(r, row); break;
     default: forward_wide(r, row);
   }
 }
@@ -176,6 +196,7 @@ static void recur_both(const recursion *r, double *row, double *beta) {
     case 2: both_2(r, beta); break;
     case 4: both_4(r, beta); break;
     case 8: both_8(r, beta); break;
+    case 16: both_16(r, row, beta); break;
     default:
       forward_wide(r, row);
       backward_wide(r, beta);
@@ -249,6 +270,7 @@ static int posterior_block(const recursion *r, double weight, ptrdiff_t begin, p
     case 4: return posterior_rows_narrow(4, r, weight, begin, end, g);
 #endif
     case LANES: return posterior_rows(LANES, r, weight, begin, end, g);
+    case 16: return posterior_rows(16, r, weight, begin, end, g);
     default: return posterior_rows(r->width, r, weight, begin, end, g);
   }
 }
