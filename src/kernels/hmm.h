@@ -67,9 +67,9 @@ LC_INLINE uint64_t lane_bits(ivec mask) {
 typedef struct {
   ptrdiff_t s, width;
   double *initial_m, *initial_e, *future_m, *future_e; /* width */
-  double *a_m, *a_e;                                   /* S x width */
+  double *a_m, *a_e;                                   /* width x width */
   double *at_m, *at_e;                                 /* the transpose */
-  double *a, *at;                                      /* S x width: over 2^shift, and the transpose */
+  double *a, *at;                                      /* width x width: over 2^shift, and the transpose */
   double shift;
   const double *log_initial, *log_future;              /* log_future may be NULL */
   /* For hmm_scaled.c: how often to scale, 0 if that way is closed; the width of rows there, and the matrices in it. */
