@@ -10,7 +10,7 @@ import latentcore
 from cli.tools import npy, parquet
 from latentcore import GaussianHMM, PoissonHMM, storage
 from latentcore.cli.models import FAMILIES
-from latentcore.cli.tables import read_table
+from latentcore.cli.tables import read_keys, read_table
 from latentcore.datasets import load_earthquakes
 
 QUAKES = load_earthquakes().data
@@ -172,6 +172,31 @@ def test_known_states_are_those_of_their_rows(run, file, tmp_path):
     np.testing.assert_array_equal(latentcore.load(model).means_, expected.means_)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "keys"),
+    [
+        ("a.csv", "id,v\nnan,1\n b,2\n7,3\nb,4\n7.0,5\n", ["nan", "b", "7", "7.0"]),
+        ("a.parquet", parquet({"id": ["NA", "b", "7", "b", "c"]}), ["NA", "b", "7", "c"]),
+        ("i.parquet", parquet({"id": [10**9, 2, 10**9 + 1, 2, 5]}), ["1000000000", "2", "1000000001", "5"]),
+        ("a.npy", npy(np.array([[1e9], [2], [1e9 + 1], [2], [0.5]])), ["1000000000", "2", "1000000001", "0.5"]),
+    ],
+)  # fmt: skip
+def test_keys_are_told_apart_by_their_text(file, name, content, keys):
+    column = "x0" if name == "a.npy" else "id"
+    codes, found = read_keys(str(file(name, content)), column)
+    assert codes.tolist() == [0, 1, 2, 1, 3]
+    assert found == keys
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.parquet", parquet({"x0": ["a", None]})), ("a.npy", npy(np.array([[1.0], [np.nan]])))],
+)
+def test_missing_key_is_named_in_every_format(file, name, content):
+    with pytest.raises(ValueError, match="row 2, column 'x0': expected the name of a sequence"):
+        read_keys(str(file(name, content)), "x0")
+
+
 def rows_of(family):
     rows = RNG.poisson(np.repeat([[1.0, 9.0], [12.0, 2.0]], 20, axis=0)) * 1.0
     if family in ("bernoulli", "mixed"):
@@ -282,6 +307,16 @@ def test_forecast_goes_on_after_each_sequence(fitted, three, run):
         np.testing.assert_array_equal(mine[:, [4, 5]], law.quantiles[:, :, 0].T)
 
 
+def test_names_that_the_table_has_are_not_taken(run, file, tmp_path):
+    rows = "".join(f"{a},p0,{b}\n" for a, b in ROWS.tolist())
+    path, model = file("a.csv", "step,step_,p0\n" + rows), tmp_path / "m.npz"
+    options = ["--model", "hmm", "--states", 2, "--columns", "step,p0", "--group-by", "step_"]
+    assert run("fit", path, *options, "--seed", 0, "-o", model)[0] == 0
+    header, cells = table_of(run("forecast", model, path, "--steps", 2, "--quantiles", "0.5")[1])
+    assert header == ["step_", "step__", "p0_", "p1", "step", "step_q50", "p0", "p0_q50"]
+    assert cells[:, :2].tolist() == [["p0", "1"], ["p0", "2"]]
+
+
 def test_file_without_the_column_of_the_fit_is_one_sequence_and_that_is_said(fitted, run, file):
     model, saved, _ = fitted
     path = file("plain.csv", "a,b\n" + "\n".join(f"{a},{b}" for a, b in ROWS.tolist()) + "\n")
@@ -352,6 +387,7 @@ def test_forecast_is_drawn(run, quakes, tmp_path):
         ("--model hmm --topology left-to-right --start free", "--start: not with --topology left-to-right"),
         ("--model hmm --start often", "invalid choice: 'often'"),
         ("--model hmm --group-by id", "there is no column 'id'; there are eruptions, waiting"),
+        ("--model hmm --group-by id --columns waiting", "there is no column 'id'; there are eruptions, waiting"),
         ("--model hmm --group-by waiting --columns waiting", "expected columns other than the sequences 'waiting'"),
         ("--model hmm --group-by eruptions --labels waiting", "besides the labels 'waiting' and the sequences"),
         ("--group-by waiting", "--group-by: only with --model hmm"),

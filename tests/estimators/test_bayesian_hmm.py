@@ -271,6 +271,15 @@ def test_states_that_the_data_do_not_need_end_without_rows() -> None:
     np.testing.assert_allclose(model.transmat_[empty], 1 / 6, atol=0.01)
     assert set(model.predict(x, lengths=lengths)) == set(np.flatnonzero(~empty))
     assert "effective states: 3" in model.summary()
+    states = model.predict(x, lengths=lengths)
+    bound = model.lower_bound_
+    model.prune(x, lengths=lengths)
+    assert model.transmat_.shape == (3, 3)
+    assert model.lower_bound_ > bound
+    assert model.lower_bound_ == pytest.approx(bounds[3], abs=5.0)  # with fewer states of the prior
+    kept = np.flatnonzero(~empty)
+    assert (kept[model.predict(x, lengths=lengths)] == states).mean() > 0.99
+    assert model.prune(x, lengths=lengths).transmat_.shape == (3, 3)
 
 
 def test_many_rows_outweigh_the_prior() -> None:
@@ -305,6 +314,13 @@ def test_impossible_transitions_stay_so_and_stickiness_adds_to_the_diagonal() ->
         assert path[0] == 0
         assert (np.diff(path) >= 0).all()
     assert np.isfinite(model.lower_bound_)
+    model.prune(x, lengths=lengths, tol=1e9)  # whatever the bound: but where sequences begin stays
+    assert len(model.startprob_) < 3
+    assert model.startprob_[0] == 1
+    cycle = VariationalGaussianHMM(
+        3, transmat_prior=np.roll(np.eye(3), 1, axis=1), random_state=0, max_iter=500
+    )
+    assert cycle.fit(x, lengths=lengths).prune(x, lengths=lengths, tol=1e9).startprob_.shape == (3,)
 
 
 def test_a_sequence_of_weight_two_counts_twice() -> None:
@@ -326,6 +342,19 @@ def test_a_sequence_of_weight_two_counts_twice() -> None:
             fits.append(model.fit(data, sample_weight=weight))
     np.testing.assert_allclose(fits[0].lower_bounds_, fits[1].lower_bounds_, rtol=1e-12)
     np.testing.assert_allclose(fits[0].means_, fits[1].means_, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::latentcore.errors.ConvergenceWarning")
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    x = np.tile(simulated()[0], (100, 1))
+    one, three = (
+        BayesianHMM(Gaussian("diag"), 16, max_iter=1, tol=1e9, init_params="random", random_state=0, n_threads=n)
+        .fit(x, lengths=[100] * 300)
+        for n in (1, 3)
+    )  # fmt: skip
+    assert one.lower_bounds_ == three.lower_bounds_
+    np.testing.assert_array_equal(one.transmat_posterior_, three.transmat_posterior_)
+    np.testing.assert_array_equal(one.components_.means, three.components_.means)
 
 
 def test_answers_are_those_of_the_means_of_the_posterior() -> None:

@@ -13,6 +13,7 @@ from estimators.drawn_rows import (
     COUNTS,
     NORMAL,
     RATES,
+    SHARES,
     Y,
     arrays_of,
     ascending,
@@ -43,6 +44,7 @@ from estimators.hmm_cases import (
 from latentcore import (
     HMM,
     GaussianHMM,
+    MultinomialHMM,
     PoissonHMM,
 )
 from latentcore.engine import Progress
@@ -408,6 +410,25 @@ def test_few_known_labels_name_the_states(case: Case) -> None:
         assert (model.predict(case.sequences) == truth).mean() > 0.7
 
 
+@cases
+def test_known_states_hold_in_answers(case: Case) -> None:
+    model, x = case.given(), case.x[SHORT[0]]
+    known = np.array([-1, 1, -1, -1, 0, -1])
+    truth = enumerated(case, model, x)
+    possible = (truth.paths[:, 1] == 1) & (truth.paths[:, 4] == 0)
+    truth = Enumerated(truth.paths[possible], truth.log_joint[possible])
+    np.testing.assert_allclose(model.predict_proba(x, labels=known), truth.laws, atol=1e-10)
+    best = truth.paths[truth.log_joint.argmax()]
+    np.testing.assert_array_equal(model.predict(x, labels=known), best)
+    log_joint, states = model.decode(x, labels=known)
+    assert log_joint == pytest.approx(truth.log_joint.max(), rel=1e-10)
+    np.testing.assert_array_equal(states, best)
+    drawn = model.sample_posterior_paths(x, 50, labels=known, random_state=0)
+    assert (drawn[:, [1, 4]] == [1, 0]).all()
+    with pytest.raises(ValueError, match="labels: expected integers from 0 to n_components - 1"):
+        model.predict(x, labels=known + 1)
+
+
 # -- missing entries ---------------------------------------------------------------------------
 
 
@@ -428,7 +449,7 @@ def test_missing_entries_are_fitted_and_imputed(case: Case, dtype: Any) -> None:
     np.testing.assert_array_equal(completed[seen], x[seen])
 
 
-@missing_cases
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "a user's own"], ids=str)
 def test_row_of_nan_is_a_step_without_evidence(case: Case) -> None:
     model, x = case.given(), case.x[SHORT[0]].copy()
     x[[2, 3]] = np.nan
@@ -438,3 +459,18 @@ def test_row_of_nan_is_a_step_without_evidence(case: Case) -> None:
     truth = Enumerated(truth.paths, log_joint)
     assert model.loglik(x) == pytest.approx(truth.total, rel=1e-9)
     np.testing.assert_allclose(model.predict_proba(x), truth.laws, atol=1e-9)
+    fit = from_truth(case, max_iter=500).fit(x)
+    assert ascending(fit.lower_bounds_)
+    completed = fit.impute(x)
+    assert np.isfinite(completed).all()
+    np.testing.assert_array_equal(
+        np.delete(completed, [2, 3], axis=0), np.delete(x, [2, 3], axis=0)
+    )
+
+
+def test_single_count_of_several_outcomes_cannot_be_missing() -> None:
+    x = COUNTS[:20].copy()
+    x[4], x[7, 1] = np.nan, np.nan
+    for call in (MultinomialHMM(2).fit, MultinomialHMM.from_params(*CHAIN, SHARES).predict):
+        with pytest.raises(ValueError, match="none missing, got nan in row 7, column 1"):
+            call(x)

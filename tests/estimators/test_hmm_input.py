@@ -43,8 +43,10 @@ from latentcore import (
     GaussianHMM,
     MultinomialHMM,
     PoissonHMM,
+    storage,
 )
-from latentcore.errors import ImpossibleSequenceError, NotFittedError
+from latentcore.engine import Progress
+from latentcore.errors import ImpossibleSequenceError, NotFittedError, StorageError
 
 # -- what users hold ---------------------------------------------------------------------------
 
@@ -91,6 +93,22 @@ def test_single_precision_is_kept_and_close(case: Case) -> None:
     assert single.lower_bounds_[0] == pytest.approx(model.score(case.sequences), rel=1e-4)
 
 
+@cases
+def test_filters_take_rows_as_users_hold_them(case: Case) -> None:
+    model, x = case.given(), case.x[:4]
+    expected = model.filter_update(model.filter_start(), x)
+    frame = pd.DataFrame(x)
+    ways: list[Any] = [x.tolist(), frame, pl.DataFrame(x, schema=list("abcdefgh")[: x.shape[1]])]
+    ways += [scipy.sparse.csr_array(x)] if case.sparse else []
+    for rows in ways:
+        state = model.filter_update(model.filter_start(), rows)
+        np.testing.assert_array_equal(state.log_law, expected.log_law)
+    state = model.filter_start()
+    for row in (x[0].tolist(), frame.iloc[1], x[2:3], tuple(x[3])):
+        state = model.filter_update(state, row)
+    np.testing.assert_allclose(state.log_law, expected.log_law, rtol=1e-12, atol=1e-12)
+
+
 @sparse_cases
 def test_sparse_rows_give_the_fit_of_dense_ones(case: Case) -> None:
     sparse = scipy.sparse.csr_array(case.x)
@@ -129,6 +147,29 @@ def test_model_comes_back_from_files_and_pickles(case: Case, tmp_path: Path) -> 
             np.testing.assert_array_equal(
                 twin.predict_proba(case.sequences), model.predict_proba(case.sequences)
             )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("transmat_", np.ones((2, 2)), "transmat_: expected probabilities that sum to 1"),
+        ("startprob_", np.array([1.5, -0.5]), "startprob_: expected probabilities >= 0"),
+        ("transmat_", np.eye(3), r"transmat_: expected shape \(2, 2\)"),
+        ("components_.rates", np.ones((3, 3)), "components_: expected rates of 2 components"),
+        ("n_features_in_", 5, "n_features_in_: expected that of components_, got 5"),
+    ],
+)
+def test_file_with_impossible_values_is_refused(
+    name: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.npz"
+    PoissonHMM.from_params(*CHAIN, RATES).save(path)
+    class_name, stored = storage.read(path)
+    assert name in stored["learned"]
+    stored["learned"][name] = value
+    storage.write(path, class_name, stored)
+    with pytest.raises(StorageError, match=message):
+        latentcore.load(path)
 
 
 @cases
@@ -227,6 +268,7 @@ def test_bad_argument_is_named_and_nothing_changes(
         ({"lengths": [400], "groups": np.zeros(400)}, "expected one of them, got both"),
         ({"sample_weight": [1, 2, 3]}, "sample_weight: expected shape"),
         ({"sample_weight": [0.0]}, "sample_weight: expected a positive weight"),
+        ({"labels": np.zeros(400)}, "labels: expected every label .* label 1 never occurs"),
         ({"labels": np.full(400, 2)}, "labels: expected integers from 0 to n_components - 1 = 1"),
     ],
 )
@@ -273,6 +315,18 @@ def test_other_columns_and_models_without_parameters_are_refused(case: Case) -> 
         case.make(2).sample()
 
 
+def test_exception_of_a_callback_leaves_nothing() -> None:
+    def stop(progress: Progress) -> None:
+        if progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    model = PoissonHMM(2, random_state=0)
+    before = set(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(COUNTS, callback=stop)
+    assert set(vars(model)) == before
+
+
 def test_impossible_sequence_is_named_and_has_no_likelihood() -> None:
     rates = [[0.0], [0.0]]
     x = [np.zeros((3, 1)), np.array([[0.0], [4.0]]), np.zeros((2, 1))]
@@ -291,6 +345,8 @@ def test_impossible_sequence_is_named_and_has_no_likelihood() -> None:
     assert PoissonHMM(2, **start).fit(x, sample_weight=[1, 0, 1]).converged_  # type: ignore[arg-type]
     with pytest.raises(ImpossibleSequenceError, match="sequence 1"):
         model.sample_posterior_paths(x)
+    with pytest.raises(ValueError, match="X: expected a possible sequence"):
+        model.forecast(2, x[1])
     with pytest.raises(ImpossibleSequenceError, match="sequence 0, step 1"):
         model.filter_update(model.filter_update(model.filter_start(), [0.0]), [4.0])
 

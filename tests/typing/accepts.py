@@ -150,6 +150,13 @@ def hidden_markov_models_are_typed_as_mixtures() -> None:
     assert_type(latentcore.HMM("exponential", 2), latentcore.HMM[Any])
     own = latentcore.HMM(Poisson(), 2, random_state=0, max_iter=500)
     assert_type(own.fit(counts[:, :1]).components_, Array)
+    gaussians = latentcore.GMMHMM(2, n_mix=2, reg_covar=0.1, tol=1.0, random_state=0).fit(x)
+    assert_type(gaussians.weights_, npt.NDArray[np.float64])
+    posterior = latentcore.VariationalGaussianHMM(2, stickiness=1.0, tol=100.0, random_state=0)
+    assert_type(posterior.fit(x).posterior_, HMMPrior[GaussianPrior])
+    assert_type(posterior.elbo_terms_["divergence_of_chain"], float)
+    assert_type(posterior.prune(x).n_effective_components_, int)
+    assert_type(latentcore.BayesianHMM("bernoulli", 2), latentcore.BayesianHMM[Any])
 
 
 def layers_fit_together() -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import latentcore
 from latentcore import storage
 from latentcore.cli.cells import Categories
+from latentcore.cli.columns import chosen_columns
 from latentcore.cli.sequences import Gathered, gathered, group_column
 from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
@@ -183,10 +184,13 @@ def read_rows(
     group_by: str | None = None,
 ) -> Table:
     """The columns to fit to: those chosen, or all but those of the labels and of the sequences."""
-    others = {"labels": labels, "sequences": group_by}
-    others = {what: column for what, column in others.items() if column is not None}
+    named = {"labels": labels, "sequences": group_by}
+    others = {what: column for what, column in named.items() if column is not None}
+    if others:
+        names = read_names(file)
+        chosen_columns(file, names, list(others.values()))
     if columns is None and others:
-        columns = [name for name in read_names(file) if name not in others.values()]
+        columns = [name for name in names if name not in others.values()]
         if not columns:
             told = " and ".join(f"the {what} {column!r}" for what, column in others.items())
             raise ValueError(f"{file}: expected columns besides {told}")

@@ -97,7 +97,7 @@ def forecast(
     columns: list[tuple[str, Any]] = []
     if rows.column is not None:
         columns.append((rows.column, np.repeat(rows.keys, steps).tolist()))
-    ahead = [_columns_of_forecast(saved, law) for law in laws]
+    ahead = [_columns_of_forecast(saved, law, rows.column) for law in laws]
     for name in ahead[0]:
         values = np.concatenate([part[name] for part in ahead])
         texts = saved.categories.get(name)
@@ -218,17 +218,26 @@ def _refuse_impossible(chain: AnyHMM, rows: Gathered) -> None:
         )
 
 
-def _columns_of_forecast(saved: SavedModel, law: Forecast) -> dict[str, npt.NDArray[Any]]:
+def _columns_of_forecast(
+    saved: SavedModel, law: Forecast, group_by: str | None
+) -> dict[str, npt.NDArray[Any]]:
     """By name: steps, probabilities of states, and of each feature mean and quantiles; of codes, which have none, the
-    most probable one."""
+    most probable one. Names of ours that the table has already get an underscore."""
+    names = saved.column_names()
+
+    def free(name: str) -> str:
+        return free(f"{name}_") if name in (*names, group_by) else name
+
     laws = law.state_probabilities
-    columns: dict[str, npt.NDArray[Any]] = {"step": np.arange(1, len(laws) + 1)}
-    columns |= dict(zip(_names_of_states(laws), laws.T, strict=True))
+    columns: dict[str, npt.NDArray[Any]] = {free("step"): np.arange(1, len(laws) + 1)}
+    columns |= {
+        free(name): column for name, column in zip(_names_of_states(laws), laws.T, strict=True)
+    }
     are_codes = isinstance(getattr(saved.model, "family_", None), Categorical)
-    for j, name in enumerate(saved.column_names()):
+    for j, name in enumerate(names):
         if law.means is not None:
             columns[name] = law.means[:, j]
         if law.quantiles is not None and not are_codes and name not in saved.categories:
             for level, values in zip(law.levels, law.quantiles, strict=True):
-                columns[f"{name}_q{100 * level:g}"] = values[:, j]
+                columns[free(f"{name}_q{100 * level:g}")] = values[:, j]
     return columns

@@ -152,12 +152,21 @@ def read_keys(source: str, column: str) -> tuple[npt.NDArray[np.intp], list[str]
     codes: dict[str, int] = {}
     found = np.empty(len(cells), np.intp)
     for row, cell in enumerate(_as_list(cells)):
-        key = f"{cell:g}" if isinstance(cell, float) else str("" if cell is None else cell).strip()
-        if key in ("", "nan"):
+        key = _key(cell)
+        if key == "":
             where = f"{source}: row {row + 1}, column {column!r}"
             raise ValueError(f"{where}: expected the name of a sequence, got nothing")
         found[row] = codes.setdefault(key, len(codes))
     return found, list(codes)
+
+
+def _key(cell: Any) -> str:
+    """Its text, nothing where it is missing; a whole number is the same as an integer and as a float."""
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip()
 
 
 def extend_table(source: str, path: Path | None, added: Mapping[str, npt.NDArray[Any]]) -> None:

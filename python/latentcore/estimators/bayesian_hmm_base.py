@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypedDict, TypeVar, get_args
+from typing import Any, Generic, Self, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,14 @@ from latentcore import engine
 from latentcore.arrays import CSR, Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
+from latentcore.estimators.bayesian_hmm_terms import (
+    HMMBoundTerms,
+    bound_terms,
+    expected_counts,
+    total_of,
+)
 from latentcore.estimators.bayesian_mixture import takes_missing
+from latentcore.estimators.bayesian_pruning import Pruning
 from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.checks import fitting_arguments, integer, one_of, random_generator, real
 from latentcore.estimators.components import order_by
@@ -36,28 +43,16 @@ from latentcore.estimators.summary import (
 from latentcore.families.whole_rows import WholeRows, observed_rows
 from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import CAVI
-from latentcore.sequences import Sequences
+from latentcore.sequences import Sequences, names_of_columns, without_absent
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior, HMMStatistics
 from latentcore.threads import get_num_threads
 
-__all__ = ["BayesianHMMEstimator", "HMMBoundTerms"]
+__all__ = ["BayesianHMMEstimator"]
 
 P = TypeVar("P")
 H = TypeVar("H")
 
 _KEPT = ("posterior_", "prior_", "family_", "n_features_in_", "elbo_terms_", "_before")
-
-
-class HMMBoundTerms(TypedDict):
-    """The evidence lower bound, nats: the first, minus the others.
-
-    ``log_normaliser`` is E_q of the log joint density of rows and their states given the parameters, plus the entropy
-    of q(states): the log normaliser of forward-backward at expected log-parameters.
-    """
-
-    log_normaliser: float
-    divergence_of_chain: float
-    divergence_of_emissions: Array
 
 
 class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
@@ -173,7 +168,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         fit = best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
-        terms = _terms(model, prior, fit.params, expectation)
+        terms = bound_terms(model, prior, fit.params, expectation)
         bound = total_of(terms)
         return {
             "posterior_": fit.params,
@@ -317,10 +312,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
     @property
     def expected_counts_(self) -> Array:
         """(S,): how many rows the states are expected to have, of all that the posterior is of."""
-        posterior, prior = self._posterior(), self.prior_
-        arrived = (posterior.transition - prior.transition).sum(axis=0)
-        counts: Array = np.maximum(posterior.initial - prior.initial + arrived, 0.0)
-        return counts
+        return expected_counts(self._posterior(), self.prior_)
 
     @property
     def n_effective_components_(self) -> int:
@@ -351,6 +343,45 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
             "prior_": self._selected(self.prior_, order),
             "elbo_terms_": {**terms, "divergence_of_emissions": divergence},
         }
+        return self
+
+    def prune(
+        self,
+        X: Any,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        tol: float | None = None,
+    ) -> Self:
+        """Leave out states, small ones first, as long as the evidence lower bound does not fall by it; in place.
+
+        The model without a state is compared after one more step of coordinate ascent. What is tried are the states
+        that have less than a row, and the smallest of the others. ``n_components`` stays: it is what the next ``fit``
+        begins with.
+
+        Parameters
+        ----------
+        X, lengths, groups, sample_weight :
+            What the model was fitted to.
+        tol : float, optional
+            By how much the bound may end below the largest one met, nats: what counts as no fall. None is the model's
+            ``tol``.
+        """
+        posterior = self._posterior()
+        slack = real("tol", self.tol if tol is None else tol)
+        given = self._seen_sequences(X, lengths, groups, sample_weight)
+        data = without_absent(given)
+        names = names_of_columns(X)
+        model: HMM[P, Any] = HMM(self._observed(self.family_, given, data, names)[1])
+        expectation = self._expectation(model, data)
+        pruning = Pruning(model, expectation, expected_counts, self._left)
+        found, prior = pruning.run(posterior, self.prior_, slack)
+        if found is posterior:
+            return self
+        terms = bound_terms(model, prior, found, expectation)
+        learned = {"posterior_": found, "prior_": prior, "elbo_terms_": terms, "_before": None}
+        self.__dict__ = {**self.__dict__, **learned, "lower_bound_": total_of(terms)}
         return self
 
     def summary(self) -> str:
@@ -405,6 +436,13 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
             selected(self.family_, posterior.emissions, keep, n_states),
         )
 
+    def _left(self, posterior: HMMPrior[H], keep: npt.NDArray[np.intp]) -> HMMPrior[H] | None:
+        """Of these states alone, if a chain of them can go on from each."""
+        initial, transition = posterior.initial[keep], posterior.transition[np.ix_(keep, keep)]
+        if not initial.any() or not transition.any(axis=1).all():
+            return None
+        return self._selected(posterior, keep)
+
     def _check_arguments(self) -> None:
         fitting_arguments(self)
         self._chain_prior()
@@ -450,30 +488,6 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         known = unpack_fit(fit, n_features)
         del known["n_degenerate_"]
         return {**values, **known, "lower_bound_": float(learned["lower_bound_"])}
-
-
-def total_of(terms: HMMBoundTerms) -> float:
-    """The bound."""
-    return (
-        terms["log_normaliser"]
-        - terms["divergence_of_chain"]
-        - float(np.sum(terms["divergence_of_emissions"]))
-    )
-
-
-def _terms(
-    model: HMM[Any, Any],
-    prior: HMMPrior[Any],
-    posterior: HMMPrior[Any],
-    expectation: Expectation[Any, Any],
-) -> HMMBoundTerms:
-    _, log_normaliser = expectation(model.expected(posterior))
-    of_chain, of_emissions = model.divergence(posterior, prior)
-    return {
-        "log_normaliser": log_normaliser,
-        "divergence_of_chain": of_chain,
-        "divergence_of_emissions": of_emissions,
-    }
 
 
 def _shares(weights: Array) -> Array:

@@ -114,7 +114,7 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
     with that of any other model. The states that the bound was made of are those at expected log-parameters.
     ``aic`` and ``bic`` are refused: compare ``lower_bound_``.
 
-    A state that no row needs keeps the prior: nothing need be removed.
+    A state that no row needs keeps the prior. ``prune`` leaves it out.
 
     A row of NaN is a step without an observation. A fit refuses rows of which some entries are missing, as their
     posterior is not of this form; predictions take them.

@@ -35,6 +35,7 @@ from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
     RandomState,
+    check_all_occur,
     outcome,
 )
 from latentcore.estimators.priors import check_prior
@@ -195,6 +196,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> None:
         self._check_arguments()
         names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
+        check_all_occur(data.rows(), self.n_components)
         warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
@@ -324,6 +326,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         by : callable or (S,) integers
             What the callable makes of the model, (S,) numbers, smallest first; or the states in the order wanted.
             Equals keep their order.
+
+        Notes
+        -----
+        ``topology`` stays as it is: a warm start needs states in its order.
 
         Examples
         --------

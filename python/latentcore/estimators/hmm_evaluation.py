@@ -44,9 +44,10 @@ class HMMEvaluation:
 
     def log_likelihoods(self, data: Sequences) -> Array:
         """(Q,) of the sequences, nats; -inf for an impossible one."""
-        return self._joined(
+        parts = self._over_shards(
             data, lambda shard: inference.log_likelihoods(self.model, self.params, shard)
         )
+        return np.concatenate(parts)
 
     def log_likelihood(self, data: Sequences) -> float:
         """The total, each sequence by its weight."""
@@ -56,23 +57,18 @@ class HMMEvaluation:
 
     def filtered(self, data: Sequences) -> RealArray:
         """(N, S): the law of each row's state given the rows up to it; NaN from where none is possible."""
-        return self._joined(data, lambda shard: inference.filtered(self.model, self.params, shard))
+        return self._laws(data, inference.filtered)
 
     def posteriors(self, data: Sequences) -> RealArray:
         """(N, S): the law of each row's state given its sequence; NaN in an impossible one."""
-        return self._joined(
-            data, lambda shard: inference.posteriors(self.model, self.params, shard)
-        )
+        return self._laws(data, inference.posteriors)
 
     def posterior_states(self, data: Sequences) -> States:
         """(N,): of each row the most probable state given its sequence, the first of equals."""
-
-        def states(shard: Sequences) -> States:
-            laws = inference.posteriors(self.model, self.params, shard)
-            best: States = laws.argmax(axis=1).astype(np.int32)
-            return best
-
-        return self._joined(data, states)
+        parts = self._over_shards(
+            data, lambda shard: inference.posterior_states(self.model, self.params, shard)
+        )
+        return np.concatenate(parts)
 
     def best_paths(self, data: Sequences) -> tuple[States, Array]:
         """(N,) the most probable path of each sequence, and (Q,) the log-density of rows and path, nats."""
@@ -84,16 +80,26 @@ class HMMEvaluation:
 
     # -- inside
 
-    def _joined(
-        self, data: Sequences, function: Callable[[Sequences], npt.NDArray[Any]]
-    ) -> npt.NDArray[Any]:
-        parts = self._over_shards(data, function)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _laws(self, data: Sequences, function: Callable[..., RealArray]) -> RealArray:
+        """(N, S): what ``function`` says of the rows, held once."""
+        if len(data) <= self._shard_rows(data):
+            return function(self.model, self.params, data)
+        out = np.empty((len(data), Chain.of(self.params).n_states), data.x.dtype)
+
+        def fill(shard: Sequences) -> None:
+            begin = shard.start - data.start
+            out[begin : begin + len(shard)] = function(self.model, self.params, shard)
+
+        self._over_shards(data, fill)
+        return out
+
+    def _shard_rows(self, data: Sequences) -> int:
+        work = self.work_per_row(data.x, Chain.of(self.params).n_states)
+        return rows_per_shard(len(data), work)
 
     def _over_shards(self, data: Sequences, function: Callable[[Sequences], R]) -> list[R]:
         """What ``function`` gives for each shard of whole sequences, in their order."""
-        work = self.work_per_row(data.x, Chain.of(self.params).n_states)
-        shard_rows = rows_per_shard(len(data), work)
+        shard_rows = self._shard_rows(data)
         n_threads = get_num_threads(self.n_threads) if len(data) > shard_rows else 1
         return list(ordered_map(function, data.shards(shard_rows), n_threads))
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from latentcore.arrays import check_observed
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
-from latentcore.estimators.hmm_answers import HMMAnswers
+from latentcore.estimators.hmm_answers import HMMAnswers, check_rows
 from latentcore.estimators.hmm_evaluation import States
-from latentcore.estimators.mixture_base import Callback, absent_replaced, check_support
+from latentcore.estimators.mixture_base import Callback, absent_replaced
 from latentcore.protocols import RealArray
 from latentcore.sequences import Sequences, names_of_columns, without_absent
 
@@ -130,7 +130,7 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
             family = self._family_to_refit()
         else:
             family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        check_rows(family, present, names)
         return ToFit(names, given, data, family)
 
     def _goes_on(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from latentcore.arrays import as_parameter
-from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Array
 
 __all__ = ["Forecast", "checked_levels", "forecast_of"]
@@ -46,9 +45,7 @@ def forecast_of(
 ) -> Forecast:
     """The forecast of states with ``laws`` (steps, S)."""
     means = None
-    if isinstance(family, Multinomial):
-        means = emissions.mean_total * laws @ emissions.probabilities
-    elif hasattr(family, "impute"):
+    if hasattr(family, "impute"):
         means = family.impute(emissions, np.full((len(laws), n_features), np.nan), laws)
     quantiles = None
     if hasattr(family, "sample") and len(levels) and n_samples:

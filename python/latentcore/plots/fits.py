@@ -151,7 +151,7 @@ def fit_figure(
         With an Agg canvas: ``figure.savefig("fit.png")``.
     """
     drawings = _drawings_of_fit(model, X, columns, {"lengths": lengths, "groups": groups})
-    widths = [3] * len(drawings)
+    widths = [5] if isinstance(model, HMMAnswers) else [3] * len(drawings)
     if len(model.lower_bounds_) > 0:
         drawings.append(lambda ax: objective(model, ax=ax))
         widths.append(2)

@@ -44,6 +44,8 @@ def maximize_stationary(
     previous : (S, S)
         Without counts, what is 0 here stays 0.
     """
+    if not rows.free.any():
+        return previous
     counts = np.where(rows.free, transitions, 0.0)
     best = _Point.at(previous, counts, starts)
     # one transition more a sequence keeps in what has no counts of its own
@@ -142,9 +144,8 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
         return left
 
     def ascent(direction: Array) -> tuple[float, Array]:
-        tangent = direction - p * level(
-            direction * over
-        )  # without what rounding adds to the sums of rows
+        # without what rounding adds to the sums of rows
+        tangent = direction - p * level(direction * over)
         return float(gradient @ tangent), tangent
 
     gradient = reduced(gradient)

@@ -200,8 +200,12 @@ class Topology:
     def allowed(self, n_states: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """(S,) and (S, S): where the initial law and the transition matrix may be positive."""
         self.check(n_states)
-        start, rows = self._start_rows(n_states), self._rows(n_states)
-        return start.free[0] | (start.given[0] > 0), rows.free | (rows.given > 0)
+        rows = self._rows(n_states)
+        transitions = rows.free | (rows.given > 0)
+        if self.start == "stationary":
+            return np.isin(np.arange(n_states), closed_classes(transitions)[0]), transitions
+        start = self._start_rows(n_states)
+        return start.free[0] | (start.given[0] > 0), transitions
 
     def initial(self, n_states: int) -> tuple[Array, Array]:
         """The most uniform initial law (S,) and transition matrix (S, S)."""
