@@ -20,38 +20,40 @@ static int split_row(ptrdiff_t n, ptrdiff_t width, const double *x, double *m, d
   return !any_lane(wrong);
 }
 
-/* at_m and at_e, a and at from a_m and a_e. */
-static void plain_transitions(hmm_chain *c) {
-  const ptrdiff_t s = c->s, width = c->width;
-  double most = NOTHING;
-  for (ptrdiff_t i = 0; i < s * width; i++) most = c->a_e[i] > most ? c->a_e[i] : most;
-  c->shift = most > NOTHING ? most : 0;
-  memset(c->at_m, 0, (size_t)(s * width) * sizeof(double));
-  memset(c->a, 0, (size_t)(width * width) * sizeof(double));
-  memset(c->at, 0, (size_t)(width * width) * sizeof(double));
-  for (ptrdiff_t i = 0; i < s * width; i++) c->at_e[i] = NOTHING;
-  for (ptrdiff_t i = 0; i < s * width; i += LANES)
-    store(c->a + i, load(c->a_m + i) * power_of_two(load(c->a_e + i) - c->shift));
-  for (ptrdiff_t i = 0; i < s; i++)
-    for (ptrdiff_t j = 0; j < s; j++) {
-      c->at_m[j * width + i] = c->a_m[i * width + j];
-      c->at_e[j * width + i] = c->a_e[i * width + j];
-      c->at[j * width + i] = c->a[i * width + j];
+/* out(j, i) = in(i, j), width x width */
+static void transpose(ptrdiff_t width, const double *in, double *out) {
+  for (ptrdiff_t i = 0; i < width; i += LANES)
+    for (ptrdiff_t j = 0; j < width; j += LANES) {
+      vec block[LANES];
+      _Pragma("GCC unroll 8") for (int l = 0; l < LANES; l++) block[l] = load(in + (i + l) * width + j);
+      transpose_block(block);
+      _Pragma("GCC unroll 8") for (int l = 0; l < LANES; l++) store(out + (j + l) * width + i, block[l]);
     }
 }
 
-/* Smallest transitions, relative to the largest, for which hmm_scaled.c may scale every fourth step, or each. */
+/* at_m and at_e, a and at from the s rows of a_m and a_e; all matrices become width x width. */
+static void plain_transitions(hmm_chain *c) {
+  const ptrdiff_t s = c->s, width = c->width, used = s * width, size = width * width;
+  vec most = broadcast(NOTHING);
+  for (ptrdiff_t i = used; i < size; i++) c->a_m[i] = 0, c->a_e[i] = NOTHING;
+  for (ptrdiff_t i = 0; i < size; i += LANES) most = max_vec(load(c->a_e + i), most);
+  most = group_max(LANES, most);
+  c->shift = most[0] > NOTHING ? most[0] : 0;
+  for (ptrdiff_t i = 0; i < size; i += LANES)
+    store(c->a + i, load(c->a_m + i) * power_of_two(load(c->a_e + i) - c->shift));
+  transpose(width, c->a_m, c->at_m);
+  transpose(width, c->a_e, c->at_e);
+  transpose(width, c->a, c->at);
+}
+
+/* Smallest transitions, relative to the largest, for which hmm_scaled.c scales every fourth step, unwatched. */
 #define EVERY_FOURTH -64
-#define EVERY_STEP -300
 
 static void narrow_transitions(hmm_chain *c) {
-  double least = 0;
+  int all = 1;
   for (ptrdiff_t i = 0; i < c->s; i++)
-    for (ptrdiff_t j = 0; j < c->s; j++) {
-      double e = c->a_e[i * c->width + j] - c->shift;
-      least = e < least ? e : least;
-    }
-  c->every = least >= EVERY_FOURTH ? 4 : least >= EVERY_STEP;
+    for (ptrdiff_t j = 0; j < c->s; j++) all &= c->a_e[i * c->width + j] - c->shift >= EVERY_FOURTH;
+  c->every = all ? 4 : 1;
   if (c->narrow == c->width) {
     c->narrow_a = c->a, c->narrow_at = c->at;
     return;

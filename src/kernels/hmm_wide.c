@@ -94,17 +94,24 @@ static void multiply(ptrdiff_t width, wide x, wide y) {
   }
 }
 
-/* Row t of the densities; returns whether all are numbers. */
-static int density_row(const hmm_chain *c, const hmm_sequence *q, ptrdiff_t t, wide out) {
-  copy_row(&q->rows, t, c->s, c->width, out.m);
-  ivec wrong = {0};
-  for (ptrdiff_t j = 0; j < c->width; j += LANES) {
-    vec x = load(out.m + j), m, e;
-    wrong |= ~(ivec)(x < broadcast(INFINITY));
-    split_exp(x, &m, &e);
-    store(out.m + j, m), store(out.e + j, e);
+/* Fills w->density. Returns the first row from which on nothing is a number: there is a log-density, or a law before it, that
+ * is NaN or +inf; n if there is none. */
+static ptrdiff_t fill_densities(const hmm_chain *c, const hmm_sequence *q, const wide_work *w) {
+  const ptrdiff_t width = c->width;
+  ptrdiff_t first = c->not_numbers ? 0 : c->not_transitions ? min_size(1, q->n) : q->n;
+  for (ptrdiff_t t = 0; t < q->n; t++) copy_row(&q->rows, t, c->s, width, w->density.m + t * width);
+  for (ptrdiff_t t = 0; t < q->n; t++) {
+    wide row = row_of(w->density, t, width);
+    ivec wrong = {0};
+    for (ptrdiff_t j = 0; j < width; j += LANES) {
+      vec x = load(row.m + j), m, e;
+      wrong |= ~(ivec)(x < broadcast(INFINITY));
+      split_exp(x, &m, &e);
+      store(row.m + j, m), store(row.e + j, e);
+    }
+    if (any_lane(wrong)) first = min_size(first, t);
   }
-  return !any_lane(wrong);
+  return first;
 }
 
 static void fill_log(ptrdiff_t n, double *out, double value) {
@@ -117,43 +124,33 @@ static void write_log(ptrdiff_t s, wide x, double exponent, double log_scale, do
     out[j] = x.m[j] > 0 ? (log(x.m[j]) - log_scale) + LOG_2 * (x.e[j] - exponent) : -INFINITY;
 }
 
-/* Fills w->alpha and w->density up to the row that makes the sequence impossible or not a number. */
+/* Fills w->density, and w->alpha up to the row that makes the sequence impossible or not a number. */
 static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work *w) {
-  const ptrdiff_t s = c->s, width = c->width;
-  double result = 0, exponent = 0, sum = 0;
+  const ptrdiff_t s = c->s, width = c->width, end = fill_densities(c, q, w);
+  double exponent = 0, sum = 1;
   ptrdiff_t t = 0;
-  for (; t < q->n; t++) {
-    wide alpha = row_of(w->alpha, t, width), density = row_of(w->density, t, width);
-    if (!density_row(c, q, t, density) || (t > 0 && c->not_transitions) || c->not_numbers) {
-      result = NAN;
-      break;
-    }
+  for (; t < end; t++) {
+    wide alpha = row_of(w->alpha, t, width);
     if (t == 0) {
       memcpy(alpha.m, c->initial_m, (size_t)width * sizeof(double));
       memcpy(alpha.e, c->initial_e, (size_t)width * sizeof(double));
     } else {
       transit(c, w, row_of(w->alpha, t - 1, width), exponent, c->a, c->at_m, c->at_e, alpha);
     }
-    multiply(width, alpha, density);
+    multiply(width, alpha, row_of(w->density, t, width));
     exponent = largest_exponent(width, alpha.e);
     sum = scale(width, alpha, exponent, w->scaled);
-    if (sum == 0) {
-      result = -INFINITY;
-      break;
-    }
+    if (sum == 0) break;
     if (q->log_filtered) write_log(s, alpha, exponent, log(sum), q->log_filtered + t * s);
   }
   if (t == q->n) {
     if (q->log_last) write_log(s, row_of(w->alpha, t - 1, width), exponent, log(sum), q->log_last);
     return log(sum) + LOG_2 * exponent;
   }
-  if (result == -INFINITY) { /* a row that is not a number may follow */
-    for (ptrdiff_t later = t; later < q->n; later++) {
-      if (!density_row(c, q, later, row_of(w->density, later, width))) result = NAN;
-      if (q->log_filtered) fill_log(s, q->log_filtered + later * s, result);
-    }
-  } else if (q->log_filtered) {
-    fill_log((q->n - t) * s, q->log_filtered + t * s, result);
+  const double result = end < q->n ? NAN : -INFINITY;
+  if (q->log_filtered) {
+    fill_log((end - t) * s, q->log_filtered + t * s, -INFINITY);
+    fill_log((q->n - end) * s, q->log_filtered + end * s, NAN);
   }
   if (q->log_last) fill_log(s, q->log_last, result);
   return result;
