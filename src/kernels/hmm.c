@@ -40,9 +40,8 @@ static void plain_transitions(hmm_chain *c) {
     }
 }
 
-/* Smallest transitions, relative to the largest, for which hmm_scaled.c may scale every fourth step, or each. */
+/* Smallest transitions, relative to the largest, for which hmm_scaled.c scales every fourth step, unwatched. */
 #define EVERY_FOURTH -64
-#define EVERY_STEP -300
 
 static void narrow_transitions(hmm_chain *c) {
   double least = 0;
@@ -51,7 +50,7 @@ static void narrow_transitions(hmm_chain *c) {
       double e = c->a_e[i * c->width + j] - c->shift;
       least = e < least ? e : least;
     }
-  c->every = least >= EVERY_FOURTH ? 4 : least >= EVERY_STEP;
+  c->every = least >= EVERY_FOURTH ? 4 : 1;
   if (c->narrow == c->width) {
     c->narrow_a = c->a, c->narrow_at = c->at;
     return;

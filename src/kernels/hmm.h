@@ -183,7 +183,7 @@ LC_INLINE void write_row(const lc_hmm_targets *out, ptrdiff_t t, ptrdiff_t s, co
 }
 
 /* Recursions in plain numbers, for chains that have c->every. Return 0 if the sequence is not for them: it is impossible,
- * or not a number. Then nothing was added, but outputs may have been written. */
+ * not a number, or too much for plain numbers. Then nothing was added, but outputs may have been written. */
 LC_INLINE ptrdiff_t narrow_width(ptrdiff_t s) { return s <= 2 ? 2 : s <= 4 ? 4 : round_up(s, WIDTH_UNIT); }
 size_t LC_KERNEL(hmm_scaled_work)(ptrdiff_t width, ptrdiff_t longest);
 int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, double *log_likelihood, void *work);

@@ -1,11 +1,17 @@
-/* Forward and backward recursions of one sequence in plain numbers, for transitions that are all positive.
+/* Forward and backward recursions of one sequence in plain numbers.
  *
  * Row t of the densities is scaled by a power of two so that its largest entry is near 1 (row_shift[t] is its logarithm),
  * and the messages are scaled by powers of two now and then. Powers of two round nothing: results do not depend on when.
- * Nothing can be lost that counts: with a the smallest transition, every state is predicted with at least a times the
- * mass of all, and the state of the largest density keeps its prediction, so that an entry that became zero changes
- * nothing by more than 2^-1000 / a, and the mass shrinks by no more than a in a step. log_initial and log_future may have
- * any zeros: they are added to the log-densities of the first and the last row before those are scaled.
+ * log_initial and log_future may have any zeros: they are added to the log-densities of the first and the last row before
+ * those are scaled.
+ *
+ * What becomes zero by underflow is below about 2^-900 of the mass that a step keeps. It counts for nothing if every state
+ * has a future, relative to the best one, well above that: then all that was lost together has less than 2^-100 of the
+ * likelihood. If all transitions are at least a, every future is at least a of the best, so that a moderate a settles it
+ * (EVERY_FOURTH in hmm.c). Other chains are watched: no message back may have an entry below LEAST_ENTRY, no step forward
+ * leave less than 2^LEAST_KEPT, log_future not differ by more than LEAST_FUTURE powers of two (for the likelihood, which
+ * leaves it out). Forward alone, a prediction of every state not below LEAST_ENTRY is the same in mirror image. Sequences
+ * that fail are for hmm_wide.c.
  *
  *     p_t = (p_{t-1} o b_{t-1}) A                 predictions; p_0 = 1, for b_0 has the initial law in it
  *     v_t = b_t o (A v_{t+1})                     what row t and all after it say
@@ -15,6 +21,9 @@
 #include "hmm.h"
 #include "narrow.h"
 
+#define LEAST_ENTRY 0x1p-550
+#define LEAST_KEPT -100
+#define LEAST_FUTURE -200
 #define PAIR_ROWS 64 /* at a time are added to the sums over pairs */
 
 /* ---- densities ----------------------------------------------------------------------------------------------------- */
@@ -101,6 +110,8 @@ typedef struct {
   double *b, *p, *v;            /* rows x width; p_stride is 0 where only the last predictions are wanted */
   ptrdiff_t p_stride;
   double *row_shift;            /* rows */
+  double *low;                  /* width: smallest entries of p_t if forward alone, of the messages back if both */
+  double *kept;                 /* the smallest exponent of the mass that was left by a step forward */
 } recursion;
 
 #define EXPONENT_BITS ((bits)0x7FF << MANTISSA_BITS)
@@ -140,8 +151,13 @@ LC_INLINE void step_forward(const recursion *r, const ptrdiff_t width, ptrdiff_t
     double k, scale = scaling(largest_of(width, p), &k);
     for (ptrdiff_t j = 0; j < width; j += LANES) store(b + j, load(b + j) * scale);
     r->row_shift[t] += k;
+    *r->kept = k < *r->kept ? k : *r->kept;
   }
   for (ptrdiff_t j = 0; j < width; j += LANES) store(row + j, load(p + j) * load(b + j));
+}
+
+LC_INLINE void note_low(const recursion *r, const ptrdiff_t width, const double *x) {
+  for (ptrdiff_t j = 0; r->every == 1 && j < width; j += LANES) store(r->low + j, -max_vec(-load(x + j), -load(r->low + j)));
 }
 
 /* One step back to row t. beta becomes the message to it, before its densities. */
@@ -158,19 +174,28 @@ static void start_forward(const recursion *r, double *row) {
   for (ptrdiff_t j = 0; j < r->width; j++) r->p[j] = 1;
 }
 
-static void forward_wide(const recursion *r, double *row) {
+static void forward_wide(const recursion *r, double *row, int both) {
   start_forward(r, row);
-  for (ptrdiff_t t = 1; t < r->n; t++) step_forward(r, r->width, t, row);
+  for (ptrdiff_t t = 1; t < r->n; t++) {
+    step_forward(r, r->width, t, row);
+    if (!both) note_low(r, r->width, r->p + t * r->p_stride);
+  }
 }
 
 static void forward_16(const recursion *r, double *row) {
   start_forward(r, row);
-  for (ptrdiff_t t = 1; t < r->n; t++) step_forward(r, 16, t, row);
+  for (ptrdiff_t t = 1; t < r->n; t++) {
+    step_forward(r, 16, t, row);
+    note_low(r, 16, r->p + t * r->p_stride);
+  }
 }
 
 /* r->v has its last row already. */
 static void backward_wide(const recursion *r, double *beta) {
-  for (ptrdiff_t t = r->n - 2; t >= 0; t--) step_back(r, r->width, t, beta);
+  for (ptrdiff_t t = r->n - 2; t >= 0; t--) {
+    step_back(r, r->width, t, beta);
+    note_low(r, r->width, beta);
+  }
 }
 
 static void both_16(const recursion *r, double *row, double *beta) {
@@ -178,7 +203,15 @@ static void both_16(const recursion *r, double *row, double *beta) {
   for (ptrdiff_t t = 1; t < r->n; t++) {
     step_forward(r, 16, t, row);
     step_back(r, 16, r->n - 1 - t, beta);
+    note_low(r, 16, beta);
   }
+}
+
+/* Whether nothing was lost that counts; see above. */
+static int is_safe(const recursion *r) {
+  int safe = *r->kept >= LEAST_KEPT;
+  for (ptrdiff_t j = 0; j < r->s; j++) safe &= r->low[j] >= LEAST_ENTRY;
+  return r->every > 1 || safe;
 }
 
 static void recur_forward(const recursion *r, double *row) {
@@ -187,7 +220,7 @@ static void recur_forward(const recursion *r, double *row) {
     case 4: forward_4(r); break;
     case 8: forward_8(r); break;
     case 16: forward_16(r, row); break;
-    default: forward_wide(r, row);
+    default: forward_wide(r, row, 0);
   }
 }
 
@@ -198,8 +231,8 @@ static void recur_both(const recursion *r, double *row, double *beta) {
     case 8: both_8(r, beta); break;
     case 16: both_16(r, row, beta); break;
     default:
-      forward_wide(r, row);
       backward_wide(r, beta);
+      if (is_safe(r)) forward_wide(r, row, 1);
   }
 }
 
@@ -332,7 +365,7 @@ static void add_pair_block(ptrdiff_t n, ptrdiff_t s, ptrdiff_t width, const doub
 
 size_t LC_KERNEL(hmm_scaled_work)(ptrdiff_t width, ptrdiff_t longest) {
   size_t rows = piece((size_t)(longest * width) * sizeof(double)), row = piece((size_t)width * sizeof(double));
-  return ALIGNMENT + 3 * rows + piece((size_t)longest * sizeof(double)) + 3 * row +
+  return ALIGNMENT + 3 * rows + piece((size_t)longest * sizeof(double)) + 4 * row + piece(sizeof(double)) +
          piece((size_t)(PAIR_ROWS * width) * 4 * sizeof(double));
 }
 
@@ -350,7 +383,10 @@ static scaled_work begin(const hmm_chain *c, ptrdiff_t n, void *work) {
   w.r.row_shift = take(&a, (size_t)n * sizeof(double));
   w.row = take(&a, row), w.beta = take(&a, row), w.first = take(&a, row);
   w.g = take(&a, 4 * (size_t)PAIR_ROWS * row);
+  w.r.low = take(&a, row), w.r.kept = take(&a, sizeof(double));
   w.r.p_stride = width;
+  for (ptrdiff_t j = 0; j < width; j++) w.r.low[j] = 1;
+  *w.r.kept = 0;
   return w;
 }
 
@@ -375,6 +411,8 @@ static int last_message(const hmm_chain *c, const hmm_sequence *q, const scaled_
   double *v = r->v + (r->n - 1) * r->width, shift;
   memcpy(v, r->b + (r->n - 1) * r->width, (size_t)r->width * sizeof(double));
   if (!c->log_future) return 1;
+  for (ptrdiff_t j = 0; c->every == 1 && j < c->s; j++)
+    if (c->future_e[j] - largest_of(c->width, c->future_e) < LEAST_FUTURE) return 0;
   copy_row(&q->rows, r->n - 1, c->s, r->width, v);
   for (ptrdiff_t j = 0; j < c->s; j++) v[j] += c->log_future[j] + (r->n == 1 ? c->log_initial[j] : 0);
   return densities(r->width, 1, v, v, &shift);
@@ -432,6 +470,7 @@ int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, dou
   if (!read_rows(c, q, &w)) return 0;
   if (!q->log_filtered) w.r.p_stride = 0;
   recur_forward(r, w.row);
+  if (!is_safe(r)) return 0;
   *log_likelihood = log_likelihood_of(c, r);
   if (!(*log_likelihood > -INFINITY && *log_likelihood < INFINITY)) return 0;
   for (ptrdiff_t t = 0; q->log_filtered && t < r->n; t += PAIR_ROWS)
@@ -451,6 +490,7 @@ int LC_KERNEL(hmm_scaled_forward_backward)(const hmm_chain *c, const hmm_sequenc
   if (!read_rows(c, q, &w) || !last_message(c, q, &w)) return 0;
   for (ptrdiff_t j = 0; j < s; j++) w.beta[j] = 1;
   recur_both(r, w.row, w.beta);
+  if (!is_safe(r)) return 0;
   *log_likelihood = log_likelihood_of(c, r);
   if (!(*log_likelihood > -INFINITY && *log_likelihood < INFINITY)) return 0;
   for (ptrdiff_t t = 0; t < r->n; t += PAIR_ROWS) {

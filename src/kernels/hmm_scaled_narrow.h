@@ -20,11 +20,12 @@ LC_INLINE void SMALL(matrix)(ptrdiff_t s, const double *a, SMALL(row) *out) {
   EACH for (int i = 0; i < SMALL_WIDTH; i++) out[i] = SMALL(load)(i < s ? a + i * SMALL_WIDTH : zeros);
 }
 
-/* One step forward to row t; alpha becomes p_t o b_t. */
-LC_INLINE void SMALL(ahead)(const recursion *r, const SMALL(row) *a, ptrdiff_t t, SMALL(row) *alpha, double scale) {
-  SMALL(row) p = SMALL(product)(*alpha, a), b = SMALL(scaled)(SMALL(load)(r->b + t * SMALL_WIDTH), scale);
+/* One step forward to row t; returns p_t, and alpha becomes p_t o b_t. */
+LC_INLINE SMALL(row) SMALL(ahead)(const recursion *r, const SMALL(row) *a, ptrdiff_t t, SMALL(row) *alpha) {
+  SMALL(row) p = SMALL(product)(*alpha, a);
   SMALL(store)(r->p + t * r->p_stride, p);
-  *alpha = SMALL(times)(p, b);
+  *alpha = SMALL(times)(p, SMALL(load)(r->b + t * SMALL_WIDTH));
+  return p;
 }
 
 /* One step back to row t; v becomes v_t. */
@@ -35,10 +36,11 @@ LC_INLINE void SMALL(back)(const recursion *r, const SMALL(row) *at, ptrdiff_t t
 }
 
 /* The scale of row t, found from an earlier alpha; noted in the densities and their shift. */
-LC_INLINE void SMALL(rescale)(const recursion *r, ptrdiff_t t, SMALL(row) alpha) {
+LC_INLINE double SMALL(rescale)(const recursion *r, ptrdiff_t t, SMALL(row) alpha) {
   double k, scale = scaling(SMALL(largest)(alpha), &k);
   SMALL(store)(r->b + t * SMALL_WIDTH, SMALL(scaled)(SMALL(load)(r->b + t * SMALL_WIDTH), scale));
   r->row_shift[t] += k;
+  return k;
 }
 
 LC_INLINE SMALL(row) SMALL(start)(const recursion *r) {
@@ -53,12 +55,14 @@ static void SMALL(forward)(const recursion *r) {
   if (r->every == 4)
     for (; t + 4 <= r->n; t += 4) {
       SMALL(rescale)(r, t + 1, alpha);
-      EACH for (int i = 0; i < 4; i++) SMALL(ahead)(r, a, t + i, &alpha, 1);
+      EACH for (int i = 0; i < 4; i++) SMALL(ahead)(r, a, t + i, &alpha);
     }
+  SMALL(row) low = SMALL(load)(r->low);
   for (; t < r->n; t++) {
     SMALL(rescale)(r, t, alpha);
-    SMALL(ahead)(r, a, t, &alpha, 1);
+    low = SMALL(smaller)(SMALL(ahead)(r, a, t, &alpha), low);
   }
+  SMALL(store)(r->low, low);
 }
 
 /* Both chains at once, n - 1 steps each; beta gets the message to the first row, before its densities. */
@@ -75,16 +79,19 @@ static void SMALL(both)(const recursion *r, double *first) {
       SMALL(rescale)(r, t + 1, alpha);
       double scale = scaling(SMALL(largest)(v), &k);
       EACH for (int i = 0; i < 4; i++) {
-        SMALL(ahead)(r, a, t + i, &alpha, 1);
+        SMALL(ahead)(r, a, t + i, &alpha);
         SMALL(back)(r, at, last - t - i, &v, &beta, i == 1 ? scale : 1);
       }
     }
+  SMALL(row) low = SMALL(load)(r->low);
   for (; t < r->n; t++) {
-    double scale = scaling(SMALL(largest)(v), &k);
-    SMALL(rescale)(r, t, alpha);
-    SMALL(ahead)(r, a, t, &alpha, 1);
+    double scale = scaling(SMALL(largest)(v), &k), kept = SMALL(rescale)(r, t, alpha);
+    *r->kept = kept < *r->kept ? kept : *r->kept;
+    SMALL(ahead)(r, a, t, &alpha);
     SMALL(back)(r, at, last - t, &v, &beta, scale);
+    low = SMALL(smaller)(beta, low);
   }
+  SMALL(store)(r->low, low);
   SMALL(store)(first, beta);
 }
 

@@ -27,6 +27,14 @@ LC_INLINE SMALL(row) SMALL(scaled)(SMALL(row) a, double scale) {
   return a;
 }
 
+LC_INLINE SMALL(row) SMALL(smaller)(SMALL(row) a, SMALL(row) b) {
+  EACH for (int k = 0; k < SMALL_VECTORS; k++) {
+    SMALL(whole) less = a.part[k] < b.part[k];
+    a.part[k] = (SMALL(lanes))((less & (SMALL(whole))a.part[k]) | (~less & (SMALL(whole))b.part[k]));
+  }
+  return a;
+}
+
 LC_INLINE double SMALL(largest)(SMALL(row) a) {
   double most = a.part[0][0];
   EACH for (int j = 1; j < SMALL_WIDTH; j++) {
