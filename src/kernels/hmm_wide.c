@@ -19,20 +19,20 @@ LC_INLINE wide take_wide(arena *a, ptrdiff_t n) {
 LC_INLINE wide row_of(wide x, ptrdiff_t t, ptrdiff_t width) { return (wide){x.m + t * width, x.e + t * width}; }
 
 typedef struct {
-  wide alpha, density;          /* rows x width */
-  wide beta, message;           /* width */
+  wide alpha;                       /* rows x width */
+  wide density, beta, message;      /* width */
   double *scaled, *other, *product; /* width */
 } wide_work;
 
 size_t LC_KERNEL(hmm_wide_work)(ptrdiff_t width, ptrdiff_t longest) {
   size_t row = piece((size_t)width * sizeof(double)), rows = piece((size_t)(width * longest) * sizeof(double));
-  return ALIGNMENT + 4 * rows + 7 * row;
+  return ALIGNMENT + 2 * rows + 9 * row;
 }
 
 static wide_work begin(ptrdiff_t width, ptrdiff_t n, void *work) {
   arena a = arena_at(work);
   size_t row = (size_t)width * sizeof(double);
-  wide_work w = {.alpha = take_wide(&a, n * width), .density = take_wide(&a, n * width)};
+  wide_work w = {.alpha = take_wide(&a, n * width), .density = take_wide(&a, width)};
   w.beta = take_wide(&a, width), w.message = take_wide(&a, width);
   w.scaled = take(&a, row), w.other = take(&a, row), w.product = take(&a, row);
   return w;
@@ -117,14 +117,14 @@ static void write_log(ptrdiff_t s, wide x, double exponent, double log_scale, do
     out[j] = x.m[j] > 0 ? (log(x.m[j]) - log_scale) + LOG_2 * (x.e[j] - exponent) : -INFINITY;
 }
 
-/* Fills w->alpha and w->density up to the row that makes the sequence impossible or not a number. */
+/* Fills w->alpha up to the row that makes the sequence impossible or not a number. */
 static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work *w) {
   const ptrdiff_t s = c->s, width = c->width;
   double result = 0, exponent = 0, sum = 0;
   ptrdiff_t t = 0;
   for (; t < q->n; t++) {
-    wide alpha = row_of(w->alpha, t, width), density = row_of(w->density, t, width);
-    if (!density_row(c, q, t, density) || (t > 0 && c->not_transitions) || c->not_numbers) {
+    wide alpha = row_of(w->alpha, t, width);
+    if (!density_row(c, q, t, w->density) || (t > 0 && c->not_transitions) || c->not_numbers) {
       result = NAN;
       break;
     }
@@ -134,7 +134,7 @@ static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work
     } else {
       transit(c, w, row_of(w->alpha, t - 1, width), exponent, c->a, c->at_m, c->at_e, alpha);
     }
-    multiply(width, alpha, density);
+    multiply(width, alpha, w->density);
     exponent = largest_exponent(width, alpha.e);
     sum = scale(width, alpha, exponent, w->scaled);
     if (sum == 0) {
@@ -149,7 +149,7 @@ static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work
   }
   if (result == -INFINITY) { /* a row that is not a number may follow */
     for (ptrdiff_t later = t; later < q->n; later++) {
-      if (!density_row(c, q, later, row_of(w->density, later, width))) result = NAN;
+      if (!density_row(c, q, later, w->density)) result = NAN;
       if (q->log_filtered) fill_log(s, q->log_filtered + later * s, result);
     }
   } else if (q->log_filtered) {
@@ -223,9 +223,8 @@ double LC_KERNEL(hmm_wide_forward_backward)(const hmm_chain *c, const hmm_sequen
   memcpy(w.beta.m, c->future_m, (size_t)width * sizeof(double));
   memcpy(w.beta.e, c->future_e, (size_t)width * sizeof(double));
   for (ptrdiff_t t = q->n - 1; t >= 0; t--) {
-    wide alpha = row_of(w.alpha, t, width), density = row_of(w.density, t, width);
-    memcpy(w.message.m, density.m, (size_t)width * sizeof(double));
-    memcpy(w.message.e, density.e, (size_t)width * sizeof(double));
+    wide alpha = row_of(w.alpha, t, width);
+    density_row(c, q, t, w.message); /* once more: rows of them would take as much memory as alpha */
     multiply(width, w.message, w.beta);
     multiply(width, w.beta, alpha); /* the posterior */
     double total = scale(width, w.beta, largest_exponent(width, w.beta.e), w.scaled);
