@@ -114,7 +114,8 @@ def test_segments_change_nothing_but_rounding(
     rows = replace(case.weighted_rows, labels=some_labels(unknown))
     expected, objective = model.expected_statistics(case.params, rows)
     monkeypatch.setattr(recursions, "_BLOCK_ELEMENTS", 40 * N_COMPONENTS)
-    monkeypatch.setattr(recursions, "_SEGMENT_ELEMENTS", 10 * N_COMPONENTS)
+    for name in ("_SEGMENT_ELEMENTS", "_WHOLE_ELEMENTS", "_WHOLE_PATH_ELEMENTS"):
+        monkeypatch.setattr(recursions, name, 10 * N_COMPONENTS)
     stats, value = model.expected_statistics(case.params, rows)
     assert_near(stats, expected, 10 * case.tolerance)
     assert value == pytest.approx(objective, rel=case.tolerance)

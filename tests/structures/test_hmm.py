@@ -73,7 +73,8 @@ def truths(params: HMMParams[PoissonParams], data: Sequences) -> list[Enumerated
 def small_blocks(monkeypatch: pytest.MonkeyPatch, block: int, segment: int) -> None:
     """Blocks of so many rows times states."""
     monkeypatch.setattr(recursions, "_BLOCK_ELEMENTS", block)
-    monkeypatch.setattr(recursions, "_SEGMENT_ELEMENTS", segment)
+    for name in ("_SEGMENT_ELEMENTS", "_WHOLE_ELEMENTS", "_WHOLE_PATH_ELEMENTS"):
+        monkeypatch.setattr(recursions, name, segment)
 
 
 # -- all paths

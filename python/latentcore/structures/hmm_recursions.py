@@ -36,8 +36,12 @@ LogDensity = Callable[[Sequences], RealArray]
 
 _BLOCK_ELEMENTS = 1 << 17
 """Size of the (rows x S) blocks that short sequences share: 1 MiB, in cache."""
-_SEGMENT_ELEMENTS = 1 << 19
-"""Size of the (rows x S) segments of long sequences: 4 MiB. Sequences up to it need no second look."""
+_SEGMENT_ELEMENTS = 1 << 17
+"""Size of the segments of long sequences, likewise."""
+_WHOLE_ELEMENTS = 1 << 19
+"""Size up to which a sequence stays whole, 4 MiB, where segments take a second look at most rows."""
+_WHOLE_PATH_ELEMENTS = 1 << 23
+"""The same for most probable paths, of which that look is half of the work: 64 MiB."""
 
 
 def blocks(chain: Chain, data: Sequences) -> Iterator[Sequences]:
@@ -45,10 +49,11 @@ def blocks(chain: Chain, data: Sequences) -> Iterator[Sequences]:
     return data.shards(max(1, _BLOCK_ELEMENTS // chain.n_states))
 
 
-def _segments(chain: Chain, block: Sequences) -> list[Sequences]:
+def _segments(chain: Chain, block: Sequences, whole_elements: int) -> list[Sequences]:
     """The block itself, or the segments of its only sequence."""
-    rows = max(1, _SEGMENT_ELEMENTS // chain.n_states)
-    return [block] if block.n_sequences > 1 else list(block.segments(rows))
+    if block.n_sequences > 1 or len(block) * chain.n_states <= whole_elements:
+        return [block]
+    return list(block.segments(max(1, _SEGMENT_ELEMENTS // chain.n_states)))
 
 
 # -- forward
@@ -61,7 +66,7 @@ def last_filtered(
     for block in blocks(chain, data):
         log_likelihood: Array = np.zeros(block.n_sequences)
         entry = chain.log_initial
-        for segment in _segments(chain, block):
+        for segment in _segments(chain, block, _SEGMENT_ELEMENTS):
             value, law = kernels.hmm_log_likelihood(
                 log_density(segment), segment.begins, entry, chain.log_transition
             )
@@ -77,7 +82,7 @@ def filtered(
     """Blocks and segments with their log-likelihoods, given the rows before, and the log-laws (N, S) of states."""
     for block in blocks(chain, data):
         entry = chain.log_initial
-        for segment in _segments(chain, block):
+        for segment in _segments(chain, block, _SEGMENT_ELEMENTS):
             value, laws = kernels.hmm_forward(
                 log_density(segment), segment.begins, entry, chain.log_transition
             )
@@ -147,7 +152,7 @@ class Smoothed:
 def smoothed(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[Smoothed]:
     """Blocks in order; segments from the last to the first."""
     for block in blocks(chain, data):
-        segments = _segments(chain, block)
+        segments = _segments(chain, block, _WHOLE_ELEMENTS)
         if len(segments) > 1:
             yield from _smoothed_segments(chain, log_density, segments)
             continue
@@ -218,7 +223,7 @@ class Decoded:
 def decoded(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[Decoded]:
     """Blocks in order; segments from the last to the first. Of equal paths the one of the lowest last states."""
     for block in blocks(chain, data):
-        segments = _segments(chain, block)
+        segments = _segments(chain, block, _WHOLE_PATH_ELEMENTS)
         entries, exits = [chain.log_initial], []
         for segment in segments[:-1]:
             _, _, scores = kernels.hmm_viterbi(
@@ -260,7 +265,7 @@ def sampled(
         A sequence has density 0.
     """
     for block in blocks(chain, data):
-        segments = _segments(chain, block)
+        segments = _segments(chain, block, _WHOLE_ELEMENTS)
         cuts = _checkpoints(chain, log_density, segments)
         following: npt.NDArray[np.int32] | None = None
         for s in range(len(segments) - 1, -1, -1):
@@ -321,7 +326,7 @@ def check_possible(
 def _first_impossible_step(chain: Chain, log_density: LogDensity, sequence: Sequences) -> int:
     reached = chain.log_initial > -np.inf
     possible = chain.log_transition > -np.inf
-    for segment in _segments(chain, sequence):
+    for segment in _segments(chain, sequence, _SEGMENT_ELEMENTS):
         for t, row in enumerate(log_density(segment)):
             alive = reached & (row > -np.inf)
             if not alive.any() or not (row < np.inf).all():

@@ -1,6 +1,5 @@
 # Checks at the border of the kernels. They cost some nanoseconds each; the messages are made only on failure.
 cimport numpy as cnp
-from libc.stdlib cimport malloc
 
 from latentcore._c cimport lc_status
 
@@ -92,8 +91,30 @@ cdef inline object new_zeros(int n_dimensions, Py_ssize_t n, Py_ssize_t m, Py_ss
     shape[0], shape[1], shape[2] = n, m, l
     return cnp.PyArray_ZEROS(n_dimensions, shape, cnp.NPY_FLOAT64, 0)
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <stdlib.h>
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+
+    /* Large ones in large pages, as NumPy does: small ones take longer to be handed out than to be filled. */
+    static inline void *lc_new_workspace(size_t size) {
+      void *p = malloc(size);
+    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+      if (p && size >= ((size_t)1 << 22)) {
+        uintptr_t begin = ((uintptr_t)p + 4095) & ~(uintptr_t)4095, end = ((uintptr_t)p + size) & ~(uintptr_t)4095;
+        madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+      }
+    #endif
+      return p;
+    }
+    """
+    void *lc_new_workspace(size_t size) nogil
+
 cdef inline void *workspace(size_t size) except NULL:
-    cdef void *p = malloc(size)
+    cdef void *p = lc_new_workspace(size)
     if p == NULL:
         raise MemoryError(f"a workspace of {size} bytes")
     return p
