@@ -31,6 +31,7 @@ __all__ = [
     "BaseHMM",
     "ChainHMM",
     "ConvergenceMonitor",
+    "Drawer",
     "RandomState",
     "best_of_kmeans",
     "check_sums",
@@ -41,6 +42,9 @@ __all__ = [
 DECODER_ALGORITHMS = frozenset(("viterbi", "map"))
 
 RandomState = int | np.random.RandomState | None
+
+Drawer = Callable[[int, Any], Any]
+"""A row of a state, by a generator."""
 
 _log = logging.getLogger("latentcore.compat.hmmlearn")
 
@@ -171,7 +175,8 @@ class ChainHMM(Estimator):
         n = self.n_components
         return {"s": n - 1, "t": n * (n - 1)}
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
+    def _drawer(self) -> Drawer:
+        """What draws a row of a state."""
         raise NotImplementedError
 
     # -- fitting
@@ -321,11 +326,12 @@ class ChainHMM(Estimator):
         cumulative = np.cumsum(self.transmat_, axis=1)
         if currstate is None:
             currstate = int((np.cumsum(self.startprob_) > rng.uniform()).argmax())
+        draw = self._drawer()
         states = [currstate]
-        rows = [self._generate_sample_from_state(currstate, rng)]
+        rows = [draw(currstate, rng)]
         for _ in range(n_samples - 1):
             states.append(int((cumulative[states[-1]] > rng.uniform()).argmax()))
-            rows.append(self._generate_sample_from_state(states[-1], rng))
+            rows.append(draw(states[-1], rng))
         return np.atleast_2d(rows), np.array(states, dtype=int)
 
     # -- inside
@@ -419,6 +425,9 @@ class BaseHMM(ChainHMM):
 
     def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
         return ()
+
+    def _drawer(self) -> Drawer:
+        return self._generate_sample_from_state
 
     def _init(self, X: Any, lengths: Any = None) -> None:
         self._check_and_set_n_features(X)
