@@ -13,14 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import kernels
-from latentcore.engine import expectation, rows_per_shard, run
-from latentcore.families.categorical import Categorical, CategoricalParams
-from latentcore.families.gaussian import Gaussian
-from latentcore.families.poisson import Poisson, PoissonParams
-from latentcore.rules.em import EM
-from latentcore.sequences import Sequences
-from latentcore.structures.hmm import HMM, HMMParams
+from latentcore import CategoricalHMM, GaussianHMM, PoissonHMM
 
 EmissionName = Literal["diag", "full", "categorical", "poisson"]
 
@@ -186,41 +179,41 @@ def all_solvers(problem: ChainProblem) -> dict[str, Solver]:
 # -- latentcore -----------------------------------------------------------------------------------
 
 
-def latentcore_solver(problem: ChainProblem, n_threads: int = 1) -> Solver:
-    x, n_rows = problem.x, len(problem.x)
-    family, emissions = _our_emissions(problem)
-    model: HMM[Any, Any] = HMM(family)
-    data = Sequences(x, np.concatenate([[0], np.cumsum(problem.lengths)]))
-    start: HMMParams[Any] = HMMParams(problem.start_law, problem.transitions, emissions)
-    work = 3.0 * problem.chains.n_states**2
+def latentcore_solver(problem: ChainProblem, n_threads: int | None = 1) -> Solver:
+    x, lengths = problem.x, problem.lengths
 
     def fit(n_iterations: int) -> float:
-        e_step = expectation(model, data, rows_per_shard(n_rows, work), n_threads)
-        result = run(EM(model), start, e_step, total_weight=1.0, tol=0.0, max_iter=n_iterations)
-        return result.history[-1]
+        model = _our_model(problem, max_iter=n_iterations, n_threads=n_threads)
+        return float(model.fit(x, lengths=lengths).lower_bounds_[-1] * len(x))
 
-    def with_logs(kernel: Callable[..., Any]) -> Any:
-        logs = kernels.log(start.initial), kernels.log(start.transition)
-        return kernel(model.log_density(start, data), data.begins, *logs)
-
+    model = _our_model(problem, max_iter=0, n_threads=n_threads).fit(x, lengths=lengths)
     return Solver(
         fit,
-        lambda: float(with_logs(kernels.hmm_log_likelihood)[0].sum()),
-        lambda: with_logs(kernels.hmm_viterbi),
-        lambda found: float(found[1].sum()),
+        lambda: float(model.loglik(x, lengths=lengths)),
+        lambda: model.decode(x, lengths=lengths),
+        lambda found: float(found[0]),
     )
 
 
-def _our_emissions(problem: ChainProblem) -> tuple[Any, Any]:
+def _our_model(problem: ChainProblem, **settings: Any) -> Any:
     emissions = problem.emissions
+    settings |= {
+        "startprob_init": problem.start_law,
+        "transmat_init": problem.transitions,
+        "tol": 0.0,
+    }
+    s = problem.chains.n_states
     match problem.chains.emission:
         case "categorical":
-            return Categorical((emissions.shape[1],)), CategoricalParams(emissions)
+            start = {"probabilities": emissions}
+            return CategoricalHMM(s, n_categories=emissions.shape[1], params_init=start, **settings)
         case "poisson":
-            return Poisson(), PoissonParams(emissions)
+            return PoissonHMM(s, params_init={"rates": emissions}, **settings)
         case covariance_type:
-            family = Gaussian(covariance_type)
-            return family, family.params(emissions, _unit_covariances(problem))
+            return GaussianHMM(
+                s, covariance_type=covariance_type, means_init=emissions,
+                covariances_init=_unit_covariances(problem), reg_covar=0.0, **settings,
+            )  # fmt: skip
 
 
 def _unit_covariances(problem: ChainProblem) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from latentcore.cli.options import parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ESTIMATORS = {name for name in latentcore.__all__ if name.endswith("Mixture")}
+ESTIMATORS = {name for name in latentcore.__all__ if name.endswith(("Mixture", "HMM"))}
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 
@@ -58,7 +58,8 @@ def test_examples_print_what_is_shown(document, tmp_path):
 def test_commands_have_the_options_that_are_used(document):
     shell = "\n".join(text for language, text in blocks(document) if language == "sh")
     lines = re.findall(
-        r"\blatentcore ((?:fit|select|predict|score|impute|sample|info|plot) .*)", shell
+        r"\blatentcore ((?:fit|select|predict|decode|forecast|score|impute|sample|info|plot) .*)",
+        shell,
     )
     assert len(lines) >= 6
     for line in lines:
@@ -70,13 +71,16 @@ def test_commands_have_the_options_that_are_used(document):
 def test_calls_exist(document):
     text = document.read_text(encoding="utf-8")
     methods = re.findall(r"`(?:model|best)?\.(\w+)\(", text)
-    methods += re.findall(r"GaussianMixture\.(\w+)\(", text)
-    classes = latentcore.GaussianMixture, latentcore.BayesianGaussianMixture
+    methods += re.findall(r"Gaussian(?:Mixture|HMM)\.(\w+)\(", text)
+    classes = (
+        latentcore.GaussianMixture, latentcore.BayesianGaussianMixture,
+        latentcore.GaussianHMM, latentcore.BayesianHMM,
+    )  # fmt: skip
     assert [name for name in methods if not any(hasattr(cls, name) for cls in classes)] == []
     functions = re.findall(r"plots\.(\w+)\(", text)
     assert functions != []
     assert set(functions) <= set(plots.__all__)
-    assert set(re.findall(r"`(\w+Mixture)\b", text)) <= ESTIMATORS
+    assert set(re.findall(r"`(\w+(?:Mixture|HMM))\b", text)) <= ESTIMATORS
 
 
 def test_every_estimator_is_in_a_guide():

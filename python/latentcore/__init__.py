@@ -6,6 +6,11 @@ from pathlib import Path
 
 from latentcore._core import version as _version
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_hmm import BayesianHMM
+from latentcore.estimators.bayesian_hmm_named import (
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
@@ -35,6 +40,7 @@ __all__ = [
     "GMMHMM",
     "HMM",
     "BayesianGaussianMixture",
+    "BayesianHMM",
     "BayesianMixture",
     "BernoulliHMM",
     "BernoulliMixture",
@@ -53,6 +59,8 @@ __all__ = [
     "Selection",
     "SequenceKFold",
     "Topology",
+    "VariationalCategoricalHMM",
+    "VariationalGaussianHMM",
     "VonMisesMixture",
     "__version__",
     "get_include",

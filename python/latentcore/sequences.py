@@ -314,7 +314,7 @@ def _begins_of_groups(groups: Any, n_rows: int) -> Begins:
 def _weights(sample_weight: Any, begins: Begins) -> Array | None:
     """Of the sequences, (Q,)."""
     n_sequences, n_rows = len(begins) - 1, int(begins[-1])
-    shape = np.shape(sample_weight)
+    shape = np.asarray(sample_weight).shape
     if sample_weight is None or shape == (n_sequences,):
         return as_weights(sample_weight, n_sequences, unit="sequence")
     if shape != (n_rows,):

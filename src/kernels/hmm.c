@@ -2,7 +2,7 @@
 
 static size_t chain_work(ptrdiff_t width) {
   size_t row = piece((size_t)width * sizeof(double)), matrix = piece((size_t)(width * width) * sizeof(double));
-  return ALIGNMENT + 4 * row + 6 * matrix;
+  return ALIGNMENT + 4 * row + 8 * matrix;
 }
 
 /* log x, n entries, as mantissas and exponents; returns whether all are numbers. */
@@ -27,7 +27,8 @@ static void plain_transitions(hmm_chain *c) {
   for (ptrdiff_t i = 0; i < s * width; i++) most = c->a_e[i] > most ? c->a_e[i] : most;
   c->shift = most > NOTHING ? most : 0;
   memset(c->at_m, 0, (size_t)(s * width) * sizeof(double));
-  memset(c->at, 0, (size_t)(s * width) * sizeof(double));
+  memset(c->a, 0, (size_t)(width * width) * sizeof(double));
+  memset(c->at, 0, (size_t)(width * width) * sizeof(double));
   for (ptrdiff_t i = 0; i < s * width; i++) c->at_e[i] = NOTHING;
   for (ptrdiff_t i = 0; i < s * width; i += LANES)
     store(c->a + i, load(c->a_m + i) * power_of_two(load(c->a_e + i) - c->shift));
@@ -39,15 +40,37 @@ static void plain_transitions(hmm_chain *c) {
     }
 }
 
+/* Smallest transitions, relative to the largest, for which hmm_scaled.c may scale every fourth step, or each. */
+#define EVERY_FOURTH -64
+#define EVERY_STEP -300
+
+static void narrow_transitions(hmm_chain *c) {
+  double least = 0;
+  for (ptrdiff_t i = 0; i < c->s; i++)
+    for (ptrdiff_t j = 0; j < c->s; j++) {
+      double e = c->a_e[i * c->width + j] - c->shift;
+      least = e < least ? e : least;
+    }
+  c->every = least >= EVERY_FOURTH ? 4 : least >= EVERY_STEP;
+  if (c->narrow == c->width) {
+    c->narrow_a = c->a, c->narrow_at = c->at;
+    return;
+  }
+  for (ptrdiff_t i = 0; i < c->s; i++) {
+    memcpy(c->narrow_a + i * c->narrow, c->a + i * c->width, (size_t)c->narrow * sizeof(double));
+    memcpy(c->narrow_at + i * c->narrow, c->at + i * c->width, (size_t)c->narrow * sizeof(double));
+  }
+}
+
 static hmm_chain begin_chain(ptrdiff_t s, const double *log_initial, const double *log_transition, const double *log_future,
                              void *work) {
   const ptrdiff_t width = round_up(s, WIDTH_UNIT);
   const size_t row = (size_t)width * sizeof(double), matrix = (size_t)(width * width) * sizeof(double);
   arena a = arena_at(work);
-  hmm_chain c = {.s = s, .width = width};
+  hmm_chain c = {.s = s, .width = width, .narrow = narrow_width(s), .log_initial = log_initial, .log_future = log_future};
   c.initial_m = take(&a, row), c.initial_e = take(&a, row), c.future_m = take(&a, row), c.future_e = take(&a, row);
   c.a_m = take(&a, matrix), c.a_e = take(&a, matrix), c.at_m = take(&a, matrix), c.at_e = take(&a, matrix);
-  c.a = take(&a, matrix), c.at = take(&a, matrix);
+  c.a = take(&a, matrix), c.at = take(&a, matrix), c.narrow_a = take(&a, matrix), c.narrow_at = take(&a, matrix);
   c.not_numbers = !split_row(s, width, log_initial, c.initial_m, c.initial_e);
   for (ptrdiff_t i = 0; i < s; i++)
     if (!split_row(s, width, log_transition + i * s, c.a_m + i * width, c.a_e + i * width)) c.not_transitions = 1;
@@ -57,13 +80,16 @@ static hmm_chain begin_chain(ptrdiff_t s, const double *log_initial, const doubl
     for (ptrdiff_t j = 0; j < width; j++) c.future_m[j] = j < s, c.future_e[j] = j < s ? 0 : NOTHING;
   }
   plain_transitions(&c);
+  narrow_transitions(&c);
+  if (c.not_numbers || c.not_transitions) c.every = 0;
   return c;
 }
 
 size_t LC_KERNEL(hmm_work)(ptrdiff_t n_states, ptrdiff_t longest) {
   const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
-  return ALIGNMENT + chain_work(width) + 2 * piece((size_t)(width * width) * sizeof(double)) +
-         LC_KERNEL(hmm_wide_work)(width, longest);
+  size_t wide = LC_KERNEL(hmm_wide_work)(width, longest);
+  size_t scaled = LC_KERNEL(hmm_scaled_work)(narrow_width(n_states), longest);
+  return ALIGNMENT + chain_work(width) + 3 * piece((size_t)(width * width) * sizeof(double)) + (wide > scaled ? wide : scaled);
 }
 
 static lc_hmm_rows rows_from(const lc_hmm_rows *rows, ptrdiff_t t) {
@@ -90,7 +116,8 @@ void LC_KERNEL(hmm_forward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdif
     hmm_sequence sequence = {.n = begins[q + 1] - begins[q], .rows = rows_from(rows, begins[q])};
     sequence.log_filtered = log_filtered ? log_filtered + begins[q] * n_states : NULL;
     sequence.log_last = log_last ? log_last + q * n_states : NULL;
-    log_likelihood[q] = LC_KERNEL(hmm_wide_forward)(&c, &sequence, pieces.next);
+    if (!c.every || !LC_KERNEL(hmm_scaled_forward)(&c, &sequence, log_likelihood + q, pieces.next))
+      log_likelihood[q] = LC_KERNEL(hmm_wide_forward)(&c, &sequence, pieces.next);
   }
 }
 
@@ -102,17 +129,20 @@ void LC_KERNEL(hmm_forward_backward)(ptrdiff_t n_sequences, const int64_t *begin
   const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
   const size_t matrix = (size_t)(width * width) * sizeof(double);
   hmm_chain c = begin_chain(n_states, log_initial, log_transition, log_future, take(&pieces, chain_work(width)));
-  double *sums = take(&pieces, matrix), *apart = take(&pieces, matrix);
+  double *sums = take(&pieces, matrix), *apart = take(&pieces, matrix), *narrow = take(&pieces, matrix);
   memset(sums, 0, matrix);
+  memset(narrow, 0, matrix);
   memset(apart, 0, matrix);
   for (ptrdiff_t q = 0; q < n_sequences; q++) {
     hmm_sequence sequence = {.n = begins[q + 1] - begins[q], .rows = rows_from(rows, begins[q])};
     sequence.weight = weights ? weights[q] : 1;
     sequence.posteriors = targets_from(posteriors, begins[q]);
     sequence.log_message = log_messages ? log_messages + q * n_states : NULL;
-    log_likelihood[q] = LC_KERNEL(hmm_wide_forward_backward)(&c, &sequence, sums, apart, pieces.next);
+    if (!c.every || !LC_KERNEL(hmm_scaled_forward_backward)(&c, &sequence, narrow, log_likelihood + q, pieces.next))
+      log_likelihood[q] = LC_KERNEL(hmm_wide_forward_backward)(&c, &sequence, sums, apart, pieces.next);
   }
   for (ptrdiff_t i = 0; i < n_states; i++)
     for (ptrdiff_t j = 0; j < n_states; j++)
-      transitions[i * n_states + j] += c.a[i * width + j] * sums[i * width + j] + apart[i * width + j];
+      transitions[i * n_states + j] += c.a[i * width + j] * (sums[i * width + j] + narrow[i * c.narrow + j]) +
+                                       apart[i * width + j];
 }

@@ -16,6 +16,52 @@
 #define LOG_2 0.693147180559945309417
 #define SCALE_LOWEST -1000.0
 
+/* Lane i of v and lane i ^ s change places. */
+#if LANES == 8
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s), 4 ^ (s), 5 ^ (s), 6 ^ (s), 7 ^ (s)}
+#elif LANES == 4
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s)}
+#else
+#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s)}
+#endif
+#define SWAPPED(v, s) __builtin_shuffle(v, XOR_LANES(s))
+
+/* In every lane the largest (the sum) of its group of `group` lanes. */
+LC_INLINE vec group_max(const int group, vec v) {
+  if (group >= 2) v = max_vec(v, SWAPPED(v, 1));
+#if LANES >= 4
+  if (group >= 4) v = max_vec(v, SWAPPED(v, 2));
+#endif
+#if LANES >= 8
+  if (group >= 8) v = max_vec(v, SWAPPED(v, 4));
+#endif
+  return v;
+}
+
+LC_INLINE vec group_sum(const int group, vec v) {
+  if (group >= 2) v = v + SWAPPED(v, 1);
+#if LANES >= 4
+  if (group >= 4) v = v + SWAPPED(v, 2);
+#endif
+#if LANES >= 8
+  if (group >= 8) v = v + SWAPPED(v, 4);
+#endif
+  return v;
+}
+
+/* A bit for each lane of a mask. */
+LC_INLINE uint64_t lane_bits(ivec mask) {
+#if VECTOR_BYTES == 64
+  return _mm512_movepi64_mask((__m512i)mask);
+#elif VECTOR_BYTES == 32
+  return (uint64_t)_mm256_movemask_pd((__m256d)mask);
+#else
+  uint64_t found = 0;
+  _Pragma("GCC unroll 2") for (int i = 0; i < LANES; i++) found |= (uint64_t)(mask[i] & 1) << i;
+  return found;
+#endif
+}
+
 /* The chain of a call. Entries of the matrices and laws as mantissas and exponents, and the transitions as plain numbers
  * over 2^shift as well, where those below 2^SCALE_LOWEST are zero. */
 typedef struct {
@@ -25,6 +71,11 @@ typedef struct {
   double *at_m, *at_e;                                 /* the transpose */
   double *a, *at;                                      /* S x width: over 2^shift, and the transpose */
   double shift;
+  const double *log_initial, *log_future;              /* log_future may be NULL */
+  /* For hmm_scaled.c: how often to scale, 0 if that way is closed; the width of rows there, and the matrices in it. */
+  int every;
+  ptrdiff_t narrow;
+  double *narrow_a, *narrow_at;
   int not_numbers;                                     /* log_initial or log_future has a NaN or +inf */
   int not_transitions;                                 /* log_transition has */
 } hmm_chain;
@@ -73,21 +124,37 @@ LC_INLINE vec power_of_two(vec k) {
 
 LC_INLINE int is_number(double x) { return x < INFINITY; }
 
-/* out[j] = sum_i u[i] a[i * width + j] */
-static inline void matrix_product(ptrdiff_t s, ptrdiff_t width, const double *u, const double *a, double *out) {
-  for (ptrdiff_t j = 0; j < width; j += WIDTH_UNIT) {
-    vec even[WIDTH_UNIT / LANES], odd[WIDTH_UNIT / LANES];
-    for (int l = 0; l < WIDTH_UNIT / LANES; l++) even[l] = odd[l] = (vec){0};
-    ptrdiff_t i = 0;
-    for (; i + 2 <= s; i += 2)
-      for (int l = 0; l < WIDTH_UNIT / LANES; l++) {
-        even[l] += u[i] * load(a + i * width + j + l * LANES);
-        odd[l] += u[i + 1] * load(a + (i + 1) * width + j + l * LANES);
-      }
-    if (i < s)
-      for (int l = 0; l < WIDTH_UNIT / LANES; l++) even[l] += u[i] * load(a + i * width + j + l * LANES);
-    for (int l = 0; l < WIDTH_UNIT / LANES; l++) store(out + j + l * LANES, even[l] + odd[l]);
+/* out[j] = sum_i u[i] a[i * width + j] for `vectors` vectors of j, in `parts` sums that do not wait for each other. */
+LC_INLINE void product_panel(const int vectors, const int parts, ptrdiff_t s, ptrdiff_t width, const double *u, const double *a,
+                             double *out) {
+  vec sum[4][8];
+  _Pragma("GCC unroll 4") for (int k = 0; k < parts; k++)
+    _Pragma("GCC unroll 8") for (int l = 0; l < vectors; l++) sum[k][l] = (vec){0};
+  ptrdiff_t i = 0;
+  for (; i + parts <= s; i += parts)
+    _Pragma("GCC unroll 4") for (int k = 0; k < parts; k++)
+      _Pragma("GCC unroll 8") for (int l = 0; l < vectors; l++) sum[k][l] += u[i + k] * load(a + (i + k) * width + l * LANES);
+  for (; i < s; i++)
+    _Pragma("GCC unroll 8") for (int l = 0; l < vectors; l++) sum[0][l] += u[i] * load(a + i * width + l * LANES);
+  _Pragma("GCC unroll 8") for (int l = 0; l < vectors; l++) {
+    vec total = sum[0][l];
+    if (parts == 2) total += sum[1][l];
+    if (parts == 4) total = (total + sum[1][l]) + (sum[2][l] + sum[3][l]);
+    store(out + l * LANES, total);
   }
+}
+
+/* out = u a, s x width */
+LC_INLINE void matrix_product(ptrdiff_t s, ptrdiff_t width, const double *u, const double *a, double *out) {
+  ptrdiff_t j = 0;
+  for (; j + 8 * LANES <= width; j += 8 * LANES) product_panel(8, 1, s, width, u, a + j, out + j);
+  for (; j + 4 * LANES <= width; j += 4 * LANES) product_panel(4, 2, s, width, u, a + j, out + j);
+#if LANES > 2
+  for (; j + 2 * LANES <= width; j += 2 * LANES) product_panel(2, 4, s, width, u, a + j, out + j);
+#endif
+#if LANES > 4
+  for (; j < width; j += LANES) product_panel(1, 4, s, width, u, a + j, out + j);
+#endif
 }
 
 /* Row t of the log-densities, and NOTHING's logarithm as padding. */
@@ -96,7 +163,10 @@ LC_INLINE void copy_row(const lc_hmm_rows *rows, ptrdiff_t t, ptrdiff_t s, ptrdi
     const float *x = (const float *)rows->x + t * rows->stride;
     for (ptrdiff_t j = 0; j < s; j++) out[j] = (double)x[j];
   } else {
-    memcpy(out, (const double *)rows->x + t * rows->stride, (size_t)s * sizeof(double));
+    const double *x = (const double *)rows->x + t * rows->stride;
+    ptrdiff_t j = 0; /* a call of memcpy takes longer than a short row */
+    for (; j + 2 <= s; j += 2) memcpy(out + j, x + j, 2 * sizeof(double));
+    if (j < s) out[j] = x[j];
   }
   for (ptrdiff_t j = s; j < width; j++) out[j] = -INFINITY;
 }
@@ -111,6 +181,15 @@ LC_INLINE void write_row(const lc_hmm_targets *out, ptrdiff_t t, ptrdiff_t s, co
     for (ptrdiff_t j = 0; j < s; j++) x[j] = p[j] * scale;
   }
 }
+
+/* Recursions in plain numbers, for chains that have c->every. Return 0 if the sequence is not for them: it is impossible,
+ * or not a number. Then nothing was added, but outputs may have been written. */
+LC_INLINE ptrdiff_t narrow_width(ptrdiff_t s) { return s <= 2 ? 2 : s <= 4 ? 4 : round_up(s, WIDTH_UNIT); }
+size_t LC_KERNEL(hmm_scaled_work)(ptrdiff_t width, ptrdiff_t longest);
+int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, double *log_likelihood, void *work);
+/* Adds to sums (S x c->narrow, or a square of that), which are to be multiplied by c->narrow_a element by element. */
+int LC_KERNEL(hmm_scaled_forward_backward)(const hmm_chain *c, const hmm_sequence *q, double *sums, double *log_likelihood,
+                                           void *work);
 
 /* Recursions with an exponent to every number, which need no care. */
 size_t LC_KERNEL(hmm_wide_work)(ptrdiff_t width, ptrdiff_t longest);

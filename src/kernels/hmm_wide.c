@@ -41,9 +41,7 @@ static wide_work begin(ptrdiff_t width, ptrdiff_t n, void *work) {
 static double largest_exponent(ptrdiff_t width, const double *e) {
   vec largest = load(e);
   for (ptrdiff_t j = LANES; j < width; j += LANES) largest = max_vec(load(e + j), largest);
-  double most = largest[0];
-  for (int l = 1; l < LANES; l++) most = largest[l] > most ? largest[l] : most;
-  return most;
+  return group_max(LANES, largest)[0];
 }
 
 /* out = x / 2^exponent; returns the sum. */
@@ -54,19 +52,18 @@ static double scale(ptrdiff_t width, wide x, double exponent, double *out) {
     store(out + j, y);
     sum += y;
   }
-  return sum_lanes(sum);
+  return group_sum(LANES, sum)[0];
 }
 
 /* sum_i x_i a(i, j) with all exponents, for one j whose row of the transpose is given. */
-static void exact_sum(ptrdiff_t s, wide x, const double *a_m, const double *a_e, double *m, double *e) {
-  double most = NOTHING, sum = 0;
-  for (ptrdiff_t i = 0; i < s; i++)
-    if (x.m[i] > 0 && a_m[i] > 0 && x.e[i] + a_e[i] > most) most = x.e[i] + a_e[i];
-  for (ptrdiff_t i = 0; i < s; i++)
-    if (x.m[i] > 0 && a_m[i] > 0 && x.e[i] + a_e[i] - most >= SCALE_LOWEST)
-      sum += x.m[i] * a_m[i] * ldexp(1, (int)(x.e[i] + a_e[i] - most));
-  *m = sum;
-  *e = sum > 0 ? most : NOTHING;
+static void exact_sum(ptrdiff_t width, wide x, const double *a_m, const double *a_e, double *m, double *e) {
+  vec most = broadcast(NOTHING), sum = {0};
+  for (ptrdiff_t i = 0; i < width; i += LANES) most = max_vec(load(x.e + i) + load(a_e + i), most);
+  most = group_max(LANES, most);
+  for (ptrdiff_t i = 0; i < width; i += LANES)
+    sum += load(x.m + i) * load(a_m + i) * power_of_two(load(x.e + i) + load(a_e + i) - most);
+  *m = group_sum(LANES, sum)[0];
+  *e = *m > 0 ? most[0] : NOTHING;
 }
 
 /* out = x a, where w->scaled is x / 2^exponent; a is the plain matrix, at_m and at_e its transpose. Leaves x a of the
@@ -80,7 +77,7 @@ static void transit(const hmm_chain *c, const wide_work *w, wide x, double expon
     store(out.e + j, broadcast(exponent + c->shift));
   }
   for (ptrdiff_t j = 0; j < s; j++)
-    if (!(out.m[j] >= SAFE_SUM)) exact_sum(s, x, at_m + j * width, at_e + j * width, out.m + j, out.e + j);
+    if (!(out.m[j] >= SAFE_SUM)) exact_sum(width, x, at_m + j * width, at_e + j * width, out.m + j, out.e + j);
   for (ptrdiff_t j = 0; j < width; j += LANES) {
     vec m = load(out.m + j), e = load(out.e + j);
     normalise_mantissa(&m, &e);
@@ -185,21 +182,23 @@ static void add_pair(const hmm_chain *c, const wide_work *w, double weight, wide
     return;
   }
   double most = NOTHING, sum = 0;
-  for (int adds = 0; adds <= 1; adds++) { /* once to find the scale, once for the sum, once to add */
+  for (ptrdiff_t i = 0; i < s; i++) /* rows by their largest terms */
+    for (ptrdiff_t j = 0; j < width; j += LANES) {
+      vec e = alpha.e[i] + load(c->a_e + i * width + j) + load(message.e + j);
+      double largest = group_max(LANES, e)[0];
+      most = largest > most ? largest : most;
+    }
+  for (int adds = 0; adds <= 1; adds++) { /* once for the sum, once to add */
+    const double scaling = adds ? weight / sum : 1;
     for (ptrdiff_t i = 0; i < s; i++)
-      for (ptrdiff_t j = 0; j < s; j++) {
-        double m = alpha.m[i] * c->a_m[i * width + j] * message.m[j];
-        double e = alpha.e[i] + c->a_e[i * width + j] + message.e[j];
-        if (m > 0 && !adds && e > most) most = e;
-        if (m > 0 && adds && e - most >= SCALE_LOWEST) sum += m * ldexp(1, (int)(e - most));
+      for (ptrdiff_t j = 0; j < width; j += LANES) {
+        vec m = alpha.m[i] * load(c->a_m + i * width + j) * load(message.m + j);
+        vec e = alpha.e[i] + load(c->a_e + i * width + j) + load(message.e + j);
+        m *= power_of_two(e - most);
+        if (adds) store(apart + i * width + j, load(apart + i * width + j) + m * scaling);
+        else sum += group_sum(LANES, m)[0];
       }
   }
-  for (ptrdiff_t i = 0; i < s; i++)
-    for (ptrdiff_t j = 0; j < s; j++) {
-      double m = alpha.m[i] * c->a_m[i * width + j] * message.m[j];
-      double e = alpha.e[i] + c->a_e[i * width + j] + message.e[j];
-      if (m > 0 && e - most >= SCALE_LOWEST) apart[i * width + j] += weight / sum * m * ldexp(1, (int)(e - most));
-    }
 }
 
 static void no_posteriors(const hmm_chain *c, const hmm_sequence *q) {

@@ -18,6 +18,7 @@ typedef struct indexed {
   real *table;            /* n_statistics x kv */
   double *sums;           /* n_statistics x ks */
   double *observed;       /* d x ks: of codes, where entries may be missing */
+  double *counts;         /* ks */
   real *block;            /* rows of a tile x kv */
 } indexed;
 
@@ -34,8 +35,14 @@ indexed LC_KERNEL(indexed_begin)(const lc_components *components, ptrdiff_t T, v
 /* joint[k * T + t] = log f_k of row start + t, for t < rows; padding is zeros. A code out of range has density 0. */
 void LC_KERNEL(indexed_log_joint)(const indexed *s, const matrix *m, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t T, real *joint);
 
+/* out[t * k + i] = log f_i of row t, for all rows at once, without the detour through tiles. */
+void LC_KERNEL(indexed_log_joint_rows)(const indexed *s, const matrix *m, ptrdiff_t rows, real *out);
+
 /* Add the rows under responsibilities r (k x T) to the sums. */
 void LC_KERNEL(indexed_accumulate)(const indexed *s, const matrix *m, ptrdiff_t start, ptrdiff_t rows, ptrdiff_t T, const real *r);
+
+/* The same for all rows under weights (rows x k) at once; row t starts at weights + t * stride. */
+void LC_KERNEL(indexed_accumulate_rows)(const indexed *s, const matrix *m, ptrdiff_t rows, const real *weights, ptrdiff_t stride);
 
 /* moments += the sums. */
 void LC_KERNEL(indexed_finish)(const indexed *s, const lc_moments *moments);

@@ -85,7 +85,6 @@ static void fill_joint(sweep *s, ptrdiff_t start, ptrdiff_t rows) {
 /* Add the tile's rows under the responsibilities in s->joint, whose sums are s->row. */
 static void accumulate(sweep *s, ptrdiff_t start, ptrdiff_t rows, const lc_moments *moments) {
   if (s->has_tables) {
-    LC_KERNEL(tile_counts)(s->k, s->T, s->rows, s->joint, moments->counts);
     LC_KERNEL(indexed_accumulate)(&s->tables, &s->data, start, rows, s->T, s->joint);
   } else {
     LC_KERNEL(tile_accumulate)(&s->components, s->tile, s->joint, s->row, moments);
@@ -291,6 +290,11 @@ void LC_KERNEL(mixture_moments)(ptrdiff_t n, const matrix *data, const real *wei
   lc_components shape = *components;
   shape.offsets = shape.means = shape.factors = NULL;
   sweep s = begin(data, &shape, moments->centers, 0, work);
+  if (s.has_tables) {
+    LC_KERNEL(indexed_accumulate_rows)(&s.tables, data, n, weights, weights_stride);
+    finish(&s, moments);
+    return;
+  }
   for (ptrdiff_t start = 0; start < n; start += s.T) {
     ptrdiff_t rows = next_tile(&s, start, n);
     turn_in(rows, s.k, weights + start * weights_stride, weights_stride, s.T, s.joint);
@@ -341,6 +345,10 @@ void LC_KERNEL(mixture_rows)(ptrdiff_t n, const matrix *data, const lc_component
                              real *responsibilities, real *log_density, ptrdiff_t *labels, void *work) {
   sweep s = begin(data, components, NULL, 0, work);
   const ptrdiff_t k = s.k, T = s.T;
+  if (s.has_tables && log_joint && !labels && !responsibilities && !log_density) {
+    LC_KERNEL(indexed_log_joint_rows)(&s.tables, data, n, log_joint);
+    return;
+  }
   for (ptrdiff_t start = 0; start < n; start += T) {
     ptrdiff_t rows = next_tile(&s, start, n);
     fill_joint(&s, start, rows);

@@ -142,4 +142,44 @@ static inline long double plain_normal_log_density(ptrdiff_t d, const long doubl
   return result;
 }
 
+/* What a hidden Markov model says of n rows, in log space. b is n x s, log_future s. Returns the log-likelihood; filtered and
+ * posteriors are n x s, transitions s x s (+= weight times), message s. With a log-likelihood of -inf nothing is written. */
+static inline long double plain_hmm(ptrdiff_t n, ptrdiff_t s, const long double *b, const double *log_initial,
+                                    const double *log_transition, const double *log_future, long double weight,
+                                    long double *filtered, long double *posteriors, long double *transitions,
+                                    long double *message) {
+  long double log_likelihood = 0, terms[128 * 128], beta[128], scale;
+  for (ptrdiff_t t = 0; t < n; t++) {
+    long double *row = filtered + t * s;
+    for (ptrdiff_t j = 0; j < s; j++) {
+      for (ptrdiff_t i = 0; i < s && t > 0; i++) terms[i] = row[i - s] + log_transition[i * s + j];
+      row[j] = b[t * s + j] + (t > 0 ? plain_logsumexp(s, terms) : log_initial[j]);
+    }
+    scale = plain_logsumexp(s, row);
+    if (!isfinite(scale)) return -INFINITY;
+    for (ptrdiff_t j = 0; j < s; j++) row[j] -= scale;
+    log_likelihood += scale;
+  }
+  for (ptrdiff_t j = 0; j < s; j++) beta[j] = log_future[j];
+  for (ptrdiff_t t = n - 1; t >= 0; t--) {
+    for (ptrdiff_t j = 0; j < s; j++) terms[j] = filtered[t * s + j] + beta[j];
+    scale = plain_logsumexp(s, terms);
+    for (ptrdiff_t j = 0; j < s; j++) posteriors[t * s + j] = weight * expl(terms[j] - scale);
+    long double largest = -INFINITY;
+    for (ptrdiff_t j = 0; j < s; j++) message[j] = b[t * s + j] + beta[j], largest = fmaxl(largest, message[j]);
+    for (ptrdiff_t j = 0; j < s; j++) message[j] -= largest;
+    if (t == 0) break;
+    for (ptrdiff_t i = 0; i < s; i++)
+      for (ptrdiff_t j = 0; j < s; j++)
+        terms[i * s + j] = filtered[(t - 1) * s + i] + log_transition[i * s + j] + message[j];
+    scale = plain_logsumexp(s * s, terms);
+    for (ptrdiff_t i = 0; i < s * s; i++) transitions[i] += weight * expl(terms[i] - scale);
+    for (ptrdiff_t i = 0; i < s; i++) {
+      for (ptrdiff_t j = 0; j < s; j++) terms[j] = log_transition[i * s + j] + message[j];
+      beta[i] = plain_logsumexp(s, terms);
+    }
+  }
+  return log_likelihood;
+}
+
 #endif

@@ -211,6 +211,12 @@ static void check_rows(problem *p, int sparse) {
   CHECK_STATUS(sparse ? LC(mixture_csr_rows)(n, p->begins, p->columns, p->values, &p->components, joint, r, density, best, work)
                       : LC(mixture_rows)(n, p->x, p->stride, &p->components, joint, r, density, best, work),
                LC_OK);
+  real *alone = reals(n * k);
+  CHECK_STATUS(sparse ? LC(mixture_csr_rows)(n, p->begins, p->columns, p->values, &p->components, alone, NULL, NULL, NULL, work)
+                      : LC(mixture_rows)(n, p->x, p->stride, &p->components, alone, NULL, NULL, NULL, work),
+               LC_OK);
+  for (ptrdiff_t i = 0; i < n * k; i++) CHECK(alone[i] == joint[i]);
+  release(alone);
   for (ptrdiff_t i = 0; i < n; i++) {
     long double error = 0;
     for (ptrdiff_t j = 0; j < k; j++) {
@@ -228,15 +234,16 @@ static void check_rows(problem *p, int sparse) {
   release(joint), release(r), release(density), release(best), free(a), release(work);
 }
 
-static void check_moments(problem *p, int sparse) {
+static void check_moments(problem *p, int sparse, ptrdiff_t stride) {
   const ptrdiff_t n = p->n, k = p->k;
   long double *counts = calloc((size_t)(k * (2 + p->n_statistics + p->d)), sizeof *counts), *errors = counts + k;
   long double *sums = errors + k, *observed = sums + k * p->n_statistics;
-  real *weights = reals(n * k);
-  for (ptrdiff_t i = 0; i < n * k; i++) weights[i] = (real)uniform();
+  const ptrdiff_t size = n > 0 ? (n - 1) * stride + k : 0;
+  real *weights = reals(size);
+  for (ptrdiff_t i = 0; i < size; i++) weights[i] = (real)uniform();
   for (ptrdiff_t i = 0; i < n; i++)
     for (ptrdiff_t j = 0; j < k; j++) {
-      const long double r = weights[i * k + j];
+      const long double r = weights[i * stride + j];
       counts[j] += r, errors[j] += REAL_EPSILON * r;
       for (ptrdiff_t f = 0; f < p->n_statistics; f++) sums[j * p->n_statistics + f] += r * statistic(p, i, f);
       for (ptrdiff_t c = 0; c < p->d; c++) observed[j * p->d + c] += is_observed(p, i, c) ? r : 0;
@@ -246,8 +253,8 @@ static void check_moments(problem *p, int sparse) {
   shape.offsets = shape.means = shape.factors = NULL;
   const lc_moments moments = begin_moments(p);
   void *work = work_of(p, sparse);
-  CHECK_STATUS(sparse ? LC(mixture_csr_moments)(n, p->begins, p->columns, p->values, weights, k, &shape, &moments, work)
-                      : LC(mixture_moments)(n, p->x, p->stride, weights, k, &shape, &moments, work),
+  CHECK_STATUS(sparse ? LC(mixture_csr_moments)(n, p->begins, p->columns, p->values, weights, stride, &shape, &moments, work)
+                      : LC(mixture_moments)(n, p->x, p->stride, weights, stride, &shape, &moments, work),
                LC_OK);
   check_sums(p, counts, sums, observed, errors, "moments");
   free(counts), release(weights), release(work);
@@ -268,7 +275,7 @@ static void everything_equals_long_double(void) {
             check_sweep(&p, (way){1, 1, 0, 0});
             check_sweep(&p, (way){0, 1, 1, 0});
             check_rows(&p, 0);
-            check_moments(&p, 0);
+            check_moments(&p, 0, p.k), check_moments(&p, 0, p.k + 3);
             if (family == LC_LINEAR && !missing) {
               /* what is not stored tells nothing against +inf: those coefficients are not for sparse rows */
               for (ptrdiff_t c = 0; c < p.k * p.n_statistics; c++)
@@ -276,7 +283,7 @@ static void everything_equals_long_double(void) {
               check_sweep(&p, (way){0, 0, 0, 1});
               check_sweep(&p, (way){1, 1, 1, 1});
               check_rows(&p, 1);
-              check_moments(&p, 1);
+              check_moments(&p, 1, p.k);
             }
             free_problem(&p);
           }

@@ -9,7 +9,7 @@ import pytest
 import latentcore
 from cli.tools import as_frame, csv_of
 from latentcore import BayesianGaussianMixture, BayesianMixture
-from latentcore.cli.commands import PlotKind
+from latentcore.cli.pictures import PlotKind
 from latentcore.cli.tables import read_table
 
 

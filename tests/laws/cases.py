@@ -6,6 +6,7 @@ length.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -41,7 +42,9 @@ from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.protocols import RealArray
-from latentcore.structures.mixture import Mixture, MixtureParams
+from latentcore.sequences import Sequences
+from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from laws.numpy_poisson import NumpyPoisson
 from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
 from laws.user_family import example
@@ -52,6 +55,12 @@ T = TypeVar("T")
 
 N_COMPONENTS, N_FEATURES, N_ROWS = 3, 2, 600
 WEIGHTS = np.array([0.5, 0.2, 0.3])
+TRANSITION = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.25, 0.25, 0.5]])
+CUTS = np.random.default_rng(3).integers(5, N_ROWS, 20)
+BEGINS = np.unique([0, 1, 3, 4, 200, 300, 400, N_ROWS, *CUTS])
+"""Of sequences of a row, of two, and of any length."""
+ALPHA = np.array([2.0, 1.5, 3.0])
+TRANSITION_ALPHA = np.array([[4.0, 1.2, 2.0], [1.5, 3.0, 1.5], [2.0, 2.5, 3.5]])
 
 
 @dataclass(frozen=True)
@@ -811,7 +820,7 @@ class Case:
         return f"{self.of.name}-{np.dtype(self.dtype).name}"
 
     @property
-    def model(self) -> Mixture[Any, Any]:
+    def model(self) -> Any:
         return Mixture(self.of.family)
 
     @property
@@ -819,16 +828,30 @@ class Case:
         return np.random.default_rng(2024)
 
     @property
-    def params(self) -> MixtureParams[Any]:
+    def params(self) -> Any:
         return MixtureParams(WEIGHTS.copy(), self.of.parameters(self.rng))
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> Any:
         return Rows(self.of.rows(self.rng).astype(self.dtype))
 
     @property
-    def weighted_rows(self) -> Rows:
-        return replace(self.rows, sample_weight=self.rng.uniform(0.1, 2.0, N_ROWS))
+    def weighted_rows(self) -> Any:
+        return replace(self.rows, sample_weight=self.rng.uniform(0.1, 2.0, self.n_observations))
+
+    @property
+    def n_observations(self) -> int:
+        """That have a weight each."""
+        return N_ROWS
+
+    @property
+    def lengths(self) -> Any:
+        return None
+
+    def prior(self, n: float) -> Any:
+        """Worth about n rows in each component."""
+        assert self.of.prior is not None
+        return MixturePrior(1 + n * (ALPHA - 1), self.of.prior(n))
 
     @property
     def tolerance(self) -> float:
@@ -844,11 +867,72 @@ class Case:
         return float(weight @ gaussian.logsumexp(joint))
 
 
+@dataclass(frozen=True)
+class ChainCase(Case):
+    """A hidden Markov model, and the same rows as sequences."""
+
+    @property
+    def name(self) -> str:
+        return f"hmm-{super().name}"
+
+    @property
+    def model(self) -> Any:
+        return HMM(self.of.family)
+
+    @property
+    def params(self) -> Any:
+        return HMMParams(WEIGHTS.copy(), TRANSITION.copy(), self.of.parameters(self.rng))
+
+    @property
+    def rows(self) -> Any:
+        return Sequences(self.of.rows(self.rng).astype(self.dtype), BEGINS)
+
+    @property
+    def n_observations(self) -> int:
+        return len(BEGINS) - 1
+
+    @property
+    def lengths(self) -> Any:
+        return np.diff(BEGINS)
+
+    def prior(self, n: float) -> Any:
+        assert self.of.prior is not None
+        alphas = (1 + n * (alpha - 1) for alpha in (ALPHA, TRANSITION_ALPHA))
+        return HMMPrior(*alphas, self.of.prior(n))
+
+    def slow_log_likelihood(self, params: Any, rows: Any) -> float:
+        """The sum over paths as a product of matrices, in long double."""
+        log_density = self.of.log_density(params.emissions, rows.x)
+        peaks = log_density.max(axis=1)
+        density = np.exp((log_density - peaks[:, None]).astype(np.longdouble))
+        transition, total = params.transition.astype(np.longdouble), np.longdouble(0)
+        weight = np.ones(rows.n_sequences) if rows.sample_weight is None else rows.sample_weight
+        for q, (begin, end) in enumerate(itertools.pairwise(rows.begins)):
+            law, log_likelihood = params.initial.astype(np.longdouble), peaks[begin:end].sum()
+            for t in range(begin, end):
+                joint = (law if t == begin else law @ transition) * density[t]
+                law = joint / joint.sum()
+                log_likelihood += np.log(joint.sum())
+            total += weight[q] * log_likelihood
+        return float(total)
+
+
+MODELS = (Case, ChainCase)
+
+
 def cases(
-    has: Callable[[FamilyCase], Any] = lambda of: True, dtypes: tuple[type, ...] = (np.float64,)
+    has: Callable[[FamilyCase], Any] = lambda of: True,
+    dtypes: tuple[type, ...] = (np.float64,),
+    structures: tuple[type[Case], ...] = (Case,),
 ) -> pytest.MarkDecorator:
     """A test over all families that have something."""
-    chosen = [Case(of, dtype) for of in FAMILIES if has(of) for dtype in dtypes]
+    chosen = [
+        structure(of, dtype)
+        for structure in structures
+        for of in FAMILIES
+        if has(of)
+        for dtype in dtypes
+    ]
     assert chosen
     return pytest.mark.parametrize("case", chosen, ids=[case.name for case in chosen])
 
@@ -856,6 +940,10 @@ def cases(
 PRECISIONS = (np.float64, np.float32)
 every_case = cases(dtypes=PRECISIONS)
 every_double_case = cases()
+every_model = cases(dtypes=PRECISIONS, structures=MODELS)
+every_double_model = cases(structures=MODELS)
+every_chain = cases(dtypes=PRECISIONS, structures=(ChainCase,))
+every_double_chain = cases(structures=(ChainCase,))
 
 
 # -- parameters and statistics as trees of arrays
@@ -874,6 +962,8 @@ def permuted(tree: T, order: list[int]) -> T:
     """Nested dataclasses with the components of every array in another order."""
     if is_dataclass(tree):
         values = {f.name: permuted(getattr(tree, f.name), order) for f in fields(tree)}
+        for name in {"transition", "transitions"} & set(values):
+            values[name] = np.ascontiguousarray(values[name][:, order])
         return replace(tree, **values)  # type: ignore[type-var, return-value]
     if isinstance(tree, tuple):
         return tuple(permuted(part, order) for part in tree)  # type: ignore[return-value]

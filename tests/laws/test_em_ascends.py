@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from latentcore.rules.em import EM
-from laws.cases import Case, every_case, every_double_case
+from laws.cases import Case, every_double_case, every_model
 
 
-@every_case
+@every_model
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_log_likelihood_never_decreases(case: Case, weighted: bool) -> None:
     rows = case.weighted_rows if weighted else case.rows

@@ -10,15 +10,18 @@ import pytest
 from latentcore.arrays import Rows
 from latentcore.rules.em import MAPEM
 from latentcore.structures.mixture import MixtureParams, MixturePrior
-from laws.cases import N_COMPONENTS, PRECISIONS, Case, assert_near, cases, leaves
+from laws.cases import (
+    ALPHA,
+    MODELS,
+    N_COMPONENTS,
+    PRECISIONS,
+    Case,
+    assert_near,
+    cases,
+    leaves,
+)
 
-ALPHA = np.array([2.0, 1.5, 3.0])
-
-
-def mixture_prior(case: Case, n: float) -> MixturePrior[Any]:
-    """Worth about n rows in each component."""
-    assert case.of.prior is not None
-    return MixturePrior(1 + n * (ALPHA - 1), case.of.prior(n))
+every_double_prior = cases(lambda of: of.prior, structures=MODELS)
 
 
 def objectives(case: Case, rows: Rows, prior: Any, start: Any, n_steps: int) -> list[float]:
@@ -36,10 +39,10 @@ def assert_never_decreases(objectives: list[float], case: Case) -> None:
     assert np.diff(objectives).min() >= -rounding * (1 + np.abs(objectives).max())
 
 
-@cases(lambda of: of.prior, PRECISIONS)
+@cases(lambda of: of.prior, PRECISIONS, MODELS)
 @pytest.mark.parametrize("n", [0.5, 20.0])
 def test_objective_never_decreases(case: Case, n: float) -> None:
-    found = objectives(case, case.weighted_rows, mixture_prior(case, n), case.params, 40)
+    found = objectives(case, case.weighted_rows, case.prior(n), case.params, 40)
     assert_never_decreases(found, case)
     assert found[-1] > found[0] + 0.1
 
@@ -59,7 +62,7 @@ def test_log_prior_is_that_of_scipy(case: Case) -> None:
 def test_mode_beats_its_neighbours(case: Case) -> None:
     """Expected complete-data log-likelihood by SciPy plus log prior, at the mode and at points all around."""
     rows, model = case.rows.take(np.arange(40)), case.model  # few: the prior counts
-    prior = mixture_prior(case, 5.0)
+    prior = case.prior(5.0)
     stats, _ = model.expected_statistics(case.params, rows)
     joint = case.slow_log_joint(case.params, rows)
     r = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
@@ -88,25 +91,25 @@ def test_mode_beats_its_neighbours(case: Case) -> None:
         assert -slope / curvature == pytest.approx(0, abs=0.02)
 
 
-@cases(lambda of: of.prior)
+@every_double_prior
 def test_a_prior_worth_nothing_is_maximum_likelihood(case: Case) -> None:
     model = case.model
     stats, _ = model.expected_statistics(case.params, case.rows)
     likeliest = model.maximize(stats, case.params)
     distances = []
     for n in (1e-3, 1e-6):
-        mode = model.mode(model.update(mixture_prior(case, n), stats), case.params)
+        mode = model.mode(model.update(case.prior(n), stats), case.params)
         assert_near(mode, likeliest, n)
         pairs = zip(leaves(mode), leaves(likeliest), strict=True)
         distances.append(max(float(np.abs(a - b).max()) for a, b in pairs))
     assert 0 < distances[1] < distances[0]
 
 
-@cases(lambda of: of.prior)
+@every_double_prior
 def test_many_rows_outweigh_the_prior(case: Case) -> None:
     model = case.model
     stats, _ = model.expected_statistics(case.params, case.rows)
-    mode = model.mode(model.update(mixture_prior(case, 1.0), 1e8 * stats), case.params)
+    mode = model.mode(model.update(case.prior(1.0), 1e8 * stats), case.params)
     assert_near(mode, model.maximize(stats, case.params), 1e-6)
 
 
@@ -165,9 +168,9 @@ def test_a_weak_prior_makes_degenerate_data_a_proper_fit(case: Case, degenerate:
     assert family.degenerate(state.params.components) == []
 
 
-@cases(lambda of: of.prior)
+@every_double_prior
 def test_updates_by_parts_are_an_update_by_the_sum(case: Case) -> None:
-    model, prior = case.model, mixture_prior(case, 3.0)
+    model, prior = case.model, case.prior(3.0)
     a, b = (model.expected_statistics(case.params, part)[0] for part in case.rows.shards(300))
     twice = model.update(model.update(prior, a), b)
     assert_near(twice, model.update(prior, a + b), 1e-12)

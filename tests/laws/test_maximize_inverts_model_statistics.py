@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from laws.cases import N_COMPONENTS, Case, assert_near, every_double_case
+from laws.cases import N_COMPONENTS, Case, assert_near, every_double_case, every_double_model
 
 
-@every_double_case
+@every_double_model
 def test_maximize_of_what_the_model_expects_is_the_model(case: Case) -> None:
-    stats = case.model.model_statistics(case.params)
+    stats = case.model.model_statistics(case.params, case.lengths)
     assert_near(case.model.maximize(stats, case.params), case.params, 1e-13)
     assert_near(case.model.maximize(stats, None), case.params, 1e-13)
     assert_near(case.model.maximize(1e6 * stats, None), case.params, 1e-13)

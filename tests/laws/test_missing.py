@@ -9,9 +9,9 @@ import pytest
 
 from latentcore.arrays import Rows
 from latentcore.rules.em import EM, MAPEM
-from laws.cases import N_FEATURES, N_ROWS, PRECISIONS, Case, assert_near, cases
+from laws.cases import MODELS, N_FEATURES, N_ROWS, PRECISIONS, Case, assert_near, cases
 from laws.test_labels_and_hard import assert_statistics_of, posterior, some_labels
-from laws.test_map_em import assert_never_decreases, mixture_prior
+from laws.test_map_em import assert_never_decreases
 
 every_case_with_missing = cases(lambda of: of.missing, PRECISIONS)
 
@@ -104,10 +104,10 @@ def test_labels_and_missing_entries_go_together(case: Case, unknown: float) -> N
     assert_statistics_of(case, case.model, rows, *posterior(case, rows))
 
 
-@cases(lambda of: of.missing and of.prior, PRECISIONS)
+@cases(lambda of: of.missing and of.prior, PRECISIONS, MODELS)
 def test_map_em_ascends_on_what_was_observed(case: Case) -> None:
     rows, model = with_missing(case), case.model
-    rule = MAPEM(model, mixture_prior(case, 2.0))
+    rule = MAPEM(model, case.prior(2.0))
     state, objectives = rule.init(case.params), []
     for _ in range(30):
         state, info = rule.step(state, lambda p: model.expected_statistics(p, rows))

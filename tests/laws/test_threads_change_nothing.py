@@ -8,9 +8,9 @@ import pytest
 
 from latentcore import engine
 from latentcore.rules.em import EM
-from laws.cases import Case, assert_identical, assert_near, every_case
+from laws.cases import Case, assert_identical, assert_near, every_model
 
-SHARD = 23  # rows: 27 shards, more than any number of threads here
+SHARD = 23  # rows, or a sequence: more shards than any number of threads here
 
 
 def fit(case: Case, n_threads: int) -> engine.Fit[Any]:
@@ -21,7 +21,7 @@ def fit(case: Case, n_threads: int) -> engine.Fit[Any]:
     )  # fmt: skip
 
 
-@every_case
+@every_model
 @pytest.mark.parametrize("n_threads", [2, 7])
 def test_fit_is_the_same_bit_for_bit(case: Case, n_threads: int) -> None:
     alone, shared = fit(case, 1), fit(case, n_threads)
@@ -29,7 +29,7 @@ def test_fit_is_the_same_bit_for_bit(case: Case, n_threads: int) -> None:
     assert_identical(shared.params, alone.params)
 
 
-@every_case
+@every_model
 def test_shards_change_nothing_but_rounding(case: Case) -> None:
     rows = case.weighted_rows
     stats, log_likelihood = engine.expectation(case.model, rows, SHARD, 2)(case.params)

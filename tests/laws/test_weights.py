@@ -1,4 +1,4 @@
-"""A row of weight 2 is the row twice, and a row of weight 0 is absent."""
+"""A row or sequence of weight 2 is it twice, and one of weight 0 is absent."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import pytest
 
 from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError
-from laws.cases import N_ROWS, PRECISIONS, Case, assert_near, cases, every_case
+from laws.cases import N_ROWS, PRECISIONS, Case, assert_near, cases, every_model
 
 
-@every_case
+@every_model
 def test_whole_weights_are_repetitions(case: Case) -> None:
-    repeats = np.random.default_rng(1).integers(0, 4, N_ROWS)
+    repeats = np.random.default_rng(1).integers(0, 4, case.n_observations)
     assert set(repeats) == {0, 1, 2, 3}
     weighted = replace(case.rows, sample_weight=repeats.astype(float))
-    repeated = Rows(np.repeat(case.rows.x, repeats, axis=0))
-    assert weighted.total_weight() == repeated.total_weight() == repeats.sum()
+    repeated = case.rows.take(np.repeat(np.arange(len(repeats)), repeats))
+    assert weighted.total_weight() == repeated.total_weight() == len(repeated)
     stats, log_likelihood = case.model.expected_statistics(case.params, weighted)
     expected, expected_log_likelihood = case.model.expected_statistics(case.params, repeated)
     assert_near(stats, expected, case.tolerance)
     assert log_likelihood == pytest.approx(expected_log_likelihood, rel=case.tolerance)
 
 
-@every_case
+@every_model
 def test_weights_of_one_are_no_weights(case: Case) -> None:
-    ones = replace(case.rows, sample_weight=np.ones(N_ROWS))
+    ones = replace(case.rows, sample_weight=np.ones(case.n_observations))
     stats, log_likelihood = case.model.expected_statistics(case.params, ones)
     expected, expected_log_likelihood = case.model.expected_statistics(case.params, case.rows)
     assert_near(stats, expected, case.tolerance)
     assert log_likelihood == pytest.approx(expected_log_likelihood, rel=case.tolerance)
 
 
-@every_case
+@every_model
 def test_a_scale_of_all_weights_scales_the_statistics(case: Case) -> None:
     rows = case.weighted_rows
     assert rows.sample_weight is not None

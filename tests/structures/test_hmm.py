@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from latentcore.errors import ImpossibleSequenceError
 from latentcore.families.poisson import Poisson, PoissonParams
+from latentcore.families.priors import GammaPrior
 from latentcore.protocols import Array
 from latentcore.sequences import Sequences, as_sequences
+from latentcore.structures import dirichlet_rows
 from latentcore.structures import hmm_inference as inference
 from latentcore.structures import hmm_recursions as recursions
-from latentcore.structures.hmm import HMM, HMMParams
-from laws.cases import assert_near
+from latentcore.structures.hmm import HMM, HMMParams, HMMPrior, usages
+from laws.cases import ByBlocks, assert_near
 from reference.hmm_paths import Enumerated, enumerated
 
 LENGTHS = [4, 1, 5, 2, 3]
@@ -159,3 +163,300 @@ def test_counts_add_up(model: HMM[Any, Any]) -> None:
     assert stats.starts.sum() == pytest.approx(5)
     assert last.sum() == pytest.approx(5)
     assert stats.counts.sum() == pytest.approx(15)
+
+
+# -- what a model expects of sequences
+
+
+@pytest.mark.parametrize("lengths", [[1], [4], [1, 2, 5, 5], [3, 1, 1]])
+def test_usages_are_those_of_all_paths(lengths: list[int]) -> None:
+    """Without evidence: every row has density 1 in every state."""
+    params = some_params(3, zeros=True)
+    expected = [np.zeros(3), np.zeros(3)]
+    for length in lengths:
+        law = enumerated(params.initial, params.transition, np.zeros((length, 3)))
+        expected[0] += law.posteriors[:-1].sum(axis=0) / len(lengths)
+        expected[1] += law.posteriors.sum(axis=0) / len(lengths)
+    got = usages(params.initial, params.transition, np.array(lengths))
+    np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-15)
+    stats = SOFT.model_statistics(params, np.array(lengths))
+    np.testing.assert_allclose(stats.transitions, expected[0][:, None] * params.transition)
+    np.testing.assert_allclose(stats.counts, expected[1])
+    np.testing.assert_allclose(stats.emissions.sums, stats.counts[:, None] * params.emissions.rates)
+
+
+def test_usages_of_long_sequences_are_exact() -> None:
+    """The number of rows, in proportion to the stationary law."""
+    params = some_params(3)
+    left, visited = usages(params.initial, params.transition, np.array([10**9, 10**9 + 1]))
+    assert left.sum() == pytest.approx(10**9 - 0.5, rel=1e-13)
+    assert visited.sum() == pytest.approx(10**9 + 0.5, rel=1e-13)
+    np.testing.assert_allclose(left @ params.transition, left, rtol=1e-8)
+
+
+@pytest.mark.parametrize("lengths", [None, np.array([], int), np.array([3, 0])])
+def test_model_statistics_need_lengths(lengths: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^lengths: expected "):
+        SOFT.model_statistics(some_params(2), lengths)
+
+
+def test_viterbi_training_ascends_to_where_it_stays() -> None:
+    model, data = HARD, some_data(lengths=[30, 1, 50, 19])
+    params, found = some_params(2), []
+    for _ in range(20):
+        stats, objective = model.expected_statistics(params, data)
+        params = model.maximize(stats, params)
+        found.append(objective)
+    assert np.diff(found).min() >= -1e-10
+    assert found[-1] == found[-2] > found[0] + 1
+    _, log_joint = inference.paths(SOFT, params, data)
+    assert log_joint.sum() == pytest.approx(found[-1])
+
+
+def test_transitions_that_do_not_occur_keep_their_rows() -> None:
+    """Sequences of one row have none."""
+    params, data = some_params(3), some_data(lengths=[1] * 9)
+    for model in (SOFT, HARD):
+        new = model.maximize(model.expected_statistics(params, data)[0], params)
+        np.testing.assert_allclose(new.transition, params.transition, rtol=1e-15)
+        assert new.initial.sum() == pytest.approx(1)
+
+
+def test_zeros_stay_zeros() -> None:
+    params, data = some_params(3, zeros=True), some_data()
+    for _ in range(3):
+        params = SOFT.maximize(SOFT.expected_statistics(params, data)[0], params)
+    assert params.initial[0] == params.transition[0, 2] == params.transition[2, 0] == 0
+    assert params.transition.min() >= 0
+    np.testing.assert_allclose(params.transition.sum(axis=1), 1)
+
+
+# -- what cannot be
+
+
+def two_regimes() -> HMMParams[PoissonParams]:
+    """State 1 is never left, and has no events."""
+    transition = np.array([[0.5, 0.5], [0.0, 1.0]])
+    return HMMParams(np.array([1.0, 0.0]), transition, PoissonParams(np.array([[5.0], [0.0]])))
+
+
+@pytest.mark.parametrize(
+    ("counts", "labels", "step"),
+    [
+        ([3, 0, 0, 4], None, None),
+        ([3, 2, 0, 4], [-1, -1, 1, -1], 3),
+        ([3, 2, 0, 0], [1, -1, -1, -1], 0),
+        ([3, 2, 0, 0], [-1, 1, -1, -1], 1),
+        ([0, 0, 0, 0], [0, 1, -1, 0], 3),
+    ],
+)
+@pytest.mark.parametrize("segment", [1 << 19, 4])
+def test_first_step_without_a_path_is_named(
+    counts: list[int], labels: list[int] | None, step: int | None, segment: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    small_blocks(monkeypatch, segment, segment)
+    params = two_regimes()
+    x = np.array([1, *counts, 1], float)[:, None]
+    known = None if labels is None else [-1, *labels, -1]
+    data = as_sequences(x, lengths=[1, 4, 1], labels=known, n_states=2)
+    log_likelihood = inference.log_likelihoods(SOFT, params, data)
+    posteriors = inference.posteriors(SOFT, params, data)
+    filtered = inference.filtered(SOFT, params, data)
+    _, log_joint = inference.paths(SOFT, params, data)
+    if step is None:
+        assert np.isfinite(log_likelihood).all()
+        return
+    np.testing.assert_array_equal(np.isfinite(log_likelihood), [True, False, True])
+    assert log_likelihood[1] == log_joint[1] == -np.inf
+    np.testing.assert_array_equal(np.isnan(posteriors[:, 0]), [0, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(np.isnan(filtered[1:5, 0]), np.arange(4) >= step)
+    for model in (SOFT, HARD):
+        with pytest.raises(ImpossibleSequenceError, match=f"sequence 1, step {step}: "):
+            model.expected_statistics(params, data)
+    with pytest.raises(ImpossibleSequenceError, match=f"sequence 1, step {step}: "):
+        inference.sample_paths(SOFT, params, data, 2, np.random.default_rng(0))
+
+
+def test_density_that_is_no_number_is_named() -> None:
+    params, data = some_params(2), some_data()
+    data.x[[7, 9]] = np.nan
+
+    class Broken(Poisson):
+        def log_likelihood(self, params: Any, x: Any) -> Any:
+            return np.where(np.isnan(x).any(axis=1, keepdims=True), np.nan, -1.0) * np.ones(2)
+
+        log_kernel = log_likelihood
+
+    for hard in (False, True):
+        with pytest.raises(ImpossibleSequenceError, match="sequence 2, step 2: "):
+            HMM(Broken(), hard).expected_statistics(params, data)
+
+
+# -- sampling, filtering, forecasting
+
+
+@pytest.mark.parametrize("segment", [1 << 19, 4, 1])
+@pytest.mark.parametrize(
+    "rng", [np.random.default_rng(5), np.random.RandomState(5)], ids=["generator", "state"]
+)
+def test_sampled_paths_have_their_posterior_probabilities(
+    segment: int, rng: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_blocks(monkeypatch, min(segment, 1 << 17), segment)
+    params, data, n = some_params(2, zeros=True), some_data(lengths=[3, 1, 4]), 20_000
+    paths = inference.sample_paths(SOFT, params, data, n, rng)
+    assert paths.shape == (n, 8)
+    for truth, a, b in zip(truths(params, data), data.begins[:-1], data.begins[1:], strict=True):
+        codes = paths[:, a:b] @ 2 ** np.arange(b - a)[::-1]
+        shares = np.bincount(codes, minlength=len(truth.paths)) / n
+        deviations = np.sqrt(truth.probabilities * (1 - truth.probabilities) / n)
+        assert (np.abs(shares - truth.probabilities) <= 5 * deviations).all()
+
+
+@every_precision
+def test_row_by_row_filter_is_the_filter_of_all_rows(dtype: Any) -> None:
+    params, data = some_params(3), some_data(dtype, lengths=[12])
+    expected = inference.filtered(SOFT, params, data)
+    state, laws = inference.filter_start(params), []
+    for x in (data.x[:1], data.x[1:2], data.x[2:7], data.x[7:]):
+        state, log_laws = inference.filter_update(SOFT, params, state, x)
+        laws.append(np.exp(log_laws))
+    np.testing.assert_allclose(np.concatenate(laws), expected, atol=tolerance(dtype))
+    assert state.n_rows == 12
+    log_likelihood = inference.log_likelihoods(SOFT, params, data)[0]
+    assert state.log_likelihood == pytest.approx(log_likelihood, rel=tolerance(dtype))
+    np.testing.assert_allclose(np.exp(state.log_law), expected[-1], atol=tolerance(dtype))
+
+
+def test_filter_outlives_an_impossible_row() -> None:
+    params = replace(two_regimes(), initial=np.array([0.0, 1.0]))
+    start = inference.filter_start(params)
+    state, _ = inference.filter_update(SOFT, params, start, np.zeros((2, 1)))
+    with pytest.raises(ImpossibleSequenceError, match="step 3: "):
+        inference.filter_update(SOFT, params, state, np.array([[0.0], [2.0]]))
+    after, log_laws = inference.filter_update(SOFT, params, state, np.zeros((1, 1)))
+    assert after.n_rows == 3
+    np.testing.assert_array_equal(np.exp(log_laws), [[0.0, 1.0]])
+
+
+def test_forecast_is_the_law_of_rows_that_are_missing() -> None:
+    params, data = some_params(3), some_data(lengths=[5])
+    _, last = inference.last_filtered(SOFT, params, data)
+    longer = replace(data, x=np.vstack([data.x, np.full((4, 2), np.nan)]), begins=np.array([0, 9]))
+    expected = inference.posteriors(SOFT, params, longer)[5:]
+    np.testing.assert_allclose(inference.forecast(params, last[0], 4), expected, rtol=1e-12)
+
+
+@every_precision
+def test_posterior_states_are_those_of_the_posteriors(dtype: Any) -> None:
+    params, data = some_params(3), some_data(dtype)
+    states = inference.posterior_states(SOFT, params, data)
+    posteriors = inference.posteriors(SOFT, params, data)
+    np.testing.assert_array_equal(states, posteriors.argmax(axis=1))
+
+
+def test_shards_are_counted_within_the_whole() -> None:
+    params, data = some_params(2), some_data()
+    whole = inference.posteriors(SOFT, params, data)
+    for shard in data.shards(6):
+        got = inference.posteriors(SOFT, params, shard)
+        np.testing.assert_array_equal(got, whole[shard.start : shard.start + len(shard)])
+
+
+def test_long_sequence_needs_no_memory_of_its_length() -> None:
+    """A million rows and sixteen states: their log-densities would take 128 MiB."""
+    rng = np.random.default_rng(0)
+    params = HMMParams(
+        np.full(16, 1 / 16), np.full((16, 16), 1 / 16), PoissonParams(rng.uniform(1, 9, (16, 1)))
+    )
+    data = as_sequences(rng.poisson(4.0, (1_000_000, 1)).astype(np.float64))
+    for model in (SOFT, HARD):
+        prepared = model.prepare(data)
+        tracemalloc.start()
+        model.expected_statistics(params, prepared)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 40 * 2**20
+
+
+# -- priors
+
+
+def test_laws_of_rows_are_those_of_scipy() -> None:
+    alpha = np.array([[2.0, 1.0, 3.5], [0.7, 4.0, 1.0]])
+    other = np.array([[1.0, 2.0, 1.0], [3.0, 0.5, 2.0]])
+    p = np.array([[0.2, 0.3, 0.5], [0.1, 0.6, 0.3]])
+    expected = sum(scipy_stats.dirichlet.logpdf(q, a) for q, a in zip(p, alpha, strict=True))
+    assert dirichlet_rows.log_density(alpha, p) == pytest.approx(expected)
+    draws = [scipy_stats.dirichlet.rvs(a, 200_000, random_state=1) for a in alpha]
+    logs = np.stack([np.log(np.maximum(d, 1e-300)).mean(axis=0) for d in draws])
+    np.testing.assert_allclose(dirichlet_rows.expected_log(alpha), logs, atol=0.02)
+    densities = [
+        np.mean(scipy_stats.dirichlet.logpdf(d.T, a) - scipy_stats.dirichlet.logpdf(d.T, b))
+        for d, a, b in zip(draws, alpha, other, strict=True)
+    ]
+    np.testing.assert_allclose(dirichlet_rows.divergence(alpha, other), densities, atol=0.02)
+
+
+def test_zeros_of_alpha_are_absent() -> None:
+    """Rows with them are Dirichlets of fewer probabilities."""
+    alpha, other = np.array([[2.0, 0.0, 3.5]]), np.array([[1.5, 0.0, 1.0]])
+    few, few_other, kept = alpha[:, [0, 2]], other[:, [0, 2]], [0, 2]
+    assert dirichlet_rows.divergence(alpha, other) == dirichlet_rows.divergence(few, few_other)
+    expected = dirichlet_rows.expected_log(alpha)
+    np.testing.assert_array_equal(expected[:, kept], dirichlet_rows.expected_log(few))
+    assert expected[0, 1] == -np.inf
+    p = np.array([[0.4, 0.0, 0.6]])
+    density = dirichlet_rows.log_density(alpha, p)
+    assert density == pytest.approx(dirichlet_rows.log_density(few, p[:, kept]), rel=1e-14)
+    assert dirichlet_rows.log_density(alpha, np.array([[0.4, 0.1, 0.5]])) == -np.inf
+    counts = np.array([[1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(dirichlet_rows.updated(alpha, counts), [[3.0, 0.0, 5.5]])
+    np.testing.assert_array_equal(dirichlet_rows.mode_counts(alpha), [[1.0, 0.0, 2.5]])
+
+
+@pytest.mark.parametrize(
+    ("initial", "transition", "message"),
+    [
+        (np.ones((1, 2)), np.ones((2, 2)), r"initial: expected shape \(S,\), got \(1, 2\)"),
+        (np.ones(2), np.ones((2, 3)), r"transition: expected shape \(2, 2\), got \(2, 3\)"),
+        ([1.0, -1.0], np.ones((2, 2)), "initial: expected finite numbers >= 0, got -1.0"),
+        ([1.0, np.inf], np.ones((2, 2)), "initial: expected finite numbers >= 0, got inf"),
+        (np.ones(2), [[1.0, np.nan], [1.0, 1.0]], "transition: expected finite numbers >= 0, got nan"),
+        (np.ones(2), [[1.0, 1.0], [0.0, 0.0]], "transition: expected a positive alpha in every row"),
+    ],
+)  # fmt: skip
+def test_impossible_priors_are_refused(initial: Any, transition: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HMMPrior(initial, transition, None)
+
+
+def test_forbidden_transitions_stay_so_under_a_prior() -> None:
+    params, data = some_params(3, zeros=True), some_data()
+    alpha = 1.0 + (params.transition > 0)
+    alpha[params.transition == 0] = 0.0
+    start = np.where(params.initial > 0, 1.5, 0.0)
+    prior = HMMPrior(start, alpha, GammaPrior(2.0, 0.5))
+    found = []
+    for _ in range(30):
+        stats, log_likelihood = SOFT.expected_statistics(params, data)
+        found.append(log_likelihood + SOFT.log_prior(prior, params))
+        posterior = SOFT.update(prior, stats)
+        params = SOFT.mode(posterior, params)
+        assert ((params.transition > 0) == (alpha > 0)).all()
+        assert ((params.initial > 0) == (start > 0)).all()
+    assert np.diff(found).min() >= -1e-10
+    expected = SOFT.expected(posterior)
+    assert ((expected.log_transition > -np.inf) == (alpha > 0)).all()
+    assert SOFT.expected_statistics(expected, data)[0].transitions[0, 2] == 0
+
+
+def test_family_without_priors_is_named() -> None:
+    prior = HMMPrior(np.ones(2), np.ones((2, 2)), None)
+    model = HMM(ByBlocks(Poisson()))
+    stats, _ = model.expected_statistics(some_params(2), some_data())
+    with pytest.raises(TypeError, match="prior: expected a family with conjugate priors, got ByB"):
+        model.update(prior, stats)
+    with pytest.raises(TypeError, match="prior: expected a family with variational posteriors"):
+        model.expected(prior)

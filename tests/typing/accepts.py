@@ -13,10 +13,13 @@ from latentcore import (
     BayesianGaussianMixture,
     BayesianMixture,
     CategoricalMixture,
+    GaussianHMM,
     GaussianMeansMixture,
     GaussianMixture,
     MultinomialMixture,
+    PoissonHMM,
     PoissonMixture,
+    Topology,
     engine,
     kernels,
 )
@@ -36,6 +39,7 @@ from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.protocols import Array, Family, RealArray
 from latentcore.rules.em import EM
 from latentcore.statistics import Statistics, total
+from latentcore.structures.hmm import HMMPrior
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 
 rng = np.random.default_rng(0)
@@ -127,6 +131,34 @@ def bayesian_mixtures_are_typed_as_the_others() -> None:
     assert_type(means.fit(x).posterior_.components, NormalPrior)
 
 
+def hidden_markov_models_are_typed_as_mixtures() -> None:
+    counts = rng.poisson(4.0, (200, 2))
+    topology = Topology.banded(3, start="stationary")
+    prior = HMMPrior(np.ones(2), np.ones((2, 2)), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))
+    model = PoissonHMM(2, prior=prior, random_state=0)
+    assert_type(model.fit(counts, lengths=[50, 150]), PoissonHMM)
+    assert_type(model.fit([counts[:50], counts[50:]]).components_, PoissonParams)
+    assert_type(model.rates_, npt.NDArray[np.float64])
+    assert_type(model.predict(counts), npt.NDArray[np.int32])
+    assert_type(model.decode(counts), tuple[float, npt.NDArray[np.int32]])
+    assert_type(model.score(counts, groups=np.arange(200) // 100), float)
+    assert_type(model.forecast(3, counts).state_probabilities, npt.NDArray[np.float64])
+    assert_type(model.sample([3, 4])[1], npt.NDArray[np.int64])
+    assert_type(model.filter_update(model.filter_start(), counts[0]).log_likelihood, float)
+    assert_type(model.relabel(by=lambda m: m.rates_[:, 0]), PoissonHMM)
+    GaussianHMM(3, covariance_type="diag", topology=topology, assignment="hard", prior="weak")
+    assert_type(latentcore.HMM("exponential", 2), latentcore.HMM[Any])
+    own = latentcore.HMM(Poisson(), 2, random_state=0, max_iter=500)
+    assert_type(own.fit(counts[:, :1]).components_, Array)
+    gaussians = latentcore.GMMHMM(2, n_mix=2, reg_covar=0.1, tol=1.0, random_state=0).fit(x)
+    assert_type(gaussians.weights_, npt.NDArray[np.float64])
+    posterior = latentcore.VariationalGaussianHMM(2, stickiness=1.0, tol=100.0, random_state=0)
+    assert_type(posterior.fit(x).posterior_, HMMPrior[GaussianPrior])
+    assert_type(posterior.elbo_terms_["divergence_of_chain"], float)
+    assert_type(posterior.prune(x).n_effective_components_, int)
+    assert_type(latentcore.BayesianHMM("bernoulli", 2), latentcore.BayesianHMM[Any])
+
+
 def layers_fit_together() -> None:
     model = Mixture(Gaussian("full"))
     assert_type(model, Mixture[GaussianParams, GaussianStatistics])
@@ -209,6 +241,7 @@ if __name__ == "__main__":
     mixtures_of_other_families_have_the_same_face()
     a_mixture_knows_the_parameters_of_its_family()
     bayesian_mixtures_are_typed_as_the_others()
+    hidden_markov_models_are_typed_as_mixtures()
     layers_fit_together()
     a_family_of_ones_own_plugs_in()
     errors_have_classes()

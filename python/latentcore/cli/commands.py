@@ -1,22 +1,21 @@
-"""The commands of ``latentcore``."""
+"""The commands of ``latentcore`` that fit."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from latentcore import plots
+from latentcore.cli.hmm_models import bayesian_hmm, hidden_markov_model
 from latentcore.cli.models import (
     WEIGHT_PRIORS,
+    AnyHMM,
     AnyMixture,
     ColumnFamilies,
-    SavedMixture,
     bayesian_mixture,
-    complaints_about,
     described_categories,
-    load,
     mixture,
     product_family,
     read_labels,
@@ -24,18 +23,17 @@ from latentcore.cli.models import (
     save,
     tell_missing,
 )
+from latentcore.cli.pictures import check_folder, figure_saver
 from latentcore.cli.progress import FitProgress, SelectProgress
-from latentcore.cli.tables import Table, output_format, write_table
+from latentcore.cli.sequences import complaints_about, gathered
 from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.gaussian import CovarianceType
 from latentcore.selection import Criterion, Selection
 from latentcore.selection import select as select_over_grid
+from latentcore.structures.topology import Topology
 
-__all__ = ["PlotKind", "fit", "impute", "info", "plot", "predict", "sample", "score", "select"]
+__all__ = ["fit", "fit_hmm", "select"]
 
-PlotKind = Literal[
-    "fit", "ellipses", "densities", "responsibilities", "uncertainty", "objective", "elbo", "weights", "posterior",
-]  # fmt: skip
 
 _OF_TEXTS = {"categorical", "mixed"}
 """Families that take columns of text."""
@@ -61,8 +59,8 @@ def fit(
     **settings: Any,
 ) -> None:
     """Fit a mixture, print its table; perhaps save it, perhaps draw it."""
-    _check_folder(out)
-    save_figure = None if plot is None else _figure_saver(plot)
+    check_folder(out)
+    save_figure = None if plot is None else figure_saver(plot)
     table = read_rows(file, columns, labels, text=family in _OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
     make: Callable[..., AnyMixture] = mixture
@@ -86,7 +84,54 @@ def fit(
     if out is not None:
         save(out, model, table.categories, classes)
     if save_figure is not None:
-        save_figure(_fit_figure(model, table))
+        save_figure(plots.fit_figure(model, table.data))
+
+
+def fit_hmm(
+    file: str,
+    components: int,
+    family: str,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    columns: list[str] | None,
+    labels: str | None,
+    group_by: str | None,
+    mixtures: int | None,
+    topology: Topology | None,
+    out: Path | None,
+    plot: Path | None,
+    progress: bool | None,
+    bayes: bool,
+    concentration: float | None,
+    **settings: Any,
+) -> None:
+    """Fit a hidden Markov model, print its table; perhaps save it, perhaps draw it."""
+    check_folder(out)
+    save_figure = None if plot is None else figure_saver(plot)
+    table = read_rows(file, columns, labels, text=family in _OF_TEXTS, group_by=group_by)
+    known = None if labels is None else read_labels(file, labels, components)
+    rows = gathered(file, table, group_by)
+    model: AnyHMM
+    with complaints_about(file):
+        named = (family, table, covariance, column_families, components)
+        if bayes:
+            settings = {name: settings[name] for name in settings.keys() - _NOT_BAYESIAN}
+            model = bayesian_hmm(*named, concentration, topology, settings)
+        else:
+            model = hidden_markov_model(*named, mixtures, {**settings, "topology": topology})
+    of_rows = None if known is None else known.values[rows.order]
+    with (
+        FitProgress(model.max_iter, model.n_init, progress) as callback,
+        complaints_about(file, rows),
+    ):
+        model.fit(rows.table, lengths=rows.lengths, labels=of_rows, callback=callback)
+    classes = None if known is None else known.classes
+    print(model.summary() + described_categories(table.categories, classes, "states"))
+    tell_missing(table)
+    if out is not None:
+        save(out, model, table.categories, classes, group_by)
+    if save_figure is not None:
+        save_figure(plots.fit_figure(model, rows.table.data, lengths=rows.lengths))
 
 
 def select(
@@ -103,8 +148,8 @@ def select(
     **settings: Any,
 ) -> None:
     """Fit mixtures over a grid, print the table; perhaps save the best, perhaps draw the criterion."""
-    _check_folder(out)
-    save_figure = None if plot is None else _figure_saver(plot)
+    check_folder(out)
+    save_figure = None if plot is None else figure_saver(plot)
     table = read_rows(file, columns, None, text=set(families) <= _OF_TEXTS)
     grid: list[Any] = list(families)
     if "mixed" in families:
@@ -121,103 +166,7 @@ def select(
     if out is not None:
         save(out, found.best, table.categories, None)
     if save_figure is not None:
-        from latentcore import plots
-
         save_figure(plots.criteria(found).figure)
-
-
-def predict(model: str, file: str, proba: bool, out: Path | None) -> None:
-    """Write the most probable component of each row, or the probabilities of all."""
-    if out is not None:
-        output_format(out)
-    saved = load(model)
-    table = saved.rows_of(file)
-    with complaints_about(file):
-        found = saved.model.predict_proba(table) if proba else saved.model.predict(table)[:, None]
-    names = [f"p{k}" for k in range(found.shape[1])] if proba else ["component"]
-    write_table(out, found, names)
-
-
-def score(model: str, file: str) -> None:
-    """Print how probable the rows of a file are under a model."""
-    saved = load(model)
-    table = saved.rows_of(file)
-    name = "log-likelihood"
-    with complaints_about(file):
-        if isinstance(saved.model, BayesianEstimator):
-            name = "log predictive"
-            total = float(saved.model.predictive_logpdf(table).sum(dtype="float64"))
-        else:
-            total = saved.model.loglik(table)
-    print(f"rows            {len(table.data)}")
-    print(f"{name}  {total:.6f}")
-    print(f"per row         {total / len(table.data):.6f}")
-
-
-def impute(model: str, file: str, out: Path | None) -> None:
-    """Write the rows of a file with conditional means where entries are missing."""
-    if out is not None:
-        output_format(out)
-    saved = load(model)
-    if isinstance(saved.model, BayesianEstimator):
-        raise ValueError(f"{model}: expected a mixture that was fitted without --bayes")
-    table = saved.rows_of(file)
-    with complaints_about(file):
-        completed = saved.model.impute(table)
-    write_table(out, completed, saved.column_names(), table.categories)
-
-
-def sample(model: str, rows: int, seed: int | None, out: Path | None) -> None:
-    """Write rows drawn from a model."""
-    if out is not None:
-        output_format(out)
-    saved = load(model)
-    saved.model.set_params(random_state=seed)
-    data, _ = saved.model.sample(rows)
-    write_table(out, data, saved.column_names(), saved.categories)
-
-
-def info(model: str) -> None:
-    """Print the table of a saved model."""
-    print(load(model).described())
-
-
-def plot(
-    model: str, file: str | None, kind: PlotKind, columns: list[str] | None, out: Path
-) -> None:
-    """Draw a saved model, most kinds of pictures over the rows of a file."""
-    save_figure = _figure_saver(out)
-    from latentcore import plots
-
-    saved = load(model)
-    without_rows = {
-        "objective": plots.objective,
-        "elbo": plots.elbo_terms,
-        "weights": plots.posterior_weights,
-    }
-    if kind in without_rows:
-        draw_fit: Callable[[Any], Any] = without_rows[kind]
-        with complaints_about(model):
-            drawn = draw_fit(saved.model)
-        save_figure(drawn.figure)
-        return
-    if file is None:
-        raise ValueError(f"--kind {kind}: expected a FILE of rows to draw, got none")
-    table = saved.rows_of(file)
-    pair = _positions(saved, columns)
-    if kind == "fit":
-        figure: Any = plots.fit_figure(saved.model, table.data, pair)
-    elif kind == "densities":
-        figure = plots.densities(saved.model, table.data, pair[0]).figure
-    elif kind == "responsibilities":
-        figure = plots.responsibilities(saved.model, table.data).figure
-    else:
-        draw: Callable[..., Any] = plots.uncertainty
-        if kind != "uncertainty":
-            draw = plots.ellipses if kind == "ellipses" else plots.posterior_ellipses
-        with complaints_about(model):
-            figure = draw(saved.model, table.data, pair).figure
-    save_figure(figure)
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -230,48 +179,3 @@ def _with_short_names(found: Selection, families: Sequence[str], n_components: i
         for index, candidate in enumerate(found.table)
     )
     return replace(found, table=table)
-
-
-def _positions(saved: SavedMixture, columns: list[str] | None) -> tuple[int, int]:
-    """Of the columns across and up; the first two if none are chosen."""
-    names = saved.column_names()
-    for name in columns or []:
-        if name not in names:
-            raise ValueError(
-                f"--columns: there is no column {name!r}; there are {', '.join(names)}"
-            )
-    chosen = [names.index(name) for name in columns or names[:2]]
-    if len(chosen) > 2:
-        raise ValueError(f"--columns: expected one or two columns, got {len(chosen)}")
-    return chosen[0], chosen[-1]
-
-
-def _check_folder(out: Path | None) -> None:
-    if out is not None and not out.parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.parent}")
-
-
-def _fit_figure(model: AnyMixture, table: Table) -> Any:
-    from latentcore import plots
-
-    return plots.fit_figure(model, table.data)
-
-
-def _figure_saver(path: Path) -> Callable[[Any], None]:
-    """What saves a picture; complaints come before the work."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-    except ImportError:
-        raise ValueError(
-            "pictures need matplotlib; install it with: pip install 'latentcore[plot]'"
-        ) from None
-    _check_folder(path)
-    formats = sorted(FigureCanvasAgg.get_supported_filetypes())
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise ValueError(f"{path}: expected a name ending in one of {', '.join(formats)}")
-
-    def save_figure(figure: Any) -> None:
-        figure.savefig(path, dpi=150)
-        print(f"picture saved to {path}", file=sys.stderr)
-
-    return save_figure

@@ -1,11 +1,9 @@
-"""From what the command line says to mixtures, and to the tables that they are of."""
+"""From what the command line says to mixtures, to the tables that they are of, and to saved models."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -15,10 +13,14 @@ import numpy.typing as npt
 import latentcore
 from latentcore import storage
 from latentcore.cli.cells import Categories
+from latentcore.cli.columns import chosen_columns
+from latentcore.cli.sequences import Gathered, gathered, group_column
 from latentcore.cli.tables import Table, read_columns, read_names, read_table
 from latentcore.errors import StorageError
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.bayesian_weights import WeightPriorType
+from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture import FamilyName, family_named
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.columns import IndependentColumns
@@ -28,12 +30,13 @@ __all__ = [
     "BAYESIAN_FAMILIES",
     "FAMILIES",
     "WEIGHT_PRIORS",
+    "AnyHMM",
     "AnyMixture",
     "ColumnFamilies",
     "Labels",
-    "SavedMixture",
+    "SavedModel",
+    "as_mixture",
     "bayesian_mixture",
-    "complaints_about",
     "described_categories",
     "load",
     "mixture",
@@ -58,6 +61,7 @@ WEIGHT_PRIORS: dict[str, WeightPriorType] = {
 
 Mixture = MixtureEstimator[Any]
 AnyMixture = MixtureEstimator[Any] | BayesianEstimator[Any, Any]
+AnyHMM = HMMEstimator[Any, Any] | BayesianHMMEstimator[Any, Any]
 ColumnFamilies = Mapping[str, str]
 """Families by name of the column."""
 
@@ -172,15 +176,27 @@ class Labels(NamedTuple):
     classes: list[str] | None
 
 
-def read_rows(file: str, columns: Sequence[str] | None, labels: str | None, text: bool) -> Table:
-    """The columns to fit to: those chosen, or all but that of the labels."""
-    if labels is not None:
-        if columns is None:
-            columns = [name for name in read_names(file) if name != labels]
-            if not columns:
-                raise ValueError(f"{file}: expected columns besides the labels {labels!r}")
-        elif labels in columns:
-            raise ValueError(f"--columns: expected columns other than the labels {labels!r}")
+def read_rows(
+    file: str,
+    columns: Sequence[str] | None,
+    labels: str | None,
+    text: bool,
+    group_by: str | None = None,
+) -> Table:
+    """The columns to fit to: those chosen, or all but those of the labels and of the sequences."""
+    named = {"labels": labels, "sequences": group_by}
+    others = {what: column for what, column in named.items() if column is not None}
+    if others:
+        names = read_names(file)
+        chosen_columns(file, names, list(others.values()))
+    if columns is None and others:
+        columns = [name for name in names if name not in others.values()]
+        if not columns:
+            told = " and ".join(f"the {what} {column!r}" for what, column in others.items())
+            raise ValueError(f"{file}: expected columns besides {told}")
+    for what, column in others.items():
+        if column in (columns or []):
+            raise ValueError(f"--columns: expected columns other than the {what} {column!r}")
     return read_table(file, columns, text=text)
 
 
@@ -189,16 +205,6 @@ def tell_missing(table: Table) -> None:
     missing = int(np.isnan(table.data).sum())
     if missing:
         print(f"{missing} of {table.data.size} entries are missing", file=sys.stderr)
-
-
-@contextmanager
-def complaints_about(file: str) -> Iterator[None]:
-    """Messages of estimators, which count rows from 0, name the file and count them from 1."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        counted = re.sub(r"\brow (\d+)\b", lambda found: f"row {int(found[1]) + 1}", str(error))
-        raise ValueError(f"{file}: {counted}") from None
 
 
 def read_labels(file: str, column: str, n_components: int) -> Labels:
@@ -226,15 +232,16 @@ def read_labels(file: str, column: str, n_components: int) -> Labels:
     return Labels(values.astype(np.int64), classes)
 
 
-# -- saved mixtures --------------------------------------------------------------------------------------------------
+# -- saved models --------------------------------------------------------------------------------------------------
 
 
-class SavedMixture(NamedTuple):
-    """A mixture from a file, and the texts that stand behind its codes and labels."""
+class SavedModel(NamedTuple):
+    """A model from a file, the texts that stand behind its codes and labels, and the column of its sequences."""
 
-    model: AnyMixture
+    model: AnyMixture | AnyHMM
     categories: Categories
     classes: list[str] | None
+    group_by: str | None
 
     def names(self) -> list[str] | None:
         """The columns' names, if they have any."""
@@ -245,12 +252,15 @@ class SavedMixture(NamedTuple):
         """The columns' names, or x0, x1, ..."""
         return self.names() or [f"x{j}" for j in range(self.model.n_features_in_)]
 
-    def rows_of(self, file: str) -> Table:
-        """The model's columns, by name where both have names, else all by position."""
+    def rows_of(self, file: str, beside: str | None = None) -> Table:
+        """The model's columns, by name where both have names, else by position all but ``beside``."""
         wanted, found = self.names(), read_columns(file)
         if wanted is not None and found is not None:
             return read_table(file, wanted, categories=self.categories)
-        table = read_table(file, categories=self.categories)
+        chosen = None
+        if beside is not None:
+            chosen = [name for name in read_names(file) if name != beside]
+        table = read_table(file, chosen, categories=self.categories)
         expected = self.model.n_features_in_
         if table.data.shape[1] != expected:
             raise ValueError(
@@ -259,41 +269,77 @@ class SavedMixture(NamedTuple):
             )
         return Table(table.data, wanted, table.categories)
 
+    def gathered(self, file: str, group_by: str | None) -> Gathered:
+        """The model's columns as sequences: by this column, or that of the fit."""
+        if group_by is not None and not self.is_hmm:
+            raise ValueError(
+                f"--group-by: only for hidden Markov models, got {type(self.model).__name__}"
+            )
+        column = group_column(file, group_by, self.group_by)
+        return gathered(file, self.rows_of(file, column), column)
+
+    @property
+    def is_hmm(self) -> bool:
+        return isinstance(self.model, HMMEstimator | BayesianHMMEstimator)
+
+    def lengths(self, rows: Gathered) -> dict[str, Any]:
+        """What methods of the model take with these rows."""
+        return {"lengths": rows.lengths} if self.is_hmm else {}
+
     def described(self) -> str:
         """The table of the model, and what its codes stand for."""
-        return self.model.summary() + described_categories(self.categories, self.classes)
+        labels = "states" if self.is_hmm else "components"
+        return self.model.summary() + described_categories(self.categories, self.classes, labels)
 
 
-def load(path: str) -> SavedMixture:
-    """A mixture that ``fit`` or Python saved."""
+def load(path: str) -> SavedModel:
+    """A model that ``fit`` or Python saved."""
     model = latentcore.load(path)
-    if not isinstance(model, MixtureEstimator | BayesianEstimator):
-        raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
     notes = storage.notes(path)
     categories, classes = notes.get("categories", {}), notes.get("classes")
+    group_by = notes.get("group_by")
     if not isinstance(categories, dict) or not all(map(_are_texts, categories.values())):
         raise StorageError(f"{path}: expected categories by column, got {str(categories)[:80]}")
     if classes is not None and not _are_texts(classes):
         raise StorageError(f"{path}: expected names of classes, got {str(classes)[:80]}")
-    return SavedMixture(model, categories, classes)
+    if group_by is not None and not isinstance(group_by, str):
+        raise StorageError(f"{path}: expected the name of a column, got {str(group_by)[:80]}")
+    return SavedModel(model, categories, classes, group_by)
 
 
-def save(path: Path, model: AnyMixture, categories: Categories, classes: list[str] | None) -> None:
-    """Save a mixture with the texts that stand behind its codes and labels."""
+def as_mixture(path: str, model: AnyMixture | AnyHMM) -> AnyMixture:
+    """The same, for what only mixtures do."""
+    if isinstance(model, HMMEstimator | BayesianHMMEstimator):
+        raise ValueError(f"{path}: expected a mixture, got {type(model).__name__}")
+    return model
+
+
+def save(
+    path: Path,
+    model: AnyMixture | AnyHMM,
+    categories: Categories,
+    classes: list[str] | None,
+    group_by: str | None = None,
+) -> None:
+    """Save a model with the texts that stand behind its codes and labels, and the column of its sequences."""
     model.save(path)
     notes: dict[str, Any] = {"categories": dict(categories)} if categories else {}
     if classes is not None:
         notes["classes"] = classes
+    if group_by is not None:
+        notes["group_by"] = group_by
     if notes:
         storage.annotate(path, notes)
     print(f"model saved to {path}", file=sys.stderr)
 
 
-def described_categories(categories: Categories, classes: list[str] | None) -> str:
+def described_categories(
+    categories: Categories, classes: list[str] | None, labels: str = "components"
+) -> str:
     """Lines that say what codes and labels stand for; none if there are no texts."""
     lines = [f"codes of {name}: {_listed(texts)}" for name, texts in categories.items()]
     if classes is not None:
-        lines.append(f"components: {_listed(classes)}")
+        lines.append(f"{labels}: {_listed(classes)}")
     return "\n".join(["", "", *lines]) if lines else ""
 
 

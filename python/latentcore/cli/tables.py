@@ -7,16 +7,17 @@ a ``ValueError`` whose message names the file, and where it can the line or row 
 
 from __future__ import annotations
 
+import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore import datasets
-from latentcore.cli.cells import Categories
+from latentcore.cli.cells import Categories, number
 from latentcore.cli.columns import (
     Table,
     arrow,
@@ -32,14 +33,20 @@ from latentcore.protocols import RealArray
 __all__ = [
     "BUNDLED",
     "Table",
+    "extend_table",
     "output_format",
     "read_columns",
+    "read_keys",
     "read_names",
     "read_table",
+    "write_columns",
     "write_table",
 ]
 
 Format = Literal["csv", "tsv", "parquet", "npy"]
+
+Cells: TypeAlias = list[str] | npt.NDArray[Any] | Any
+"""Of a column: texts, numbers, or what pyarrow has."""
 
 BUNDLED = {
     "@faithful": datasets.load_old_faithful,
@@ -133,6 +140,81 @@ def read_table(
     return table
 
 
+def read_keys(source: str, column: str) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """What tells the sequences of a file apart: codes of the rows (N,), in the order in which values appear, and those.
+
+    Raises
+    ------
+    ValueError
+        There is no such column, or a cell of it is empty.
+    """
+    ((_, cells),) = _cells(source, [column])
+    codes: dict[str, int] = {}
+    found = np.empty(len(cells), np.intp)
+    for row, cell in enumerate(_as_list(cells)):
+        key = _key(cell)
+        if key == "":
+            where = f"{source}: row {row + 1}, column {column!r}"
+            raise ValueError(f"{where}: expected the name of a sequence, got nothing")
+        found[row] = codes.setdefault(key, len(codes))
+    return found, list(codes)
+
+
+def _key(cell: Any) -> str:
+    """Its text, nothing where it is missing; a whole number is the same as an integer and as a float."""
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip()
+
+
+def extend_table(source: str, path: Path | None, added: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write the table of a file, whatever its columns hold, with more columns (N,).
+
+    Raises
+    ------
+    ValueError
+        The table has a column of such a name already, or holds text where the new file can hold numbers only.
+    """
+    columns: list[tuple[str, Cells]] = [*_cells(source, None), *added.items()]
+    held = [name for name, _ in columns]
+    for name in added:
+        if held.count(name) > 1:
+            raise ValueError(f"{source}: expected no column {name!r}, which is to be added")
+    write_columns(source, path, columns)
+
+
+def write_columns(source: str, path: Path | None, columns: Sequence[tuple[str, Cells]]) -> None:
+    """Write columns with their names to a file, or as CSV to standard output.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    ValueError
+        There are texts where the file can hold numbers only.
+    """
+    format_ = "csv" if path is None else output_format(path)
+    if path is None:
+        _write_cells(sys.stdout, columns, ",")
+    elif format_ == "npy":
+        np.save(path, np.column_stack([_as_numbers(source, *column) for column in columns]))
+    elif format_ == "parquet":
+        pa = arrow(str(path))
+        import pyarrow.parquet as pq
+
+        arrays = [_as_numbers_or_texts(cells) for _, cells in columns]
+        names = [name for name, _ in columns]
+        pq.write_table(pa.Table.from_arrays([_arrow_array(pa, a) for a in arrays], names), path)
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            _write_cells(file, columns, DELIMITERS[format_])
+
+
 def output_format(path: Path) -> Format:
     """The format that the end of a name stands for; a complaint if a file of it cannot be put there."""
     if not path.parent.is_dir():
@@ -163,6 +245,67 @@ def write_table(
     else:
         with open(path, "w", encoding="utf-8", newline="") as file:
             write_text(file, data, columns, known, DELIMITERS[format_])
+
+
+# -- cells as they are -------------------------------------------------------------------------------------------------
+
+
+def _cells(source: str, columns: Sequence[str] | None) -> list[tuple[str, Cells]]:
+    """The chosen columns of a file, or all, by name."""
+    if source.startswith("@"):
+        table = read_table(source, columns)
+        return list(zip(table.names, table.data.T, strict=True))
+    format_ = _existing(source)
+    if format_ == "npy":
+        table = _read_npy(source, columns)
+        return list(zip(table.names if columns is None else columns, table.data.T, strict=True))
+    if format_ == "parquet":
+        file = _parquet(source)
+        names = list(file.schema_arrow.names)
+        chosen = [names[j] for j in chosen_columns(source, names, columns)]
+        found = file.read(columns=chosen)
+        return [(name, found.column(name)) for name in chosen]
+    text = TextFile.open(source, format_)
+    positions = chosen_columns(source, text.names, columns)
+    complaint = text.complaint([])
+    if complaint is not None:
+        raise ValueError(complaint)
+    return [
+        (text.names[j], cells) for j, cells in zip(positions, text.columns(positions), strict=True)
+    ]
+
+
+def _as_list(cells: Cells) -> list[Any]:
+    if isinstance(cells, list):
+        return cells
+    found: list[Any] = cells.tolist() if isinstance(cells, np.ndarray) else cells.to_pylist()
+    return found
+
+
+def _as_numbers_or_texts(cells: Cells) -> Cells:
+    """Numbers of texts that all are."""
+    if not isinstance(cells, list):
+        return cells
+    values = [number(cell) for cell in cells]
+    return cells if None in values else np.array(values, np.float64)
+
+
+def _as_numbers(source: str, name: str, cells: Cells) -> npt.NDArray[Any]:
+    values = _as_numbers_or_texts(cells)
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{source}: column {name!r}: expected numbers for a .npy file, got texts")
+    return array
+
+
+def _arrow_array(pa: Any, cells: Cells) -> Any:
+    return pa.array(cells) if isinstance(cells, list | np.ndarray) else cells
+
+
+def _write_cells(file: Any, columns: Sequence[tuple[str, Cells]], delimiter: str) -> None:
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    writer.writerows(zip(*(_as_list(cells) for _, cells in columns), strict=True))
 
 
 # -- what all formats share ------------------------------------------------------------------------------------------

@@ -75,7 +75,15 @@ class TextFile:
 
     def column(self, j: int) -> list[str]:
         """The cells of a column of a file without a complaint."""
-        return [record[j] for _, record in self._records()]
+        return self.columns([j])[0]
+
+    def columns(self, positions: Sequence[int]) -> list[list[str]]:
+        """The cells of columns of a file without a complaint."""
+        found: list[list[str]] = [[] for _ in positions]
+        for _, record in self._records():
+            for cells, j in zip(found, positions, strict=True):
+                cells.append(record[j])
+        return found
 
     def _records(self) -> Iterator[tuple[int, list[str] | str]]:
         """Records below the header with their line numbers; a text says why there are no more."""

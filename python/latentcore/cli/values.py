@@ -12,16 +12,20 @@ from latentcore.families.gaussian import CovarianceType
 
 __all__ = [
     "SELECTABLE",
+    "TOPOLOGIES",
     "column_families",
     "column_names",
     "concentration",
     "count",
     "counts",
     "family_names",
+    "levels",
     "seed",
     "tolerance",
+    "topology",
 ]
 
+TOPOLOGIES = ("ergodic", "left-to-right", "banded", "cyclic")
 SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
 """Families that can be compared, and shapes of Gaussians."""
 
@@ -60,6 +64,24 @@ def concentration(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
     return value
+
+
+def levels(text: str) -> list[float]:
+    """Of quantiles."""
+    found = [_number(part) for part in text.split(",")]
+    if not all(0 <= level <= 1 for level in found):
+        raise argparse.ArgumentTypeError(f"expected numbers from 0 to 1, got {text!r}")
+    return sorted(set(found))
+
+
+def topology(text: str) -> tuple[str, int | None]:
+    """A kind, and the most that a step may be."""
+    kind, colon, steps = text.partition(":")
+    if kind not in TOPOLOGIES or (kind == "ergodic" and colon):
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(TOPOLOGIES)}, perhaps with :N, got {text!r}"
+        )
+    return kind, count(steps) if colon else None
 
 
 def _number(text: str) -> float:

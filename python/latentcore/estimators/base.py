@@ -102,6 +102,10 @@ class Estimator:
         """Whether entries of the data may be NaN."""
         return False
 
+    def _takes_missing_entries(self) -> bool:
+        """Whether any entry may be NaN, not only all of a row."""
+        return self._takes_missing()
+
     def _takes_sparse(self) -> bool:
         """Whether the data may be a SciPy sparse array."""
         return False
@@ -216,7 +220,7 @@ class Estimator:
             classifier_tags=None,
             regressor_tags=None,
             input_tags=InputTags(
-                allow_nan=self._takes_missing(),
+                allow_nan=self._takes_missing_entries(),
                 sparse=self._takes_sparse(),
                 positive_only=self._positive_only,
             ),

@@ -20,6 +20,7 @@ from latentcore.arrays import (
 from latentcore.errors import NumericalError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
+from latentcore.estimators.bayesian_pruning import Pruning, bound_of
 from latentcore.estimators.bayesian_selected import selected, selected_weights
 from latentcore.estimators.bayesian_stochastic import run_by_batches
 from latentcore.estimators.bayesian_weights import (
@@ -50,7 +51,13 @@ from latentcore.estimators.restarts import best_of, numbered_as_given, warn_not_
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import Training, component_labels, components_table, course
+from latentcore.estimators.summary import (
+    Training,
+    bound_table,
+    component_labels,
+    components_table,
+    course,
+)
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
@@ -356,7 +363,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             fit, n_steps = run_by_batches(
                 StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
                 start, data, lambda batch: self._expectation(model, batch),
-                lambda both: self._bound(model, both.prior, both.posterior, expectation),
+                lambda both: bound_of(model, both.prior, both.posterior, expectation),
                 batch_size=self.batch_size, rng=rng,
                 optimize_concentration=self.optimize_concentration, **stop,
             )  # fmt: skip
@@ -428,17 +435,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
         return engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
-
-    def _bound(
-        self,
-        model: Mixture[P, Any],
-        prior: MixturePrior[H],
-        posterior: MixturePrior[H],
-        expectation: Expectation[Any, Any],
-    ) -> float:
-        _, expected = expectation(model.expected(posterior))
-        of_weights, of_components = model.divergence(posterior, prior)
-        return expected - of_weights - float(of_components.sum())
 
     def _terms(
         self,
@@ -517,45 +513,16 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         data = without_absent(self._seen_rows(X, sample_weight))
         model: Mixture[P, Any] = Mixture(self.family_)
         expectation = self._expectation(model, data)
-        both = Both(self.posterior_, self.prior_)
-        best = self._bound(model, both.prior, both.posterior, expectation)
-        found: tuple[Both[H], float] | None = (both, best)
-        while found is not None:
-            both, bound = found
-            best = max(best, bound)
-            found = self._without_one(model, both, expectation, best - slack)
-        if both.posterior is self.posterior_:
+        pruning = Pruning(model, expectation, _counts, self._selected)
+        posterior, prior = pruning.run(self.posterior_, self.prior_, slack)
+        if posterior is self.posterior_:
             return self
-        learned = self._learned_of(both.posterior, both.prior, self.family_, data, self._copies)
-        terms = self._terms(model, both.prior, both.posterior, data)
+        learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
+        terms = self._terms(model, prior, posterior, data)
         learned |= {"elbo_terms_": terms, "lower_bound_": total_of(terms)}
         learned["_course"] = self._course._replace(before=None)
         self.__dict__ = {**self.__dict__, **learned}
         return self
-
-    def _without_one(
-        self,
-        model: Mixture[P, Any],
-        both: Both[H],
-        expectation: Expectation[Any, Any],
-        least: float,
-    ) -> tuple[Both[H], float] | None:
-        """The model without some small component, if there is one without which the bound is at least that."""
-        counts = expected_counts(both.posterior.weights, both.prior.weights)
-        assert counts is not None
-        if len(counts) == 1:
-            return None
-        order = np.argsort(counts, kind="stable")
-        for k in order[: int((counts < 1).sum()) + 1]:
-            keep = np.delete(np.arange(len(counts)), k)
-            prior = self._selected(both.prior, keep)
-            posterior = self._selected(both.posterior, keep)
-            stats, _ = expectation(model.expected(posterior))
-            posterior = model.update(prior, stats)
-            bound = self._bound(model, prior, posterior, expectation)
-            if bound >= least:
-                return Both(posterior, prior), bound
-        return None
 
     def _selected(self, posterior: MixturePrior[H], keep: npt.NDArray[np.intp]) -> MixturePrior[H]:
         n_components = len(posterior.weights.mean())
@@ -628,9 +595,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             ("KL weights", terms["divergence_of_weights"]),
             ("KL components", float(np.sum(terms["divergence_of_components"]))),
         ]
-        width = max(len(f"{value:.3f}") for _, value in figures)
         lines = [self._heading(), course(training, self.converged_, self.n_iter_), ""]
-        lines += [f"{name:<14}  {value:>{width}.3f}" for name, value in figures]
+        lines += bound_table(figures)
         lines.append(f"effective components: {state['n_effective_components_']}")
         names = state.get("feature_names_in_")
         table = components_table(
@@ -739,6 +705,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             **unpack_fit(fit, n_features),
             "lower_bound_": float(learned["lower_bound_"]),
         }
+
+
+def _counts(posterior: MixturePrior[Any], prior: MixturePrior[Any]) -> Array:
+    counts = expected_counts(posterior.weights, prior.weights)
+    assert counts is not None
+    return counts
 
 
 def total_of(terms: BoundTerms) -> float:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy.typing as npt
 
 from latentcore.arrays import Rows
 from latentcore.estimators import gaussian_parameters as border
 from latentcore.estimators.bayesian_base import BayesianEstimator
-from latentcore.estimators.bayesian_gaussian_prior import check_positive, copies, resolve
+from latentcore.estimators.bayesian_gaussian_prior import (
+    check_arguments,
+    copies,
+    posterior_attributes,
+    resolved,
+)
 from latentcore.estimators.bayesian_weights import WeightPriorType, concentration_prior
-from latentcore.estimators.checks import one_of, real
 from latentcore.estimators.mixture_base import RandomState
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
@@ -210,16 +214,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
         return Gaussian(self.covariance_type)
 
     def _prior_to_fit(self, family: Gaussian, data: Rows) -> MixturePrior[GaussianPrior]:
-        arguments = resolve(
-            self.covariance_type, data,
-            mean_precision=self.mean_precision_prior,
-            mean=self.mean_prior,
-            degrees_of_freedom=self.degrees_of_freedom_prior,
-            covariance=self.covariance_prior,
-            reg_covar=float(self.reg_covar),
-        )  # fmt: skip
-        components = arguments.prior(self.covariance_type, self.n_components)
-        return MixturePrior(self._weight_prior(), components)
+        return MixturePrior(self._weight_prior(), resolved(self, data))
 
     def _attributes(
         self,
@@ -231,19 +226,10 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     ) -> dict[str, Any]:
         model: Mixture[GaussianParams, Any] = Mixture(family)
         type_ = family.covariance_type
-        components, before = posterior.components, prior.components
-        nu = components.degrees_of_freedom / n_copies
-        shared = type_ in ("tied", "tied_spherical")
-        covariance_prior = before.scale if type_ == "tied" else before.scale[0]
         return {
             **border.attributes(model.mean(posterior), type_, dtype),
-            "mean_precision_": components.mean_precision,
-            "degrees_of_freedom_": float(nu[0]) if shared else nu,
+            **posterior_attributes(posterior.components, prior.components, type_, n_copies),
             "weight_concentration_prior_": concentration_prior(prior.weights),
-            "mean_precision_prior_": float(before.mean_precision[0]),
-            "mean_prior_": before.means[0],
-            "degrees_of_freedom_prior_": float(before.degrees_of_freedom[0]) / n_copies,
-            "covariance_prior_": covariance_prior / n_copies,
         }
 
     def _n_copies(self, n_features: int) -> int:
@@ -254,10 +240,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        one_of("covariance_type", self.covariance_type, get_args(CovarianceType))
-        real("reg_covar", self.reg_covar)
-        check_positive("mean_precision_prior", self.mean_precision_prior)
-        check_positive("degrees_of_freedom_prior", self.degrees_of_freedom_prior)
+        check_arguments(self)
 
     def _heading(self) -> str:
         n_components, n_features = self.means_.shape

@@ -13,19 +13,27 @@ covariances, is in our terms, where nu and Psi are of what is really distributed
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import Rows, as_parameter
-from latentcore.estimators.checks import real
+from latentcore.estimators.checks import one_of, real
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianPrior
 from latentcore.families.gaussian_types import layout
 from latentcore.protocols import Array
 from latentcore.statistics import total
 
-__all__ = ["GaussianPriorArguments", "check_positive", "copies", "resolve"]
+__all__ = [
+    "GaussianPriorArguments",
+    "check_arguments",
+    "check_positive",
+    "copies",
+    "posterior_attributes",
+    "resolve",
+    "resolved",
+]
 
 _BLOCK_ROWS = 1 << 14
 _SINGULAR = 1e-12
@@ -65,6 +73,44 @@ def copies(type_: CovarianceType, n_components: int, n_features: int) -> int:
     if layout(type_) == "spherical":
         number *= n_features
     return number
+
+
+def posterior_attributes(
+    posterior: GaussianPrior, prior: GaussianPrior, type_: CovarianceType, n_copies: int
+) -> dict[str, Any]:
+    """scikit-learn's attributes of a posterior, and of the prior as it was used."""
+    nu = posterior.degrees_of_freedom / n_copies
+    shared = type_ in ("tied", "tied_spherical")
+    covariance_prior = prior.scale if type_ == "tied" else prior.scale[0]
+    return {
+        "mean_precision_": posterior.mean_precision,
+        "degrees_of_freedom_": float(nu[0]) if shared else nu,
+        "mean_precision_prior_": float(prior.mean_precision[0]),
+        "mean_prior_": prior.means[0],
+        "degrees_of_freedom_prior_": float(prior.degrees_of_freedom[0]) / n_copies,
+        "covariance_prior_": covariance_prior / n_copies,
+    }
+
+
+def check_arguments(model: Any) -> None:
+    """The prior's arguments that need no data."""
+    one_of("covariance_type", model.covariance_type, get_args(CovarianceType))
+    real("reg_covar", model.reg_covar)
+    check_positive("mean_precision_prior", model.mean_precision_prior)
+    check_positive("degrees_of_freedom_prior", model.degrees_of_freedom_prior)
+
+
+def resolved(model: Any, data: Rows) -> GaussianPrior:
+    """The prior that the arguments of a model mean for these rows."""
+    arguments = resolve(
+        model.covariance_type, data,
+        mean_precision=model.mean_precision_prior,
+        mean=model.mean_prior,
+        degrees_of_freedom=model.degrees_of_freedom_prior,
+        covariance=model.covariance_prior,
+        reg_covar=float(model.reg_covar),
+    )  # fmt: skip
+    return arguments.prior(model.covariance_type, model.n_components)
 
 
 def check_positive(name: str, value: Any) -> None:

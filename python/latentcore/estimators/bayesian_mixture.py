@@ -19,11 +19,12 @@ from latentcore.estimators.starts import InitParams
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.gaussian_means import GaussianMeans
+from latentcore.families.mixed import MixtureFamily
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.mixture import Mixture, MixturePrior
 
-__all__ = ["BayesianMixture"]
+__all__ = ["BayesianMixture", "check_variational", "takes_missing"]
 
 P = TypeVar("P")
 
@@ -206,26 +207,30 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
         }
 
     def _takes_missing(self) -> bool:
-        return _takes_missing(self._family_class(), self.family)
+        return takes_missing(self._family_class(), self.family)
 
     def _takes_sparse(self) -> bool:
         return issubclass(self._family_class(), SPARSE_FAMILIES)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        family = self._family_class()
-        for method in ("expected", "divergence", "blend", "predictive_log_density"):
-            if isinstance(self.family, type) or not hasattr(family, method):
-                raise TypeError(
-                    f"family: expected a name or an object with a method {method!r}, "
-                    f"got {self.family!r}"
-                )
+        check_variational(self.family)
         if isinstance(self.prior, MixturePrior | str):
             raise TypeError(f"prior: expected None or the family's prior, got {self.prior!r}")
 
     def _heading(self) -> str:
         name = type(self.family_).__name__
         return f"Bayesian {name} mixture: K = {len(self.weights_)}, D = {self.n_features_in_}"
+
+
+def check_variational(family: Any) -> None:
+    """Raise ``TypeError`` for what is no family with posteriors, nor the name of one."""
+    cls = family_class(family)
+    for method in ("expected", "divergence", "blend", "predictive_log_density"):
+        if isinstance(family, type) or not hasattr(cls, method):
+            raise TypeError(
+                f"family: expected a name or an object with a method {method!r}, got {family!r}"
+            )
 
 
 def _exchangeable(family: Any, prior: Any, n_components: int) -> bool:
@@ -240,8 +245,10 @@ def _exchangeable(family: Any, prior: Any, n_components: int) -> bool:
     )
 
 
-def _takes_missing(cls: type, family: Any) -> bool:
+def takes_missing(cls: type, family: Any) -> bool:
     """Whether what is missing can be left out, so that the posterior stays conjugate."""
     if issubclass(cls, IndependentColumns):
-        return all(_takes_missing(type(part.family), part.family) for part in family.parts)
+        return all(takes_missing(type(part.family), part.family) for part in family.parts)
+    if issubclass(cls, MixtureFamily):
+        return takes_missing(type(family.family), family.family)
     return hasattr(cls, "impute") and not issubclass(cls, Multinomial | Gaussian | GaussianMeans)

@@ -195,6 +195,14 @@ class GMMHMM(HMMEstimator[MixedParams, MixedPrior]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> MixtureFamily:
         return MixtureFamily(Gaussian(self.covariance_type, float(self.reg_covar)), self.n_mix)
 
+    def _family_to_refit(self) -> MixtureFamily:
+        found = self._family().n_components
+        if found != self.n_mix:
+            raise ValueError(
+                f"warm_start: expected the n_mix = {found} of the last fit, got {self.n_mix}"
+            )
+        return MixtureFamily(Gaussian(self.covariance_type, float(self.reg_covar)), found)
+
     def _given_emissions(
         self, family: MixtureFamily, n_features: int
     ) -> Callable[[Callable[[], MixedParams]], MixedParams]:

@@ -13,15 +13,9 @@ from latentcore.arrays import CSR
 from latentcore.estimators.base import UNCHANGED, Alias, Estimator
 from latentcore.estimators.blocks import work_per_row
 from latentcore.estimators.checks import integer, one_of, random_generator
-from latentcore.estimators.hmm_chain import drawn_states, expected_durations
+from latentcore.estimators.hmm_chain import drawn_states
 from latentcore.estimators.hmm_evaluation import HMMEvaluation, States, work_of_chain
-from latentcore.estimators.hmm_forecast import (
-    FilterState,
-    Forecast,
-    checked_levels,
-    forecast_of,
-    updated,
-)
+from latentcore.estimators.hmm_forecast import Forecast, checked_levels, forecast_of
 from latentcore.estimators.mixture_base import (
     SPARSE_FAMILIES,
     RandomState,
@@ -30,15 +24,31 @@ from latentcore.estimators.mixture_base import (
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
+from latentcore.structures import chains
+from latentcore.structures import hmm_inference as inference
 from latentcore.structures.hmm import HMM as Model
 from latentcore.structures.hmm import HMMParams
+from latentcore.structures.hmm_inference import FilterState
 
-__all__ = ["Algorithm", "HMMAnswers"]
+__all__ = ["Algorithm", "HMMAnswers", "check_rows"]
 
 P = TypeVar("P")
 
 Algorithm = Literal["viterbi", "posterior"]
 _SEQUENCES = ("lengths", "groups")
+
+
+def check_rows(family: Any, x: RealArray, names: Any) -> None:
+    """Raise ``ValueError`` for a value that the family's distributions never take.
+
+    Of counts that only have a law together, all of a row may be missing: a step without an observation.
+    """
+    if isinstance(family, Multinomial) and not isinstance(x, CSR):
+        unobserved = np.flatnonzero(np.isnan(x).all(axis=1))
+        if len(unobserved):
+            x = x.copy()
+            x[unobserved] = 0
+    check_support(family, x, names)
 
 
 class HMMAnswers(Estimator, Generic[P]):
@@ -82,14 +92,17 @@ class HMMAnswers(Estimator, Generic[P]):
 
     # -- states -----------------------------------------------------------------------------------
 
-    def predict(self, X: Any, *, lengths: Any = None, groups: Any = None) -> States:
+    def predict(
+        self, X: Any, *, lengths: Any = None, groups: Any = None, labels: Any = None
+    ) -> States:
         """The state of each row, (N,).
 
         Of the most probable path of each sequence (``algorithm="viterbi"``), or of each row by itself the most probable
-        one given its sequence ("posterior"), whose path may be impossible.
+        one given its sequence ("posterior"), whose path may be impossible. ``labels`` (N,) are states of rows where
+        they are known, -1 where they are not.
         """
         evaluation = self._evaluation()
-        data = self._seen_sequences(X, lengths, groups)
+        data = self._seen_sequences(X, lengths, groups, labels=labels)
         if one_of("algorithm", self.algorithm, get_args(Algorithm)) == "viterbi":
             return evaluation.best_paths(data)[0]
         return evaluation.posterior_states(data)
@@ -101,6 +114,7 @@ class HMMAnswers(Estimator, Generic[P]):
         algorithm: Algorithm | None = None,
         lengths: Any = None,
         groups: Any = None,
+        labels: Any = None,
     ) -> tuple[float, States]:
         """The log-density of all rows and their states together, nats, and the states, (N,).
 
@@ -109,9 +123,11 @@ class HMMAnswers(Estimator, Generic[P]):
         algorithm : {"viterbi", "posterior"}, optional
             As for ``predict``; None is the model's own. Of posterior states the log-density is that of the path that
             they make, -inf of an impossible one.
+        labels : (N,) integers, optional
+            States of rows where they are known, -1 where they are not.
         """
         evaluation = self._evaluation()
-        data = self._seen_sequences(X, lengths, groups)
+        data = self._seen_sequences(X, lengths, groups, labels=labels)
         chosen = self.algorithm if algorithm is None else algorithm
         if one_of("algorithm", chosen, get_args(Algorithm)) == "viterbi":
             states, log_joint = evaluation.best_paths(data)
@@ -120,13 +136,16 @@ class HMMAnswers(Estimator, Generic[P]):
         known = Sequences(data.x, data.begins, labels=states)
         return evaluation.log_likelihood(known), states
 
-    def predict_proba(self, X: Any, *, lengths: Any = None, groups: Any = None) -> RealArray:
+    def predict_proba(
+        self, X: Any, *, lengths: Any = None, groups: Any = None, labels: Any = None
+    ) -> RealArray:
         """The law of each row's state given its whole sequence, (N, S), of the dtype of the data.
 
-        NaN in a sequence that is impossible.
+        And given ``labels`` (N,), states of rows where they are known, -1 where they are not. NaN in a sequence that is
+        impossible.
         """
         evaluation = self._evaluation()
-        return evaluation.posteriors(self._seen_sequences(X, lengths, groups))
+        return evaluation.posteriors(self._seen_sequences(X, lengths, groups, labels=labels))
 
     def filter(self, X: Any, *, lengths: Any = None, groups: Any = None) -> RealArray:
         """The law of each row's state given the rows up to it, (N, S), of the dtype of the data.
@@ -138,22 +157,25 @@ class HMMAnswers(Estimator, Generic[P]):
 
     def filter_start(self) -> FilterState:
         """The state of a filter before the first row, for ``filter_update``."""
-        return FilterState(self._evaluation().logs()[0], 0.0, 0)
+        return inference.filter_start(self._params())
 
     def filter_update(self, state: FilterState, row: Any) -> FilterState:
         """The state of a filter after one more row (D,), or several (n, D): for live use.
 
         A row of NaN is a step without an observation.
+
+        Raises
+        ------
+        ImpossibleSequenceError
+            A row has density 0 after those before; the old state remains good.
         """
         evaluation = self._evaluation()
         self._check_filter_state(state)
-        rows = np.asarray(row) if not hasattr(row, "columns") else row
-        x = self._matrix(rows[None] if rows.ndim == 1 else rows)
+        table = hasattr(row, "columns") or hasattr(row, "tocsr")
+        x = self._matrix(row if table else np.atleast_2d(np.asarray(row)))
         self._check_width(x)
         self._check_support(x)
-        data = Sequences(x, np.array([0, len(x)], np.int64))
-        log_density = evaluation.model.log_density(evaluation.params, data)
-        return updated(state, log_density, *evaluation.logs())
+        return inference.filter_update(evaluation.model, evaluation.params, state, x)[0]
 
     def sample_posterior_paths(
         self,
@@ -162,6 +184,7 @@ class HMMAnswers(Estimator, Generic[P]):
         *,
         lengths: Any = None,
         groups: Any = None,
+        labels: Any = None,
         random_state: RandomState | None = None,
     ) -> States:
         """Draw paths (n, N) from their law given the sequences.
@@ -169,17 +192,21 @@ class HMMAnswers(Estimator, Generic[P]):
         Parameters
         ----------
         n : int
+        labels : (N,) integers, optional
+            States of rows where they are known, -1 where they are not.
         random_state : int, numpy RandomState or Generator, optional
             None is the model's own.
+
+        Raises
+        ------
+        ImpossibleSequenceError
+            A sequence has density 0.
         """
         evaluation = self._evaluation()
         integer("n", n, 1)
-        data = self._seen_sequences(X, lengths, groups)
-        impossible = np.flatnonzero(np.isneginf(evaluation.log_likelihoods(data)))
-        if impossible.size:
-            raise ValueError(f"X: expected possible sequences, got 0 density of {impossible[0]}")
+        data = self._seen_sequences(X, lengths, groups, labels=labels)
         rng = self._generator(random_state)
-        return evaluation.drawn_paths(data, lambda n_rows: rng.uniform(size=(n, n_rows)))
+        return inference.sample_paths(evaluation.model, evaluation.params, data, n, rng)
 
     # -- the future -------------------------------------------------------------------------------
 
@@ -264,7 +291,17 @@ class HMMAnswers(Estimator, Generic[P]):
 
     def expected_durations(self) -> Array:
         """Mean number of steps that the chain stays in each state, (S,); infinite in an absorbing one."""
-        return expected_durations(self._params().transition)
+        return chains.expected_durations(self._params().transition)
+
+    def stationary_distribution(self) -> Array:
+        """The law of states that the chain keeps, (S,); 0 in states that it leaves for good.
+
+        Raises
+        ------
+        ValueError
+            The chain can end in either of several sets of states, so that there are several such laws.
+        """
+        return chains.stationary_distribution(self._params().transition)
 
     # -- likelihoods ------------------------------------------------------------------------------
 
@@ -338,11 +375,11 @@ class HMMAnswers(Estimator, Generic[P]):
         return evaluation, without_absent(self._seen_sequences(X, lengths, groups, sample_weight))
 
     def _seen_sequences(
-        self, X: Any, lengths: Any, groups: Any, sample_weight: Any = None
+        self, X: Any, lengths: Any, groups: Any, sample_weight: Any = None, labels: Any = None
     ) -> Sequences:
         """Sequences for a model with parameters: the columns must be those of the fit."""
         self._check_names(names_of_columns(X))
-        data = self._sequences(X, lengths, groups, sample_weight)
+        data = self._sequences(X, lengths, groups, sample_weight, labels)
         self._check_width(data.x)
         self._check_support(data.x)
         return data
@@ -366,8 +403,13 @@ class HMMAnswers(Estimator, Generic[P]):
         data = self._seen_sequences(X, None, None)
         if data.n_sequences != 1:
             raise ValueError(f"X: expected one sequence, got {data.n_sequences}")
-        state = self.filter_update(self.filter_start(), data.x)
-        return self._law_after(state)
+        evaluation = self._evaluation()
+        log_likelihood, log_laws = inference.last_filtered(
+            evaluation.model, evaluation.params, data
+        )
+        if not np.isfinite(log_likelihood[0]):
+            raise ValueError("X: expected a possible sequence, got one of density 0")
+        return self._law_after(FilterState(log_laws[0], float(log_likelihood[0]), len(data)))
 
     def _law_after(self, state: FilterState | int | None) -> Array:
         params = self._params()
@@ -381,19 +423,16 @@ class HMMAnswers(Estimator, Generic[P]):
         self._check_filter_state(state)
         if not np.isfinite(state.log_likelihood):
             raise ValueError("state: expected that of possible rows, got rows of density 0")
-        if not state.n_steps:
-            return state.probabilities
-        law: Array = state.probabilities @ params.transition
-        return law
+        law: Array = np.exp(state.log_law)
+        return law @ params.transition if state.n_rows else law
 
     def _check_filter_state(self, state: Any) -> None:
         n_states = len(self._params().initial)
         if not isinstance(state, FilterState):
             raise TypeError(f"state: expected a FilterState, got {state!r}")
-        if state.log_probabilities.shape != (n_states,):
+        if np.shape(state.log_law) != (n_states,):
             raise ValueError(
-                f"state: expected that of a filter of {n_states} states, "
-                f"got {len(state.log_probabilities)}"
+                f"state: expected that of a filter of {n_states} states, got {len(state.log_law)}"
             )
 
     def _generator(self, random_state: RandomState | None) -> Any:
@@ -411,14 +450,13 @@ class HMMAnswers(Estimator, Generic[P]):
         return work_per_row(x, n_states) + work_of_chain(n_states)
 
     def _takes_missing(self) -> bool:
-        family = self._family_class()
-        return hasattr(family, "impute") and not issubclass(family, Multinomial)
+        return hasattr(self._family_class(), "impute")
 
     def _takes_sparse(self) -> bool:
         return issubclass(self._family_class(), SPARSE_FAMILIES)
 
     def _check_support(self, x: RealArray) -> None:
-        check_support(self._family(), x, getattr(self, "feature_names_in_", None))
+        check_rows(self._family(), x, getattr(self, "feature_names_in_", None))
 
     # -- scikit-learn, when it asks ---------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from latentcore.estimators.components import (
     reordered,
 )
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_chain import checked_initial, checked_transition
+from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
 from latentcore.estimators.hmm_fitting import FittedHMM, explained
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
@@ -35,6 +35,7 @@ from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
     RandomState,
+    check_all_occur,
     outcome,
 )
 from latentcore.estimators.priors import check_prior
@@ -195,9 +196,11 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> None:
         self._check_arguments()
         names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
+        check_all_occur(data.rows(), self.n_components)
+        warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         try:
-            best = self._best_of_starts(model, data, callback)
+            best = self._best_of_starts(model, data, warm, callback)
         except NumericalError as error:
             raise explained(error, given) from None
 
@@ -221,13 +224,17 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         self._replace(learned, names)
 
     def _best_of_starts(
-        self, model: Model[P, Any], data: Sequences, callback: Callback | None
+        self,
+        model: Model[P, Any],
+        data: Sequences,
+        warm: HMMParams[P] | None,
+        callback: Callback | None,
     ) -> Best[HMMParams[P]]:
         n_threads = get_num_threads(self.n_threads)
-        warm = self._warm_params(data)
         initial, transition = self._given_chain()
-        chain = begun(model, self.n_components, initial, transition)
+        chain = begun(model.topology, self.n_components, initial, transition)
         if warm is not None:
+            model.topology.check_law(warm.initial, warm.transition)
             chain = warm.initial, warm.transition
         prior = resolved(self.prior, model, data, *chain)
         self._check_size(data, warm)
@@ -247,12 +254,12 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         )
 
     def _run(
-        self, model: Any, prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+        self, model: Model[P, Any], prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
     ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
         work = self._work_per_row(data.x, self.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
-        expectation: Any = engine.expectation(model, data, shard_rows, n_threads)
+        expectation = engine.expectation(model, data, shard_rows, n_threads)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -281,10 +288,9 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             else checked_transition(transition, n_states, "transmat_init"),
         )
 
-    def _warm_params(self, data: Sequences) -> HMMParams[P] | None:
-        if not self.warm_start or "converged_" not in self.__dict__:
+    def _warm_params(self) -> HMMParams[P] | None:
+        if not self._goes_on():
             return None
-        self._check_width(data.x)
         params = self._params()
         found = len(params.initial)
         if found != self.n_components:
@@ -309,7 +315,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     def _n_parameters(self) -> int:
         params = self._params()
         n_states = len(params.initial)
-        of_chain = n_states * n_states - 1
+        of_chain = self._topology().n_parameters(n_states)
         return of_chain + int(self._capable("n_parameters").n_parameters(params.emissions))
 
     def relabel(self, by: Callable[[Self], npt.ArrayLike] | npt.ArrayLike) -> Self:
@@ -320,6 +326,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         by : callable or (S,) integers
             What the callable makes of the model, (S,) numbers, smallest first; or the states in the order wanted.
             Equals keep their order.
+
+        Notes
+        -----
+        ``topology`` stays as it is: a warm start needs states in its order.
 
         Examples
         --------
@@ -360,7 +370,8 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     # -- checks -----------------------------------------------------------------------------------
 
     def _topology(self) -> Topology:
-        return FREE if self.topology is None else self.topology
+        given = FREE if self.topology is None else self.topology
+        return with_zeros(given, *self._given_chain())
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
@@ -369,6 +380,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         one_of("algorithm", self.algorithm, get_args(Algorithm))
         if self.topology is not None and not isinstance(self.topology, Topology):
             raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
+        self._topology().check(self.n_components)
 
     def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
         """A start needs a row for each state."""

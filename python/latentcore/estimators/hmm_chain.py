@@ -1,4 +1,4 @@
-"""Start laws and transition matrices: as users give them, at the start of a fit, and what they say by themselves."""
+"""Start laws and transition matrices as users give them, and chains drawn from them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.protocols import Array
+from latentcore.structures.topology import Topology
 
-__all__ = ["checked_initial", "checked_transition", "drawn_states", "expected_durations"]
+__all__ = ["checked_initial", "checked_transition", "drawn_states", "with_zeros"]
 
 States = npt.NDArray[np.int64]
 
@@ -31,6 +32,29 @@ def checked_transition(value: Any, n_states: int, name: str) -> Array:
     _check_shape(transition, (n_states, n_states), name)
     _check_laws(transition, name, " in row {}")
     return transition.astype(np.float64, copy=False)
+
+
+def with_zeros(topology: Topology, initial: Array | None, transition: Array | None) -> Topology:
+    """The topology in which zeros of what the user gives to begin with are forbidden, too.
+
+    They stay zero anyway; so they are not counted as free, and no prior revives them. One with given or tied entries
+    is left as it is.
+
+    Raises
+    ------
+    ValueError
+        The topology forbids what is given.
+    """
+    topology.check_law(initial, transition)
+    laws = [law for law in (initial, transition) if law is not None and not law.all()]
+    if not laws or not topology.only_masks:
+        return topology
+    start, rows = topology.allowed(len(laws[0]))
+    if initial is not None:
+        start = start & (initial > 0)
+    if transition is not None:
+        rows = rows & (transition > 0)
+    return Topology(rows, start)
 
 
 def _check_shape(array: Any, shape: tuple[int, ...], name: str) -> None:
@@ -54,14 +78,6 @@ def _check_laws(laws: Any, name: str, where: str) -> None:
             f"{name}: expected probabilities that sum to 1, got the sum {sums[row]:.9g}"
             f"{where.format(row)}"
         )
-
-
-def expected_durations(transition: Array) -> Array:
-    """(S,) mean number of steps in a state, ``1 / (1 - a_ii)``; infinite in an absorbing one."""
-    leaving = transition.sum(axis=1) - transition.diagonal()
-    with np.errstate(divide="ignore"):
-        durations: Array = 1.0 / np.maximum(leaving, 0.0)
-    return durations
 
 
 def drawn_states(initial: Array, transition: Array, lengths: Sequence[int], rng: Any) -> States:

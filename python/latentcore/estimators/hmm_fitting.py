@@ -8,9 +8,9 @@ import numpy as np
 
 from latentcore.arrays import check_observed
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
-from latentcore.estimators.hmm_answers import HMMAnswers
+from latentcore.estimators.hmm_answers import HMMAnswers, check_rows
 from latentcore.estimators.hmm_evaluation import States
-from latentcore.estimators.mixture_base import Callback, absent_replaced, check_support
+from latentcore.estimators.mixture_base import Callback, absent_replaced
 from latentcore.protocols import RealArray
 from latentcore.sequences import Sequences, names_of_columns, without_absent
 
@@ -32,10 +32,15 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
     """A hidden Markov model that is fitted. A subclass tells how."""
 
     family_: Any
+    warm_start: bool
 
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         """The family that is fitted to ``x``, whose columns have these names."""
         raise NotImplementedError
+
+    def _family_to_refit(self) -> Any:
+        """The family, as a fit that goes on from the learned parameters uses it."""
+        return self._family()
 
     def _fit(
         self,
@@ -120,9 +125,17 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
         present = data.x
         if hasattr(self._family_class(), "check"):
             present = absent_replaced(given.rows())
-        family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        if self._goes_on():
+            self._check_width(data.x)
+            family = self._family_to_refit()
+        else:
+            family = self._family_to_fit(present, names)
+        check_rows(family, present, names)
         return ToFit(names, given, data, family)
+
+    def _goes_on(self) -> bool:
+        """Whether a fit begins where the last one ended."""
+        return self.warm_start and "converged_" in self.__dict__
 
     def _family(self) -> Any:
         if "family_" not in self.__dict__:

@@ -1,4 +1,4 @@
-"""Filtering row by row, and what comes after the last row."""
+"""What comes after the last row."""
 
 from __future__ import annotations
 
@@ -8,37 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from latentcore import kernels
 from latentcore.arrays import as_parameter
-from latentcore.protocols import Array, RealArray
+from latentcore.protocols import Array
 
-__all__ = ["FilterState", "Forecast", "checked_levels", "forecast_of", "updated"]
-
-
-@dataclass(frozen=True, slots=True)
-class FilterState:
-    """What the rows so far say of the present, to go on from.
-
-    Attributes
-    ----------
-    log_probabilities : (S,)
-        Logs of the law of the last row's state given all rows so far; before the first row of the start law, and
-        -inf throughout once the rows are impossible.
-    log_likelihood : float
-        Of the rows so far, nats.
-    n_steps : int
-        Rows so far.
-    """
-
-    log_probabilities: Array
-    log_likelihood: float
-    n_steps: int
-
-    @property
-    def probabilities(self) -> Array:
-        """(S,)"""
-        probabilities: Array = np.exp(self.log_probabilities)
-        return probabilities
+__all__ = ["Forecast", "checked_levels", "forecast_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +34,6 @@ class Forecast:
     quantiles: Array | None
 
 
-def updated(
-    state: FilterState, log_density: RealArray, log_initial: Array, log_transition: Array
-) -> FilterState:
-    """The state after more rows with log-densities (n, S)."""
-    predicted = log_initial
-    if state.n_steps:
-        joint = state.log_probabilities[:, None] + log_transition
-        predicted = kernels.logsumexp(np.ascontiguousarray(joint.T))
-    begins = np.array([0, len(log_density)], np.int64)
-    gain, log_filtered = kernels.hmm_log_likelihood(log_density, begins, predicted, log_transition)
-    return FilterState(
-        log_filtered[0].astype(np.float64),
-        state.log_likelihood + float(gain[0]),
-        state.n_steps + len(log_density),
-    )
-
-
 def forecast_of(
     family: Any,
     emissions: Any,
@@ -90,9 +46,7 @@ def forecast_of(
     """The forecast of states with ``laws`` (steps, S)."""
     means = None
     if hasattr(family, "impute"):
-        nothing = np.full((len(laws), n_features), np.nan)
-        completed = family.impute(emissions, nothing, laws)
-        means = completed if np.isfinite(completed).all() else None
+        means = family.impute(emissions, np.full((len(laws), n_features), np.nan), laws)
     quantiles = None
     if hasattr(family, "sample") and len(levels) and n_samples:
         quantiles = np.stack(

@@ -209,6 +209,9 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type, float(self.reg_covar))
 
+    def _family_to_refit(self) -> Gaussian:
+        return Gaussian(self.covariance_type, float(self.reg_covar))
+
     def _given_emissions(
         self, family: Gaussian, n_features: int
     ) -> Callable[[Callable[[], GaussianParams]], GaussianParams]:

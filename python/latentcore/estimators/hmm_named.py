@@ -141,7 +141,7 @@ class BernoulliHMM(HMMEstimator[BernoulliParams, BetaPrior]):
 class MultinomialHMM(HMMEstimator[MultinomialParams, MultinomialPrior]):
     """A hidden Markov model of rows of counts of D outcomes, such as words, dense or SciPy sparse.
 
-    Densities are those of a row given its total, which may vary. No entry may be missing.
+    Densities are those of a row given its total, which may vary. A row of NaN is missing, a single entry cannot be.
 
     Parameters
     ----------

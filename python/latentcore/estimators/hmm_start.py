@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from latentcore.arrays import Labels, Rows
 from latentcore.estimators.starts import InitParams
 from latentcore.initialization import initial_statistics
 from latentcore.protocols import Array
 from latentcore.sequences import Sequences
+from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
+from latentcore.structures.mixture import MixtureStatistics
+from latentcore.structures.topology import Topology
 
-__all__ = ["HMMStart", "begun"]
+__all__ = ["HMMStart", "begun", "initial_emissions"]
 
 P = TypeVar("P")
 
@@ -57,17 +61,18 @@ class HMMStart(Generic[P]):
         """
         if self.warm is not None:
             return self.warm
-        emissions = self.emissions(self._made_emissions)
-        initial, transition = begun(self.model, self.n_states, self.initial, self.transition)
+        initial, transition = begun(
+            self.model.topology, self.n_states, self.initial, self.transition
+        )
+        emissions = self.emissions(lambda: self._made_emissions(transition))
         if self.method == "random":
             initial, transition = self._drawn_chain(initial, transition)
         return HMMParams(initial, transition, emissions)
 
-    def _made_emissions(self) -> P:
-        method = "random_from_data" if self.method == "random" else self.method
-        stats = initial_statistics(
-            self.model.family, self.data.rows(), self.n_states, method, self.random_state,
-            allow_repeats=self.prior is not None, n_threads=self.n_threads,
+    def _made_emissions(self, transition: Array) -> P:
+        stats = initial_emissions(
+            self.model.family, self._rows(transition), self.n_states, self.method,
+            self.random_state, allow_repeats=self.prior is not None, n_threads=self.n_threads,
         ).components  # fmt: skip
         family: Any = self.model.family
         made: P
@@ -77,26 +82,79 @@ class HMMStart(Generic[P]):
             made = family.mode(family.update(self.prior.emissions, stats), None)
         return made
 
+    def _rows(self, transition: Array) -> Rows:
+        """All rows. Clusters of them come in any order; so where the chain never goes back, sequences are cut into
+        equal parts instead, one for each state (Rabiner 1989, section V.C), unless a state would begin on too few.
+        """
+        rows = self.data.rows()
+        if self.method in ("random", "random_from_data") or not _never_goes_back(transition):
+            return rows
+        labels = _parts(self.data, self.n_states)
+        enough = np.bincount(labels, minlength=self.n_states).min() > rows.x.shape[1]
+        return replace(rows, labels=labels) if enough else rows
+
     def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
         """Laws drawn at random, as far as neither the user nor the topology says what they are."""
+        topology, given = (
+            self.model.topology,
+            (self.initial is not None, self.transition is not None),
+        )
+        if topology.start == "stationary" and any(given):
+            return initial, transition
         draw = self.random_state.standard_exponential  # normalised: a flat Dirichlet
-        drawn = self.model.topology.maximize(
+        drawn = topology.maximize(
             draw(len(initial)) * (initial > 0),
             draw(transition.shape) * (transition > 0),
             (initial, transition),
         )
-        return (
-            drawn[0] if self.initial is None else initial,
-            drawn[1] if self.transition is None else transition,
-        )
+        return initial if given[0] else drawn[0], transition if given[1] else drawn[1]
+
+
+def initial_emissions(
+    family: Any,
+    rows: Rows,
+    n_states: int,
+    method: InitParams,
+    random_state: Any,
+    *,
+    allow_repeats: bool,
+    n_threads: int,
+) -> MixtureStatistics[Any]:
+    """Statistics of states to begin with, of rows as if they were independent; "random" draws a row for each."""
+    return initial_statistics(
+        family, rows, n_states, "random_from_data" if method == "random" else method,
+        random_state, allow_repeats=allow_repeats, n_threads=n_threads,
+    )  # fmt: skip
+
+
+def _never_goes_back(transition: Array) -> bool:
+    return bool(np.triu(transition, 1).any()) and not np.tril(transition, -1).any()
+
+
+def _parts(data: Sequences, n_states: int) -> Labels:
+    """(N,): the known state of each row, else that of its part of the sequence."""
+    lengths = np.repeat(data.lengths, data.lengths)
+    steps = np.arange(len(data)) - np.repeat(data.begins[:-1], data.lengths)
+    parts: Labels = (steps * n_states // lengths).astype(np.int32)
+    return parts if data.labels is None else np.where(data.labels < 0, parts, data.labels)
 
 
 def begun(
-    model: HMM[Any, Any], n_states: int, initial: Array | None, transition: Array | None
+    topology: Topology, n_states: int, initial: Array | None, transition: Array | None
 ) -> tuple[Array, Array]:
-    """The chain that a fit begins with: what is given, else what the topology begins with."""
-    laws = np.full(n_states, 1.0 / n_states), np.full((n_states, n_states), 1.0 / n_states)
-    return (
-        laws[0] if initial is None else initial,
-        laws[1] if transition is None else transition,
-    )
+    """The chain that a fit begins with: what is given, else what the topology begins with.
+
+    Raises
+    ------
+    ValueError
+        The topology forbids what is given.
+    """
+    law, matrix = topology.initial(n_states)
+    if transition is not None:
+        matrix = transition
+        if topology.start == "stationary":
+            law = stationary_distribution(matrix)
+    if initial is not None:
+        law = initial
+    topology.check_law(law, matrix)
+    return law, matrix

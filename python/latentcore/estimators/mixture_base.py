@@ -74,6 +74,7 @@ __all__ = [
     "MixtureEstimator",
     "RandomState",
     "absent_replaced",
+    "check_all_occur",
     "check_support",
     "outcome",
 ]
@@ -260,7 +261,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         x = self._matrix(X)
         weight = as_weights(sample_weight, len(x))
         rows = Rows(x, weight, labels=as_labels(labels, len(x), self.n_components))
-        _check_all_occur(rows, self.n_components)
+        check_all_occur(rows, self.n_components)
         return rows
 
     def _best_of_starts(
@@ -638,7 +639,7 @@ def outcome(best: Best[Any] | None) -> dict[str, Any]:
     }
 
 
-def _check_all_occur(rows: Rows, n_components: int) -> None:
+def check_all_occur(rows: Rows, n_components: int) -> None:
     """Where every row has a label, every label has a row."""
     if rows.labels is None:
         return

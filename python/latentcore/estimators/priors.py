@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from latentcore.arrays import Rows
+from latentcore.families.columns import ColumnsPrior
+from latentcore.families.gaussian import GaussianPrior
+from latentcore.families.mixed import MixedPrior
 from latentcore.statistics import total
 from latentcore.structures.mixture import Mixture, MixturePrior
 
@@ -99,11 +102,20 @@ def _check_class(prior: Any, family: Any) -> None:
 
 
 def _check_components(prior: Any, n_components: int) -> None:
-    if not is_dataclass(prior):
+    if isinstance(prior, ColumnsPrior):
+        for part in prior.parts:
+            _check_components(part, n_components)
         return
-    for field in fields(prior):
+    if isinstance(prior, MixedPrior):
+        _check_components(prior.weights, n_components)
+        _check_components(prior.components, n_components * prior.weights.concentration.shape[1])
+        return
+    shared: tuple[str, ...] = ()
+    if isinstance(prior, GaussianPrior) and prior.scale.shape == 2 * prior.means.shape[1:]:
+        shared = ("scale",)  # one matrix for all components
+    for field in fields(prior) if is_dataclass(prior) else ():
         shape = np.shape(getattr(prior, field.name))
-        if shape and shape[0] not in (1, n_components):
+        if field.name not in shared and shape and shape[0] not in (1, n_components):
             raise ValueError(
                 f"prior.{field.name}: expected {n_components} components or 1 on the first axis, "
                 f"got shape {shape}"

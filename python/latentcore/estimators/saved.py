@@ -9,6 +9,11 @@ from latentcore import storage
 from latentcore.errors import StorageError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
+from latentcore.estimators.bayesian_hmm import BayesianHMM
+from latentcore.estimators.bayesian_hmm_named import (
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
 from latentcore.estimators.gaussian_mixture import GaussianMixture
@@ -33,6 +38,7 @@ _CLASSES: dict[str, type[Estimator]] = {
     cls.__name__: cls
     for cls in (
         BayesianGaussianMixture,
+        BayesianHMM,
         BayesianMixture,
         BernoulliHMM,
         BernoulliMixture,
@@ -50,6 +56,8 @@ _CLASSES: dict[str, type[Estimator]] = {
         MultinomialMixture,
         PoissonHMM,
         PoissonMixture,
+        VariationalCategoricalHMM,
+        VariationalGaussianHMM,
         VonMisesMixture,
     )
 }

@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.errors import StorageError
@@ -115,7 +116,7 @@ def _is_inner(name: str) -> bool:
     return "." in name
 
 
-def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = False) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -124,14 +125,18 @@ def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
         return None
     if type(value) is _CLASSES.get(type(value).__name__) and is_dataclass(value):
         inner = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {"class": type(value).__name__, "fields": _packed_items(inner, name, arrays)}
+        free_is_nan = isinstance(value, Topology)
+        return {
+            "class": type(value).__name__,
+            "fields": _packed_items(inner, name, arrays, free_is_nan),
+        }
     if isinstance(value, Mapping):
         return {"mapping": _packed_items(value, name, arrays)}
     if isinstance(value, tuple) and not all(isinstance(entry, float) for entry in value):
         inner = {str(index): entry for index, entry in enumerate(value)}
         return {"tuple": list(_packed_items(inner, name, arrays).values())}
     try:
-        array = as_parameter(value, name)
+        array = _with_nan(value) if free_is_nan else as_parameter(value, name)
     except (TypeError, ValueError):
         raise TypeError(
             f"{name}: expected a number, a string or an array to save, or a prior, parameters or a "
@@ -143,8 +148,16 @@ def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     return {"array": name}
 
 
-def _packed_items(values: Mapping[str, Any], name: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    return {key: _packed(value, f"{name}.{key}", arrays) for key, value in values.items()}
+def _packed_items(
+    values: Mapping[str, Any], name: str, arrays: dict[str, Any], free_is_nan: bool = False
+) -> dict[str, Any]:
+    return {
+        key: _packed(value, f"{name}.{key}", arrays, free_is_nan) for key, value in values.items()
+    }
+
+
+def _with_nan(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return value.astype(np.float64)
 
 
 def _unpacked(value: Any, name: str, packed: Mapping[str, Any], used: set[str], depth: int) -> Any:

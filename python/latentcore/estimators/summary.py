@@ -20,6 +20,7 @@ from latentcore.structures.mixture import MixtureParams
 
 __all__ = [
     "Training",
+    "bound_table",
     "chain_table",
     "component_labels",
     "components_table",
@@ -73,6 +74,12 @@ def figures_table(training: Training, n_parameters: int | None) -> list[str]:
             figures.append(("ICL", f"{icl:.3f}"))
     width = max(len(text) for _, text in figures)
     return [f"{name:<14}  {text:>{width}}" for name, text in figures]
+
+
+def bound_table(figures: Sequence[tuple[str, float]]) -> list[str]:
+    """Lines with the names and values of a lower bound and its terms."""
+    width = max(len(f"{value:.3f}") for _, value in figures)
+    return [f"{name:<14}  {value:>{width}.3f}" for name, value in figures]
 
 
 def components_table(

@@ -350,14 +350,13 @@ class MixtureFamily:
             log_weights = _log_weights(params)
             density = self.family.log_likelihood(params.components, x)
             flat, sums = kernels.responsibilities(_joint(density, log_weights, x.dtype))
-            r = flat.reshape(len(x), *log_weights.shape)
-            impossible = np.isneginf(sums).reshape(r.shape[:2])
-            if impossible.any():
-                r = np.where(impossible[:, :, None], np.exp(log_weights).astype(r.dtype), r)
-        shares = np.where(weights[:, :, None] > 0, r * weights[:, :, None], 0)
-        return np.ascontiguousarray(
-            shares.reshape(len(x), weights.shape[1] * self.n_components), weights.dtype
-        )
+            r = flat.reshape(len(x), *log_weights.shape).astype(weights.dtype, copy=False)
+            if not np.isfinite(sums).all():
+                impossible = np.isneginf(sums).reshape(r.shape[:2])
+                r[impossible] = np.exp(log_weights)[np.nonzero(impossible)[1]]
+                r[weights == 0] = 0.0
+        r *= weights[:, :, None]
+        return r.reshape(len(x), weights.shape[1] * self.n_components)
 
     def _spread(self, spread: Spread, x: RealArray, dtype: npt.DTypeLike) -> RealArray:
         nearest = _nearest(self.embedding(x), spread.centers)

@@ -214,8 +214,12 @@ class Multinomial(Linear[MultinomialParams]):
     def impute(
         self, params: MultinomialParams, x: RealArray, responsibilities: RealArray
     ) -> RealArray:
-        """A copy of x: nothing is missing."""
-        return x.copy()
+        """A copy of x with expected counts, of the mean total, in rows of which all is missing."""
+        out = x.copy()
+        rows = np.flatnonzero(np.isnan(x).all(axis=1))
+        means = params.mean_total * params.probabilities
+        out[rows] = responsibilities[rows].astype(np.float64) @ means
+        return out
 
     # -- inside
 

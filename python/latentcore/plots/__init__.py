@@ -5,8 +5,9 @@ figure. Nothing touches pyplot's global state: figures that are made here have a
 ``savefig``. Entries that are missing are not drawn.
 """
 
+from latentcore.plots.bayesian import elbo_terms, posterior_ellipses, posterior_weights
 from latentcore.plots.fits import criteria, fit_figure, objective
-from latentcore.plots.posteriors import elbo_terms, posterior_ellipses, posterior_weights
+from latentcore.plots.hmm import forecast, state_probabilities, states, transition_matrix
 from latentcore.plots.rows import densities, ellipses, responsibilities, uncertainty
 
 __all__ = [
@@ -15,9 +16,13 @@ __all__ = [
     "elbo_terms",
     "ellipses",
     "fit_figure",
+    "forecast",
     "objective",
     "posterior_ellipses",
     "posterior_weights",
     "responsibilities",
+    "state_probabilities",
+    "states",
+    "transition_matrix",
     "uncertainty",
 ]

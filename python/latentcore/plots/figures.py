@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcore.protocols import Array
+from latentcore.protocols import Array, RealArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,12 +18,14 @@ __all__ = [
     "INK",
     "MOST_LISTED",
     "axes_or_new",
+    "check_probability",
     "colors_of",
     "ellipse_of",
     "label_axes",
     "mark",
     "new_figure",
     "signed",
+    "stack_shares",
     "style_of",
     "tick_whole_numbers",
 ]
@@ -45,9 +47,9 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def axes_or_new(ax: Axes | None) -> Axes:
+def axes_or_new(ax: Axes | None, wide: bool = False) -> Axes:
     """The axes that were given, or those of a new figure."""
-    return new_figure(5.8, 4.4).subplots() if ax is None else ax
+    return new_figure(8.4 if wide else 5.8, 4.4).subplots() if ax is None else ax
 
 
 def label_axes(ax: Axes, across: str, up: str) -> None:
@@ -61,6 +63,23 @@ def tick_whole_numbers(ax: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def stack_shares(ax: Axes, at: Array, shares: RealArray, title: str) -> None:
+    """Bands of shares (n, K) that sum to one, between points (n,), or each from an edge to the next of (n + 1,)."""
+    n_columns = shares.shape[1]
+    if len(at) > len(shares):
+        at, shares = np.repeat(at, 2)[1:-1], np.repeat(shares, 2, axis=0)
+    colors = [tuple(color) for color in colors_of(n_columns)]
+    ax.stackplot(at, shares.T, labels=[str(k) for k in range(n_columns)], colors=colors)
+    ax.set_ylim(0, 1)
+    if n_columns <= MOST_LISTED:
+        ax.legend(title=title, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def check_probability(probability: float, name: str = "probability") -> None:
+    if not 0 < probability < 1:
+        raise ValueError(f"{name}: expected a number in (0, 1), got {probability!r}")
 
 
 def ellipse_of(center: Array, matrix: Array, **style: Any) -> Ellipse:

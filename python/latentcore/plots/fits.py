@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
+from latentcore.estimators.hmm_answers import HMMAnswers
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.linear import Linear
 from latentcore.families.multinomial import Multinomial
@@ -21,8 +23,9 @@ from latentcore.plots.figures import (
     style_of,
     tick_whole_numbers,
 )
+from latentcore.plots.hmm import states
 from latentcore.plots.marginals import is_gaussian
-from latentcore.plots.models import Mixture, family_of, two_columns
+from latentcore.plots.models import HMM, Mixture, family_of, two_columns
 from latentcore.plots.rows import densities, ellipses, responsibilities, uncertainty
 from latentcore.selection import Candidate, Criterion, Selection
 
@@ -33,12 +36,12 @@ if TYPE_CHECKING:
 __all__ = ["criteria", "fit_figure", "objective"]
 
 
-def objective(model: Mixture, *, ax: Axes | None = None) -> Axes:
-    """The objective by iteration, of whatever the fit ascended: of Bayesian mixtures in total, of others per row.
+def objective(model: Mixture | HMM, *, ax: Axes | None = None) -> Axes:
+    """The objective by iteration, of whatever the fit ascended: of Bayesian models in total, of others per row.
 
     Parameters
     ----------
-    model : fitted mixture
+    model : fitted mixture or hidden Markov model
         One made by ``from_params`` has no iterations.
     ax : matplotlib Axes, optional
 
@@ -121,25 +124,34 @@ def criteria(
     return ax
 
 
-def fit_figure(model: Mixture, X: Any, columns: tuple[int, int] = (0, 1)) -> Figure:
+def fit_figure(
+    model: Mixture | HMM,
+    X: Any,
+    columns: tuple[int, int] = (0, 1),
+    *,
+    lengths: Any = None,
+    groups: Any = None,
+) -> Figure:
     """The fit over its data beside the course of the objective.
 
     Parameters
     ----------
-    model : fitted mixture
+    model : fitted mixture or hidden Markov model
     X : (N, D)
-        Two Gaussian features are drawn with ellipses, others with their densities, outcomes of multinomials with the
-        responsibilities of rows.
+        Two Gaussian features of a mixture are drawn with ellipses, others with their densities, outcomes of
+        multinomials with the responsibilities of rows; of a hidden Markov model one feature with the decoded states.
     columns : (int, int)
-        Which two, if there are more.
+        Which two, or the first of them which one, if there are more.
+    lengths, groups : optional
+        Of sequences, as for ``states``.
 
     Returns
     -------
     Figure
         With an Agg canvas: ``figure.savefig("fit.png")``.
     """
-    drawings = _drawings_of_fit(model, X, columns)
-    widths = [3] * len(drawings)
+    drawings = _drawings_of_fit(model, X, columns, {"lengths": lengths, "groups": groups})
+    widths = [5] if isinstance(model, HMMAnswers) else [3] * len(drawings)
     if len(model.lower_bounds_) > 0:
         drawings.append(lambda ax: objective(model, ax=ax))
         widths.append(2)
@@ -151,8 +163,10 @@ def fit_figure(model: Mixture, X: Any, columns: tuple[int, int] = (0, 1)) -> Fig
 
 
 def _drawings_of_fit(
-    model: Mixture, X: Any, columns: tuple[int, int]
+    model: Mixture | HMM, X: Any, columns: tuple[int, int], sequences: dict[str, Any]
 ) -> list[Callable[[Axes], Axes]]:
+    if isinstance(model, HMMAnswers):
+        return [lambda ax: states(model, X, columns[0], ax=ax, **sequences)]
     family = family_of(model)
     if isinstance(family, Multinomial):
         return [lambda ax: responsibilities(model, X, ax=ax)]
@@ -169,10 +183,10 @@ def _drawings_of_fit(
     return [lambda ax: uncertainty(model, X, columns, ax=ax)]
 
 
-def _objective_name(model: Mixture) -> str:
-    if isinstance(model, BayesianEstimator):
+def _objective_name(model: Mixture | HMM) -> str:
+    if isinstance(model, BayesianEstimator | BayesianHMMEstimator):
         return "evidence lower bound"
     name = "log-likelihood"
     if model.assignment == "hard":
-        name = "classification log-likelihood"
+        name = "log-density of paths" if isinstance(model, HMMAnswers) else f"classification {name}"
     return f"{name} per row" if model.prior is None else f"{name} + log prior per row"

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_matrix
 from latentcore.estimators.bayesian_base import BayesianEstimator
+from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.bayesian_weights import expected_counts
+from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.gaussian_means import GaussianMeans
@@ -17,6 +19,7 @@ from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import Mixture as Model
 
 __all__ = [
+    "HMM",
     "Bayesian",
     "Mixture",
     "column_of",
@@ -35,6 +38,7 @@ __all__ = [
 
 Bayesian = BayesianEstimator[Any, Any]
 Mixture = MixtureEstimator[Any] | Bayesian
+HMM = HMMEstimator[Any, Any] | BayesianHMMEstimator[Any, Any]
 
 
 def family_of(model: Any) -> Any:
@@ -66,26 +70,26 @@ def uncertainty_of(model: Mixture, X: Any) -> Array:
     return uncertain
 
 
-def column_of(model: Mixture, column: int) -> int:
+def column_of(model: Mixture | HMM, column: int) -> int:
     n_features = int(model.n_features_in_)
     if not -n_features <= column < n_features:
         raise ValueError(f"columns: expected columns below {n_features}, got {column}")
     return column % n_features
 
 
-def two_columns(model: Mixture, columns: tuple[int, int]) -> tuple[int, int]:
+def two_columns(model: Mixture | HMM, columns: tuple[int, int]) -> tuple[int, int]:
     across, up = (column_of(model, column) for column in columns)
     if across == up:
         raise ValueError(f"columns: expected two different columns, got {columns}")
     return across, up
 
 
-def name_of(model: Mixture, column: int) -> str:
+def name_of(model: Mixture | HMM, column: int) -> str:
     names: Any = getattr(model, "feature_names_in_", None)
     return f"x{column}" if names is None else str(names[column])
 
 
-def matrix_of(model: Mixture, X: Any) -> Any:
+def matrix_of(model: Mixture | HMM, X: Any) -> Any:
     """The rows of the model's features, dense or sparse."""
     rows = X.tocsr() if hasattr(X, "tocsr") else as_matrix(X, missing=True)
     n_features = int(model.n_features_in_)
@@ -99,7 +103,7 @@ def some_rows(rows: Any, most: int) -> Any:
     return rows[:: -(-rows.shape[0] // most) or 1]
 
 
-def rows_to_draw(model: Mixture, X: Any, columns: list[int], most: int) -> RealArray:
+def rows_to_draw(model: Mixture | HMM, X: Any, columns: list[int], most: int) -> RealArray:
     """Evenly spaced rows that have entries in these columns."""
     x = matrix_of(model, X)
     if hasattr(x, "tocsr"):
@@ -110,7 +114,7 @@ def rows_to_draw(model: Mixture, X: Any, columns: list[int], most: int) -> RealA
     return rows
 
 
-def values_of(model: Mixture, x: Any, column: int) -> Array:
+def values_of(model: Mixture | HMM, x: Any, column: int) -> Array:
     """The entries of a feature that are there."""
     if np.ndim(x) == 1:
         values = np.asarray(x, dtype=np.float64)
@@ -134,7 +138,7 @@ class _Named:
         return np.array(self.rows, dtype=dtype, copy=copy)
 
 
-def named(model: Mixture, rows: Any) -> Any:
+def named(model: Mixture | HMM, rows: Any) -> Any:
     names: Any = getattr(model, "feature_names_in_", None)
     if names is None or hasattr(rows, "tocsr"):
         return rows

@@ -14,6 +14,7 @@ from latentcore.plots.figures import (
     ellipse_of,
     label_axes,
     mark,
+    stack_shares,
     style_of,
     tick_whole_numbers,
 )
@@ -200,27 +201,18 @@ def responsibilities(
     rows = some_rows(matrix_of(model, X), max_rows)
     r = model.predict_proba(named(model, rows)).astype(np.float64)
     ax = axes_or_new(ax)
-    style: dict[str, Any] = {"colors": [tuple(color) for color in colors_of(r.shape[1])]}
-    style["labels"] = [str(k) for k in range(r.shape[1])]
     if rows.shape[1] == 1 and not hasattr(rows, "tocsr"):
-        positions, chosen = np.unique(rows[~np.isnan(rows[:, 0]), 0], return_index=True)
+        at, chosen = np.unique(rows[~np.isnan(rows[:, 0]), 0], return_index=True)
         r = r[~np.isnan(rows[:, 0])][chosen]
-        ax.stackplot(positions, r.T, **style)
         across = name_of(model, 0)
     else:
+        at = np.arange(len(r) + 1.0)
         r = r[np.lexsort((-r.max(axis=1), r.argmax(axis=1)))]
-        edges = np.arange(len(r) + 1)
-        ax.stackplot(edges, np.vstack([r, r[-1:]]).T, step="post", **style)
-        positions = edges
         across = "row, sorted"
-    if positions[0] < positions[-1]:
-        ax.set_xlim(float(positions[0]), float(positions[-1]))
-    ax.set_ylim(0, 1)
+    stack_shares(ax, at, r, "component")
+    if at[0] < at[-1]:
+        ax.set_xlim(float(at[0]), float(at[-1]))
     label_axes(ax, across, "responsibility")
-    if r.shape[1] <= MOST_LISTED:
-        ax.legend(
-            title="component", frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1)
-        )
     return ax
 
 

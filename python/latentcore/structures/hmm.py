@@ -267,7 +267,7 @@ class HMM(Generic[P, S]):
         if self.hard:
             for path in decoded(chain, log_density, data):
                 check_possible(chain, log_density, data, path.data, path.log_joint)
-                yield self._of_paths(params, path)
+                yield self._of_paths(params, path, chain.n_states)
         else:
             for given in smoothed(chain, log_density, data):
                 check_possible(chain, log_density, data, given.data, given.log_likelihood)
@@ -282,7 +282,8 @@ class HMM(Generic[P, S]):
             base = family.log_base(block.x)
             if base is None:
                 return 0.0
-            impossible = np.flatnonzero(~np.isfinite(base))
+            with np.errstate(over="ignore"):  # what no log-density of this precision can be
+                impossible = np.flatnonzero(~np.isfinite(base.astype(data.x.dtype)))
             if impossible.size:
                 row = block.start - data.start + int(impossible[0])
                 q = int(np.searchsorted(data.begins, row, side="right")) - 1
@@ -296,28 +297,26 @@ class HMM(Generic[P, S]):
         self, params: HMMParams[P] | ExpectedHMM[P], found: Smoothed
     ) -> tuple[HMMStatistics[S], float]:
         block, r = found.data, found.posteriors
-        starts = r[block.begins[:-1]].sum(axis=0, dtype=np.float64)
+        starts = _starts(found, r[block.begins[:-1]].sum(axis=0, dtype=np.float64))
         stats = HMMStatistics(
-            starts if found.first else np.zeros_like(starts),
+            starts,
             found.transitions,
-            r.sum(axis=0, dtype=np.float64),
+            starts + found.transitions.sum(axis=0),  # each row begins a sequence or is gone to
             self.family.expected_statistics(params.emissions, block.x, r),
         )
         return stats, _weighted(found.log_likelihood, block)
 
     def _of_paths(
-        self, params: HMMParams[P] | ExpectedHMM[P], found: Decoded
+        self, params: HMMParams[P] | ExpectedHMM[P], found: Decoded, n_states: int
     ) -> tuple[HMMStatistics[S], float]:
         block, states = found.data, found.states
-        n_states = len(Chain.of(params).log_initial)
         weight = block.rows().sample_weight
         weight = np.ones(len(block)) if weight is None else weight
         r = one_hot(states, np.empty((0, n_states), block.x.dtype))
         r *= weight[:, None].astype(r.dtype)
         first_rows = block.begins[:-1]
-        starts = _counts(states[first_rows], weight[first_rows], n_states)
         stats = HMMStatistics(
-            starts if found.first else np.zeros_like(starts),
+            _starts(found, _counts(states[first_rows], weight[first_rows], n_states)),
             _transitions(found, weight, n_states),
             _counts(states, weight, n_states),
             self.family.expected_statistics(params.emissions, block.x, r),
@@ -362,6 +361,11 @@ def _weighted(values: Array, data: Sequences) -> float:
     return float(values.sum() if data.sample_weight is None else values @ data.sample_weight)
 
 
+def _starts(found: Smoothed | Decoded, counts: Array) -> Array:
+    """Counts of first states, from those of the first rows, which a segment may have taken from amid a sequence."""
+    return counts if found.first else np.zeros_like(counts)
+
+
 def _counts(states: npt.NDArray[np.integer[Any]], weight: Array, n_states: int) -> Array:
     return np.bincount(states, weight, n_states).astype(np.float64, copy=False)
 
@@ -393,10 +397,16 @@ def usages(initial: Array, transition: Array, lengths: Lengths) -> tuple[Array, 
         for bit in range(steps.bit_length()):
             if bit == len(powers):
                 power, sums = powers[-1]
-                powers.append((power @ power, sums + power @ sums))
+                powers.append((_laws(power @ power), sums + power @ sums))
             if steps >> bit & 1:
                 power, sums = powers[bit]
-                law, so_far = law @ power, so_far + law @ sums
+                law, so_far = _laws(law @ power), so_far + law @ sums
         left += share * so_far
         visited += share * (so_far + law)
     return left, visited
+
+
+def _laws(rows: Array) -> Array:
+    """With sums of one, from which many products would drift."""
+    laws: Array = rows / rows.sum(axis=-1, keepdims=True)
+    return laws

@@ -29,6 +29,7 @@ __all__ = [
     "last_filtered",
     "log_likelihoods",
     "paths",
+    "posterior_states",
     "posteriors",
     "sample_paths",
 ]
@@ -71,6 +72,20 @@ def posteriors(model: HMM[Any, Any], params: Params, data: Sequences) -> RealArr
     for found in recursions.smoothed(chain, log_density, replace(data, sample_weight=None)):
         out[_rows(found.data, data)] = found.posteriors
     return out
+
+
+def posterior_states(
+    model: HMM[Any, Any], params: Params, data: Sequences
+) -> npt.NDArray[np.int32]:
+    """(N,) the most probable state of each row given all rows of its sequence, the first of equals.
+
+    In an impossible sequence they mean nothing.
+    """
+    chain, log_density = _chain_and_density(model, params)
+    states = np.empty(len(data), np.int32)
+    for found in recursions.smoothed(chain, log_density, replace(data, sample_weight=None)):
+        states[_rows(found.data, data)] = found.posteriors.argmax(axis=1)
+    return states
 
 
 def paths(
@@ -137,7 +152,7 @@ def filter_start(params: Params) -> FilterState:
 
 def filter_update(
     model: HMM[Any, Any], params: Params, state: FilterState, x: RealArray
-) -> tuple[FilterState, RealArray]:
+) -> tuple[FilterState, Array]:
     """After the next rows ``x`` (n, D): the new state, and the log-laws (n, S) of the rows' states.
 
     Raises
@@ -158,7 +173,7 @@ def filter_update(
     except ImpossibleSequenceError as error:
         raise ImpossibleSequenceError(0, state.n_rows + error.step) from None
     laws = np.concatenate(log_laws)
-    return FilterState(laws[-1].astype(np.float64), log_likelihood, state.n_rows + len(x)), laws
+    return FilterState(laws[-1], log_likelihood, state.n_rows + len(x)), laws
 
 
 def forecast(params: HMMParams[Any], log_law: Array, steps: int) -> Array:

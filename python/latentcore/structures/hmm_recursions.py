@@ -34,8 +34,8 @@ __all__ = [
 LogDensity = Callable[[Sequences], RealArray]
 """(N, S): log-densities of the rows under the states' emissions; -inf where another state is known."""
 
-_BLOCK_ELEMENTS = 1 << 16
-"""Size of the (rows x S) blocks that short sequences share: half a MiB, in cache."""
+_BLOCK_ELEMENTS = 1 << 17
+"""Size of the (rows x S) blocks that short sequences share: 1 MiB, in cache."""
 _SEGMENT_ELEMENTS = 1 << 19
 """Size of the (rows x S) segments of long sequences: 4 MiB. Sequences up to it need no second look."""
 
@@ -73,7 +73,7 @@ def last_filtered(
 
 def filtered(
     chain: Chain, log_density: LogDensity, data: Sequences
-) -> Iterator[tuple[Sequences, Array, RealArray]]:
+) -> Iterator[tuple[Sequences, Array, Array]]:
     """Blocks and segments with their log-likelihoods, given the rows before, and the log-laws (N, S) of states."""
     for block in blocks(chain, data):
         entry = chain.log_initial
@@ -82,7 +82,7 @@ def filtered(
                 log_density(segment), segment.begins, entry, chain.log_transition
             )
             if block.n_sequences == 1:
-                entry = chain.next(laws[-1].astype(np.float64))
+                entry = chain.next(laws[-1])
             yield segment, value, laws
 
 
@@ -277,17 +277,14 @@ def sampled(
 
 def _sampled(
     chain: Chain,
-    log_filtered: RealArray,
+    log_filtered: Array,
     segment: Sequences,
     uniforms: Array,
     following: npt.NDArray[np.int32] | None,
 ) -> npt.NDArray[np.int32]:
     """Paths before ``following`` states (P,), or to the end of sequences."""
     if following is None:
-        paths: npt.NDArray[np.int32] = kernels.hmm_sample(
-            log_filtered, segment.begins, chain.log_transition, uniforms
-        )
-        return paths
+        return kernels.hmm_sample(log_filtered, segment.begins, chain.log_transition, uniforms)
     paths = np.empty(uniforms.shape, np.int32)
     last = log_filtered[-1].copy()
     for state in np.unique(following):

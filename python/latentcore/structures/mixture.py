@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
@@ -27,6 +26,7 @@ from latentcore.protocols import (
     Variational,
 )
 from latentcore.statistics import Statistics, total
+from latentcore.structures import dirichlet_rows
 from latentcore.structures.weights import Dirichlet
 
 __all__ = ["ExpectedMixture", "Mixture", "MixtureParams", "MixturePrior", "MixtureStatistics"]
@@ -179,7 +179,7 @@ class Mixture(Generic[P, S]):
         return (
             log_density
             if self.equal_weights
-            else log_density + _log_dirichlet(prior.weights, params.weights)
+            else log_density + dirichlet_rows.log_density(prior.weights[None], params.weights[None])
         )
 
     # -- with a posterior
@@ -346,10 +346,3 @@ def _distribution(weights: Any) -> Any:
 def _log(weights: Array) -> Array:
     """Without a warning for weight 0, which switches its component off."""
     return kernels.log(weights)
-
-
-def _log_dirichlet(alpha: Array, weights: Array) -> float:
-    """The log-density of a Dirichlet; ``0 log 0`` is 0."""
-    constant = math.lgamma(alpha.sum()) - sum(math.lgamma(a) for a in alpha)
-    counts = alpha - 1.0
-    return constant + float(counts[counts != 0] @ _log(weights)[counts != 0])

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from latentcore import kernels
 from latentcore.protocols import Array
+from latentcore.structures import dirichlet_rows
 
 __all__ = ["Dirichlet", "FixedWeights", "StickBreaking", "WeightDistribution"]
 
@@ -54,9 +55,7 @@ class Dirichlet:
 
     def expected_log(self) -> Array:
         """``psi(alpha_k) - psi(sum alpha)``."""
-        expected: Array = kernels.digamma(self.alpha) - kernels.digamma(
-            self.alpha.sum(keepdims=True)
-        )
+        expected: Array = dirichlet_rows.expected_log(self.alpha[None])[0]
         return expected
 
     def mean(self) -> Array:
@@ -64,11 +63,7 @@ class Dirichlet:
         return mean
 
     def divergence(self, prior: Dirichlet) -> float:
-        return (
-            _log_normaliser(prior.alpha)
-            - _log_normaliser(self.alpha)
-            + float((self.alpha - prior.alpha) @ self.expected_log())
-        )
+        return float(dirichlet_rows.divergence(self.alpha[None], prior.alpha[None])[0])
 
     def blend(self, other: Dirichlet, rate: float) -> Dirichlet:
         return Dirichlet((1.0 - rate) * self.alpha + rate * other.alpha)
@@ -106,12 +101,6 @@ def _symmetric_alpha(n_components: int, mean_expected_log: float) -> float:
         if abs(log_alpha - before) <= 1e-14 * max(1.0, abs(log_alpha)):
             break
     return math.exp(log_alpha)
-
-
-def _log_normaliser(alpha: Array) -> float:
-    """``sum_k log Gamma(alpha_k) - log Gamma(sum alpha)``."""
-    total = kernels.lgamma(alpha.sum(keepdims=True))
-    return float(kernels.lgamma(alpha).sum() - total[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from latentcore.families.gaussian_means import GaussianMeans
 from latentcore.plots.figures import (
     INK,
     axes_or_new,
+    check_probability,
     colors_of,
     ellipse_of,
     label_axes,
@@ -104,7 +105,7 @@ def posterior_weights(
         ``probability`` is not in (0, 1).
     """
     _check_bayesian(model)
-    _check_probability(probability)
+    check_probability(probability)
     means = model.posterior_.weights.mean()
     tail = 100 * (1 - probability) / 2
     low, high = np.percentile(drawn_weights(model.posterior_.weights), [tail, 100 - tail], axis=0)
@@ -157,7 +158,7 @@ def posterior_ellipses(
         A column does not exist or is not Gaussian, both are the same, or they are in different groups.
     """
     _check_bayesian(model)
-    _check_probability(probability)
+    check_probability(probability)
     across, up = two_columns(model, columns)
     ax = ellipses(model, X, columns, ax=ax, max_points=max_points)
     means, regions = _regions_of_means(model, across, up, probability)
@@ -175,11 +176,6 @@ def posterior_ellipses(
 def _check_bayesian(model: Any) -> None:
     if not isinstance(model, BayesianEstimator):
         raise TypeError(f"model: expected a Bayesian mixture, got {type(model).__name__}")
-
-
-def _check_probability(probability: float) -> None:
-    if not 0 < probability < 1:
-        raise ValueError(f"probability: expected a number in (0, 1), got {probability!r}")
 
 
 def drawn_weights(posterior: Any) -> Array:

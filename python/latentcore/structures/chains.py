@@ -1,0 +1,88 @@
+"""What a transition matrix says by itself: its stationary law, closed classes of states, durations."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore.protocols import Array
+
+__all__ = ["closed_classes", "expected_durations", "stationary_distribution"]
+
+
+def stationary_distribution(transition: Array) -> Array:
+    """The law of states that the chain keeps: ``delta A = delta``.
+
+    By elimination of states without a subtraction (Grassmann, Taksar & Heyman 1985), so that small probabilities are
+    as accurate, relatively, as the large ones, and chains that hardly ever change their state lose nothing.
+
+    Parameters
+    ----------
+    transition : (S, S)
+        Rows sum to one.
+
+    Returns
+    -------
+    (S,)
+        Exactly 0 for transient states.
+
+    Raises
+    ------
+    ValueError
+        There are several closed classes of states: the law is not unique.
+    """
+    classes = closed_classes(transition > 0)
+    if len(classes) > 1:
+        listed = ", ".join(str({int(state) for state in states}) for states in classes)
+        raise ValueError(
+            "transition: expected one closed class of states, so that the stationary distribution is unique, "
+            f"got {len(classes)}: {listed}"
+        )
+    stationary = np.zeros(len(transition))
+    stationary[classes[0]] = _irreducible(transition[np.ix_(classes[0], classes[0])])
+    return stationary
+
+
+def closed_classes(positive: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.intp]]:
+    """Sets of states that reach each other and nothing else, in the order of their first states.
+
+    Parameters
+    ----------
+    positive : (S, S) bool
+        Transitions of positive probability.
+    """
+    reaches = positive | np.eye(len(positive), dtype=np.bool_)
+    for _ in range(len(positive).bit_length()):  # paths of twice the length each time
+        reaches = (reaches.astype(np.float64) @ reaches) > 0
+    returns = ~(reaches & ~reaches.T).any(axis=1)
+    firsts = [i for i in np.flatnonzero(returns) if not reaches[i, :i].any()]
+    return [np.flatnonzero(reaches[i]) for i in firsts]
+
+
+def expected_durations(transition: Array) -> Array:
+    """Expected number of steps that a stay in each state lasts, ``1 / (1 - A_ii)``; infinite for absorbing states.
+
+    Parameters
+    ----------
+    transition : (S, S)
+        Rows sum to one.
+    """
+    leaving = (transition * ~np.eye(len(transition), dtype=np.bool_)).sum(axis=1)
+    durations: Array = np.full(len(leaving), np.inf)
+    np.divide(1.0, leaving, out=durations, where=leaving > 0)
+    return durations
+
+
+def _irreducible(transition: Array) -> Array:
+    """Of a chain in which every state reaches every other."""
+    a = np.array(transition, np.float64)
+    for n in range(len(a) - 1, 0, -1):
+        a[:n, n] /= a[n, :n].sum()
+        a[:n, :n] += a[:n, n : n + 1] * a[n, :n]
+    law = np.ones(len(a))
+    for n in range(1, len(a)):
+        law[n] = law[:n] @ a[:n, n]
+        law[:n] /= 1.0 + law[n]  # sums to one at every stage: nothing overflows
+        law[n] /= 1.0 + law[n]
+    law /= law.sum()
+    return law
