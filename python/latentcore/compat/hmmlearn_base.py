@@ -22,6 +22,7 @@ from latentcore.initialization import Clusters, kmeans, kmeans_plusplus
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences
 from latentcore.statistics import Statistics
+from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMStatistics
 from latentcore.structures.hmm_types import HMMParams
 from latentcore.threads import get_num_threads
@@ -303,10 +304,7 @@ class ChainHMM(Estimator):
         """(S,): the law of states that a step does not change."""
         if not hasattr(self, "transmat_"):
             raise self._not_fitted()
-        values, vectors = np.linalg.eig(np.transpose(self.transmat_))
-        law: Array = vectors[:, values.real.argmax()].real
-        law /= law.sum()
-        return law
+        return stationary_distribution(np.asarray(self.transmat_, np.float64))
 
     def sample(
         self, n_samples: int = 1, random_state: RandomState = None, currstate: int | None = None
