@@ -22,6 +22,7 @@ from latentcore.initialization import Clusters, kmeans, kmeans_plusplus
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences
 from latentcore.statistics import Statistics
+from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMStatistics
 from latentcore.structures.hmm_types import HMMParams
 from latentcore.threads import get_num_threads
@@ -31,6 +32,7 @@ __all__ = [
     "BaseHMM",
     "ChainHMM",
     "ConvergenceMonitor",
+    "Drawer",
     "RandomState",
     "best_of_kmeans",
     "check_sums",
@@ -41,6 +43,9 @@ __all__ = [
 DECODER_ALGORITHMS = frozenset(("viterbi", "map"))
 
 RandomState = int | np.random.RandomState | None
+
+Drawer = Callable[[int, Any], Any]
+"""A row of a state, by a generator."""
 
 _log = logging.getLogger("latentcore.compat.hmmlearn")
 
@@ -171,7 +176,8 @@ class ChainHMM(Estimator):
         n = self.n_components
         return {"s": n - 1, "t": n * (n - 1)}
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
+    def _drawer(self) -> Drawer:
+        """What draws a row of a state."""
         raise NotImplementedError
 
     # -- fitting
@@ -298,10 +304,7 @@ class ChainHMM(Estimator):
         """(S,): the law of states that a step does not change."""
         if not hasattr(self, "transmat_"):
             raise self._not_fitted()
-        values, vectors = np.linalg.eig(np.transpose(self.transmat_))
-        law: Array = vectors[:, values.real.argmax()].real
-        law /= law.sum()
-        return law
+        return stationary_distribution(np.asarray(self.transmat_, np.float64))
 
     def sample(
         self, n_samples: int = 1, random_state: RandomState = None, currstate: int | None = None
@@ -321,11 +324,12 @@ class ChainHMM(Estimator):
         cumulative = np.cumsum(self.transmat_, axis=1)
         if currstate is None:
             currstate = int((np.cumsum(self.startprob_) > rng.uniform()).argmax())
+        draw = self._drawer()
         states = [currstate]
-        rows = [self._generate_sample_from_state(currstate, rng)]
+        rows = [draw(currstate, rng)]
         for _ in range(n_samples - 1):
             states.append(int((cumulative[states[-1]] > rng.uniform()).argmax()))
-            rows.append(self._generate_sample_from_state(states[-1], rng))
+            rows.append(draw(states[-1], rng))
         return np.atleast_2d(rows), np.array(states, dtype=int)
 
     # -- inside
@@ -419,6 +423,9 @@ class BaseHMM(ChainHMM):
 
     def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
         return ()
+
+    def _drawer(self) -> Drawer:
+        return self._generate_sample_from_state
 
     def _init(self, X: Any, lengths: Any = None) -> None:
         self._check_and_set_n_features(X)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from latentcore.compat.hmmlearn_base import (
     BaseHMM,
     ChainHMM,
+    Drawer,
     RandomState,
     check_sums,
     divided,
@@ -54,9 +55,9 @@ class SymbolHMM(ChainHMM):
     def _n_scalars(self) -> dict[str, int]:
         return {**super()._n_scalars(), "e": self.n_components * (self.n_features - 1)}
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> list[int]:
-        cumulative = np.cumsum(self.emissionprob_[state])
-        return [int((cumulative > random_state.uniform()).argmax())]
+    def _drawer(self) -> Drawer:
+        cumulative = np.cumsum(self.emissionprob_, axis=1)
+        return lambda state, rng: [int((cumulative[state] > rng.uniform()).argmax())]
 
 
 def _random_rows(model: ChainHMM) -> Array:
@@ -197,11 +198,12 @@ class MultinomialHMM(BaseHMM):
         if "e" in self.params:
             self.emissionprob_ = mode_of_rows(stats.emissions.sums, 1.0, self.emissionprob_)
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
+    def _drawer(self) -> Drawer:
         n_trials = np.unique(self.n_trials)  # type: ignore[arg-type]
         if len(n_trials) != 1:
             raise ValueError(f"n_trials: expected one number to draw rows, got {n_trials}")
-        return random_state.multinomial(int(n_trials[0]), self.emissionprob_[state])
+        n = int(n_trials[0])
+        return lambda state, rng: rng.multinomial(n, self.emissionprob_[state])
 
 
 class PoissonHMM(BaseHMM):
@@ -281,5 +283,5 @@ class PoissonHMM(BaseHMM):
             )
             self.lambdas_ = np.where(counts > 0, moved, self.lambdas_)
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
-        return random_state.poisson(self.lambdas_[state])
+    def _drawer(self) -> Drawer:
+        return lambda state, rng: rng.poisson(self.lambdas_[state])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from latentcore.compat.hmmlearn_base import (
     BaseHMM,
     ChainHMM,
+    Drawer,
     RandomState,
     best_of_kmeans,
     divided,
@@ -33,6 +34,7 @@ __all__ = [
     "GaussianStates",
     "check_covariance_type",
     "covariance_of_rows",
+    "drawing_factors",
     "full_matrices",
     "gaussian_params",
     "like_all_rows",
@@ -74,8 +76,9 @@ class GaussianStates(ChainHMM):
     def _emissions(self) -> GaussianParams:
         return gaussian_params(self._family(), self._means(), self._covars_)
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
-        return random_state.multivariate_normal(self._means()[state], self.covars_[state])
+    def _drawer(self) -> Drawer:
+        means, factors = self._means(), drawing_factors(self.covars_)
+        return lambda state, rng: means[state] + rng.standard_normal(len(means[0])) @ factors[state]
 
 
 class GaussianHMM(GaussianStates, BaseHMM):
@@ -266,6 +269,13 @@ def like_all_rows(covariance: Array, covariance_type: str, n_components: int) ->
     if covariance_type == "diag":
         return np.tile(variances, (n_components, 1))
     return np.full(n_components, variances.mean())
+
+
+def drawing_factors(matrices: Array) -> Array:
+    """(..., D, D), by which NumPy's ``multivariate_normal`` makes draws of standard normal ones."""
+    _, variances, directions = np.linalg.svd(matrices)
+    factors: Array = np.sqrt(variances)[..., None] * directions
+    return factors
 
 
 def gaussian_params(family: Gaussian, means: Array, covars: Array) -> GaussianParams:

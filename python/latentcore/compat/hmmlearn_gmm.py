@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from latentcore.compat.hmmlearn_base import (
     BaseHMM,
+    Drawer,
     RandomState,
     best_of_kmeans,
     check_sums,
@@ -17,6 +18,7 @@ from latentcore.compat.hmmlearn_base import (
 from latentcore.compat.hmmlearn_gaussian import (
     check_covariance_type,
     covariance_of_rows,
+    drawing_factors,
     full_matrices,
     gaussian_params,
 )
@@ -255,9 +257,21 @@ class GMMHMM(BaseHMM):
             ),
         )
 
-    def _generate_sample_from_state(self, state: int, random_state: Any) -> Any:
-        m = random_state.choice(self.n_mix, p=self.weights_[state])
-        covars = self.covars_ if self.covariance_type == "tied" else self.covars_[:, m]
-        type_ = "full" if self.covariance_type == "tied" else self.covariance_type
-        matrices = full_matrices(covars, type_, self.n_components, self.means_.shape[2])
-        return random_state.multivariate_normal(self.means_[state, m], matrices[state])
+    def _drawer(self) -> Drawer:
+        factors = drawing_factors(self._full_covars())
+
+        def draw(state: int, rng: Any) -> Array:
+            m = rng.choice(self.n_mix, p=self.weights_[state])
+            noise = rng.standard_normal(self.means_.shape[2]) @ factors[state, m]
+            row: Array = self.means_[state, m] + noise
+            return row
+
+        return draw
+
+    def _full_covars(self) -> Array:
+        """(S, M, D, D)."""
+        n, m, d = self.means_.shape
+        if self.covariance_type == "tied":
+            return np.repeat(self.covars_[:, None], m, axis=1)
+        flat = self.covars_.reshape(n * m, *self.covars_.shape[2:])
+        return full_matrices(flat, self.covariance_type, n * m, d).reshape(n, m, d, d)
