@@ -77,7 +77,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     name, stored = storage.read(path)
     try:
         if name not in _CLASSES:
-            raise StorageError(f"expected a model of class {', '.join(_CLASSES)}, got {name!r}")
+            raise StorageError(
+                f"expected a model of class GaussianMixture, GaussianHMM or another of latentcore's, got {name!r}"
+            )
         return _CLASSES[name]._from_stored(stored)
     except Exception as error:  # values that no model has
         raise storage.unreadable(path, error) from None
