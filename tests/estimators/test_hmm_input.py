@@ -397,6 +397,13 @@ def test_impossible_questions_are_refused(call: Any, error: Any, message: str) -
         call(PoissonHMM.from_params(*CHAIN, RATES))
 
 
+def test_code_that_would_need_too_many_levels_is_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"codes that count from 0, .* got 1000000000000.0 in row 1"
+    ):
+        CategoricalHMM(2).fit([[0.0], [1e12], [1.0]])
+
+
 def test_code_that_was_never_seen_is_refused() -> None:
     case = CASES[2]
     model = CategoricalHMM(2, random_state=0).fit(case.x)
