@@ -399,6 +399,28 @@ def test_impossible_questions_are_refused(call: Any, error: Any, message: str) -
         call(PoissonHMM.from_params(*CHAIN, RATES))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("transmat_", np.ones((2, 2)), "transmat_: .* sum to 1, got the sum 2 in row 0"),
+        ("transmat_", [[-1.0, 2.0], [0.0, 1.0]], "transmat_: .* >= 0, got -1.0 in row 0"),
+        ("transmat_", np.eye(3), r"transmat_: expected shape \(2, 2\)"),
+        ("startprob_", [np.nan, 1.0], "startprob_: expected finite numbers"),
+    ],
+)
+def test_attributes_that_were_set_to_no_laws_are_refused(
+    name: str, value: Any, message: str
+) -> None:
+    model = PoissonHMM.from_params(*CHAIN, RATES)
+    setattr(model, name, value)
+    for call in (model.score, model.predict, model.filter, model.predict_proba):
+        with pytest.raises(ValueError, match=message):
+            call(COUNTS)
+    model.startprob_, model.transmat_ = STARTPROB.astype(np.float32), TRANSMAT.tolist()
+    expected = PoissonHMM.from_params(*CHAIN, RATES).score(COUNTS)
+    assert model.score(COUNTS) == pytest.approx(expected, rel=1e-6)
+
+
 def test_code_that_would_need_too_many_levels_is_named() -> None:
     with pytest.raises(
         ValueError, match=r"codes that count from 0, .* got 1000000000000.0 in row 1"

@@ -313,6 +313,11 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             state["components_"],
         )
 
+    def _evaluation(self) -> HMMEvaluation:
+        evaluation = super()._evaluation()
+        _check_chain(self.startprob_, self.transmat_)  # which users may have set
+        return evaluation
+
     def _n_parameters(self) -> int:
         params = self._params()
         n_states = len(params.initial)
