@@ -2,7 +2,7 @@
 
 static size_t chain_work(ptrdiff_t width) {
   size_t row = piece((size_t)width * sizeof(double)), matrix = piece((size_t)(width * width) * sizeof(double));
-  return ALIGNMENT + 4 * row + 8 * matrix;
+  return ALIGNMENT + 4 * row + 9 * matrix;
 }
 
 /* log x, n entries, as mantissas and exponents; returns whether all are numbers. */
@@ -64,6 +64,25 @@ static void narrow_transitions(hmm_chain *c) {
   }
 }
 
+/* c->starts; row t from row t - 1, and that from the initial law. */
+static void find_starts(hmm_chain *c) {
+  const ptrdiff_t s = c->s, width = c->narrow;
+  for (ptrdiff_t t = 0; t < s; t++) {
+    double *row = c->starts + t * width;
+    int all = 1;
+    for (ptrdiff_t j = 0; j < width; j++) {
+      int found = j >= s;
+      for (ptrdiff_t i = 0; i < s && !found && t > 0; i++) found = row[i - width] == 0 && c->a_m[i * c->width + j] > 0;
+      row[j] = t == 0 ? j < s && c->initial_m[j] == 0 : !found;
+      all &= row[j] == 0;
+    }
+    c->n_starts = t + 1;
+    if (all) return;
+    if (t > 0 && memcmp(row, row - width, (size_t)width * sizeof(double)) == 0) break;
+  }
+  c->n_starts = -1;
+}
+
 static hmm_chain begin_chain(ptrdiff_t s, const double *log_initial, const double *log_transition, const double *log_future,
                              void *work) {
   const ptrdiff_t width = round_up(s, WIDTH_UNIT);
@@ -73,6 +92,7 @@ static hmm_chain begin_chain(ptrdiff_t s, const double *log_initial, const doubl
   c.initial_m = take(&a, row), c.initial_e = take(&a, row), c.future_m = take(&a, row), c.future_e = take(&a, row);
   c.a_m = take(&a, matrix), c.a_e = take(&a, matrix), c.at_m = take(&a, matrix), c.at_e = take(&a, matrix);
   c.a = take(&a, matrix), c.at = take(&a, matrix), c.narrow_a = take(&a, matrix), c.narrow_at = take(&a, matrix);
+  c.starts = take(&a, matrix);
   c.not_numbers = !split_row(s, width, log_initial, c.initial_m, c.initial_e);
   for (ptrdiff_t i = 0; i < s; i++)
     if (!split_row(s, width, log_transition + i * s, c.a_m + i * width, c.a_e + i * width)) c.not_transitions = 1;
@@ -114,6 +134,7 @@ void LC_KERNEL(hmm_forward)(ptrdiff_t n_sequences, const int64_t *begins, ptrdif
   arena pieces = arena_at(work);
   const ptrdiff_t width = round_up(n_states, WIDTH_UNIT);
   hmm_chain c = begin_chain(n_states, log_initial, log_transition, NULL, take(&pieces, chain_work(width)));
+  if (c.every == 1) find_starts(&c);
   for (ptrdiff_t q = 0; q < n_sequences; q++) {
     hmm_sequence sequence = {.n = begins[q + 1] - begins[q], .rows = rows_from(rows, begins[q])};
     sequence.log_filtered = log_filtered ? log_filtered + begins[q] * n_states : NULL;

@@ -76,6 +76,10 @@ typedef struct {
   int every;
   ptrdiff_t narrow;
   double *narrow_a, *narrow_at;
+  /* n_starts <= S rows of that width: 1 where no path of the chain alone comes to a state in so many steps, else 0. After
+   * that every state has a path, or n_starts is -1. For forward alone. */
+  double *starts;
+  ptrdiff_t n_starts;
   int not_numbers;                                     /* log_initial or log_future has a NaN or +inf */
   int not_transitions;                                 /* log_transition has */
 } hmm_chain;

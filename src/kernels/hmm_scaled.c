@@ -10,7 +10,8 @@
  * likelihood. If all transitions are at least a, every future is at least a of the best, so that a moderate a settles it
  * (EVERY_FOURTH in hmm.c). Other chains are watched: no message back may have an entry below LEAST_ENTRY, no step forward
  * leave less than 2^LEAST_KEPT, log_future not differ by more than LEAST_FUTURE powers of two (for the likelihood, which
- * leaves it out). Forward alone, a prediction of every state not below LEAST_ENTRY is the same in mirror image. Sequences
+ * leaves it out). Forward alone, a prediction of every state not below LEAST_ENTRY is the same in mirror image; states that the chain itself cannot
+ * have come to yet are left out. Sequences
  * that fail are for hmm_wide.c.
  *
  *     p_t = (p_{t-1} o b_{t-1}) A                 predictions; p_0 = 1, for b_0 has the initial law in it
@@ -108,6 +109,8 @@ typedef struct {
   ptrdiff_t p_stride;
   double *row_shift;            /* rows */
   double *low;                  /* width: smallest entries of p_t if forward alone, of the messages back if both */
+  const double *starts;         /* of hmm_chain, n_starts x width */
+  ptrdiff_t n_starts;
   double *kept;                 /* the smallest exponent of the mass that was left by a step forward */
 } recursion;
 
@@ -153,6 +156,17 @@ LC_INLINE void step_forward(const recursion *r, const ptrdiff_t width, ptrdiff_t
   for (ptrdiff_t j = 0; j < width; j += LANES) store(row + j, load(p + j) * load(b + j));
 }
 
+/* p_t, but for states that have no path */
+LC_INLINE void note_prediction(const recursion *r, const ptrdiff_t width, ptrdiff_t t) {
+  const double *p = r->p + t * r->p_stride, *start = r->starts + t * width;
+  const vec one = broadcast(1.0);
+  for (ptrdiff_t j = 0; r->every == 1 && j < width; j += LANES) {
+    vec x = load(p + j);
+    if (t < r->n_starts) x = select_vec((ivec)(load(start + j) == one), one, x);
+    store(r->low + j, -max_vec(-x, -load(r->low + j)));
+  }
+}
+
 LC_INLINE void note_low(const recursion *r, const ptrdiff_t width, const double *x) {
   for (ptrdiff_t j = 0; r->every == 1 && j < width; j += LANES) store(r->low + j, -max_vec(-load(x + j), -load(r->low + j)));
 }
@@ -175,7 +189,7 @@ static void forward_wide(const recursion *r, double *row, int both) {
   start_forward(r, row);
   for (ptrdiff_t t = 1; t < r->n; t++) {
     step_forward(r, r->width, t, row);
-    if (!both) note_low(r, r->width, r->p + t * r->p_stride);
+    if (!both) note_prediction(r, r->width, t);
   }
 }
 
@@ -183,7 +197,7 @@ static void forward_16(const recursion *r, double *row) {
   start_forward(r, row);
   for (ptrdiff_t t = 1; t < r->n; t++) {
     step_forward(r, 16, t, row);
-    note_low(r, 16, r->p + t * r->p_stride);
+    note_prediction(r, 16, t);
   }
 }
 
@@ -376,6 +390,7 @@ static scaled_work begin(const hmm_chain *c, ptrdiff_t n, void *work) {
   const size_t rows = (size_t)(n * width) * sizeof(double), row = (size_t)width * sizeof(double);
   arena a = arena_at(work);
   scaled_work w = {.r = {.s = c->s, .width = width, .n = n, .every = c->every, .a = c->narrow_a, .at = c->narrow_at}};
+  w.r.starts = c->starts, w.r.n_starts = c->n_starts;
   w.r.b = take(&a, rows), w.r.p = take(&a, rows), w.r.v = take(&a, rows);
   w.r.row_shift = take(&a, (size_t)n * sizeof(double));
   w.row = take(&a, row), w.beta = take(&a, row), w.first = take(&a, row);
@@ -464,7 +479,7 @@ static void write_log_rows(const hmm_chain *c, const hmm_sequence *q, const scal
 int LC_KERNEL(hmm_scaled_forward)(const hmm_chain *c, const hmm_sequence *q, double *log_likelihood, void *work) {
   scaled_work w = begin(c, q->n, work);
   const recursion *r = &w.r;
-  if (!read_rows(c, q, &w)) return 0;
+  if (c->n_starts < 0 || !read_rows(c, q, &w)) return 0;
   if (!q->log_filtered) w.r.p_stride = 0;
   recur_forward(r, w.row);
   if (!is_safe(r)) return 0;

@@ -60,7 +60,9 @@ static void SMALL(forward)(const recursion *r) {
   SMALL(row) low = SMALL(load)(r->low);
   for (; t < r->n; t++) {
     SMALL(rescale)(r, t, alpha);
-    low = SMALL(smaller)(SMALL(ahead)(r, a, t, &alpha), low);
+    SMALL(row) p = SMALL(ahead)(r, a, t, &alpha);
+    if (t < r->n_starts) p = SMALL(plus)(p, SMALL(load)(r->starts + t * SMALL_WIDTH));
+    low = SMALL(smaller)(p, low);
   }
   SMALL(store)(r->low, low);
 }

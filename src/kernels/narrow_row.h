@@ -22,6 +22,11 @@ LC_INLINE SMALL(row) SMALL(times)(SMALL(row) a, SMALL(row) b) {
   return a;
 }
 
+LC_INLINE SMALL(row) SMALL(plus)(SMALL(row) a, SMALL(row) b) {
+  EACH for (int k = 0; k < SMALL_VECTORS; k++) a.part[k] += b.part[k];
+  return a;
+}
+
 LC_INLINE SMALL(row) SMALL(scaled)(SMALL(row) a, double scale) {
   EACH for (int k = 0; k < SMALL_VECTORS; k++) a.part[k] *= scale;
   return a;

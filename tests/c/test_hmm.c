@@ -96,7 +96,8 @@ static void check_forward_backward(ptrdiff_t s, chain kind, ptrdiff_t gap, int w
     CHECK_CLOSE(log_likelihood[q], again[q], error, CASE);
     for (i = 0; i < rows * s; i++) {
       long double rounding = fmaxl(error, 2 * REAL_EPSILON);
-      CHECK_CLOSE(posteriors[(begin + i / s) * out_stride + i % s], gamma[i], rounding * gamma[i] + fmaxl(1e-100L, sizeof(real) == sizeof(float) ? TINY : 0), CASE);
+      const long double smallest = sizeof(real) == sizeof(float) ? TINY : 1e-100L;
+      CHECK_CLOSE(posteriors[(begin + i / s) * out_stride + i % s], gamma[i], rounding * gamma[i] + smallest, CASE);
       CHECK_CLOSE(filtered[begin * s + i], wanted[i], error + 4 * DBL_EPSILON * fabsl(wanted[i]), CASE);
     }
     for (i = 0; i < s; i++) {

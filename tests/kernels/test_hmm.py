@@ -95,12 +95,13 @@ def check(
     np.testing.assert_array_equal(log_filtered[p.begins[1:] - 1], log_last)
     assert posteriors.dtype == dtype
     rounding = max(tolerance, 4 * float(np.finfo(dtype).eps))
+    smallest = max(1e-100, float(np.finfo(dtype).smallest_normal))
     for q, truth in enumerate(truths):
         rows = slice(int(p.begins[q]), int(p.begins[q + 1]))
         np.testing.assert_allclose(log_likelihood[q], truth.log_likelihood, tolerance, tolerance)
         np.testing.assert_allclose(log_filtered[rows], truth.log_filtered, tolerance, tolerance)
         np.testing.assert_allclose(
-            posteriors[rows], w[q] * truth.posteriors, rounding, 1e-100, err_msg=f"sequence {q}"
+            posteriors[rows], w[q] * truth.posteriors, rounding, smallest, err_msg=f"sequence {q}"
         )
         np.testing.assert_allclose(messages[q], truth.log_message, tolerance, tolerance)
     expected_transitions = sum(w[q] * truth.transitions for q, truth in enumerate(truths))
@@ -112,6 +113,21 @@ def check(
 @pytest.mark.parametrize("n_states", SIZES)
 def test_any_number_of_states_agrees_with_log_space(n_states: int, dtype: type) -> None:
     check(problem(n_states, LENGTHS), dtype=dtype)
+
+
+def sparse(n_states: int) -> Problem:
+    """A cycle with neighbours, tiny and zero transitions, and one possible start."""
+    p = problem(n_states, LENGTHS)
+    step = (np.arange(n_states)[None] - np.arange(n_states)[:, None]) % n_states
+    kept = np.where(step <= 2, p.transition, np.where(step == 3, -400.0, -INF))
+    return Problem(p.density, p.begins, np.where(np.arange(n_states) == 0, 0, -INF), kept)
+
+
+@pytest.mark.usefixtures("every_isa")
+@every_precision
+@pytest.mark.parametrize("n_states", SIZES)
+def test_sparse_chains_agree_with_log_space(n_states: int, dtype: type) -> None:
+    check(sparse(n_states), dtype=dtype)
 
 
 @pytest.mark.parametrize("n_states", [1, 2, 3])
@@ -343,6 +359,7 @@ def test_weights_multiply_posteriors_and_transitions(n_states: int, dtype: type)
 
 
 COMPANY = [problem(s, (1, 40, 7, 8, 2, 33, 7, 7, 100, 1, 3)) for s in SIZES]
+COMPANY += [sparse(s) for s in SIZES]
 COMPANY += [
     Problem(
         np.concatenate([h.density[:7], h.density, h.density[:1], h.density[:2]]),

@@ -66,7 +66,7 @@ class ConvergenceMonitor:
         As given.
     """
 
-    _template = "{iter:>10d} {log_prob:>16.8f} {delta:>+16.8f}"
+    _template = "{iter:>10d} {log_prob:>16.8f} {delta:>+16.8f}"  # programs read these columns
 
     def __init__(self, tol: float, n_iter: int, verbose: bool) -> None:
         self.tol = tol
@@ -93,8 +93,8 @@ class ConvergenceMonitor:
             print(line, file=sys.stderr)
         if change < -(np.finfo(float).eps ** 0.5):
             _log.warning(
-                "Model is not converging. Current: %s is not greater than %s. Delta is %s",
-                log_prob, self.history[-1], change,
+                "the objective fell: expected at least %s, got %s, a change of %s",
+                self.history[-1], log_prob, change,
             )  # fmt: skip
         self.history.append(log_prob)
         self.iter += 1
@@ -219,8 +219,7 @@ class ChainHMM(Estimator):
         if code not in self.init_params:
             return False
         _log.warning(
-            "Even though the %r attribute is set, it will be overwritten during initialization "
-            "because 'init_params' contains %r",
+            "%s: what was set will be overwritten by a start, for which init_params asks with %r",
             name, code,
         )  # fmt: skip
         return True
@@ -242,8 +241,8 @@ class ChainHMM(Estimator):
         n_scalars = sum(scalars.get(code, 0) for code in self.params)
         if n_values < n_scalars:
             _log.warning(
-                "Fitting a model with %d free scalar parameters with only %d data points will "
-                "result in a degenerate solution.",
+                "X: expected at least as many numbers as free parameters, %d, got %d: "
+                "this gives a degenerate solution",
                 n_scalars, n_values,
             )  # fmt: skip
 
