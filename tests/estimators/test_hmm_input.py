@@ -421,6 +421,12 @@ def test_attributes_that_were_set_to_no_laws_are_refused(
     assert model.score(COUNTS) == pytest.approx(expected, rel=1e-6)
 
 
+def test_nothing_is_imputed_in_an_impossible_sequence() -> None:
+    model = CategoricalHMM.from_params([1, 0], [[0, 1], [0, 1]], [[1, 0, 0], [0, 0.4, 0.6]])
+    possible, impossible = np.array([[0], [np.nan]]), np.array([[0], [0], [np.nan]])
+    np.testing.assert_array_equal(model.impute([possible, impossible]).T, [[0, 2, 0, 0, np.nan]])
+
+
 def test_code_that_would_need_too_many_levels_is_named() -> None:
     with pytest.raises(
         ValueError, match=r"codes that count from 0, .* got 1000000000000.0 in row 1"

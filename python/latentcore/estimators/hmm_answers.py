@@ -348,6 +348,8 @@ class HMMAnswers(Estimator, Generic[P]):
     def impute(self, X: Any, *, lengths: Any = None, groups: Any = None) -> RealArray:
         """A copy of ``X`` (N, D) with conditional means, given the whole sequence, where NaN was.
 
+        In an impossible sequence NaN stays.
+
         Raises
         ------
         TypeError
@@ -360,6 +362,8 @@ class HMMAnswers(Estimator, Generic[P]):
             raise TypeError("X: expected a dense array, got a sparse one, which misses nothing")
         posteriors = evaluation.posteriors(data)
         completed: RealArray = family.impute(self._params().emissions, data.x, posteriors)
+        impossible = np.isnan(posteriors[:, 0])
+        completed[impossible] = data.x[impossible]
         return completed
 
     # -- inside -----------------------------------------------------------------------------------
