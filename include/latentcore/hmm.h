@@ -9,7 +9,7 @@
  * Laws need not sum to one, and -inf is an exact zero. Nothing is lost to underflow or overflow, however unlikely the
  * rows, and however small a probability whose logarithm is given: see hmm_wide.c and hmm_scaled.c for the way. So no
  * sequence that is possible is called impossible, and none gets a wrong number. Sequences do not depend on their company:
- * the same rows give the same bits.
+ * the same rows give the same bits. (A state that is 2^900 nats or more behind another counts for nothing.)
  *
  * A sequence that no path explains has the log-likelihood -inf. One with a log-density that is NaN or +inf has the
  * log-likelihood NaN, and so has every sequence if log_initial or log_transition has such an entry (transitions count

@@ -10,7 +10,7 @@
 #define WIDTH_UNIT 8
 
 /* A number m * 2^e, 1 <= m < 2 and e an integer, or m = 0 and e = NOTHING: no product of probabilities is too small. */
-#define NOTHING -0x1p80
+#define NOTHING -0x1p1000
 /* Sums of scaled numbers above this lost nothing that counts to numbers that were scaled to zero. */
 #define SAFE_SUM 0x1p-800
 #define LOG_2 0.693147180559945309417
@@ -95,9 +95,9 @@ typedef struct {
   double *log_message;     /* S, or NULL */
 } hmm_sequence;
 
-/* exp(x) = m * 2^e with m near 1; m = 0 at -inf. */
+/* exp(x) = m * 2^e with m near 1; m = 0 at -inf, and so far below all else that 2^99 exponents do not add up to NOTHING. */
 LC_INLINE void split_exp(vec x, vec *m, vec *e) {
-  const vec lowest = broadcast(-0x1p1000), half = broadcast(0.5);
+  const vec lowest = broadcast(-0x1p900), half = broadcast(0.5);
   ivec zero = (ivec)(x < lowest);
   vec inside = select_vec(zero, (vec){0}, x);
   vec n = (inside * LOG2_E + ROUNDER) - ROUNDER;
@@ -159,6 +159,18 @@ LC_INLINE void matrix_product(ptrdiff_t s, ptrdiff_t width, const double *u, con
 #if LANES > 4
   for (; j < width; j += LANES) product_panel(1, 4, s, width, u, a + j, out + j);
 #endif
+}
+
+/* Log-densities beyond this leave little room for others beside them: they are kept as differences. */
+#define FURTHEST 0x1p40
+
+/* Subtracts the largest entry if it is finite and beyond FURTHEST, and returns it; else 0. */
+LC_INLINE double take_out_largest(ptrdiff_t n, double *x) {
+  double largest = -INFINITY;
+  for (ptrdiff_t j = 0; j < n; j++) largest = x[j] > largest ? x[j] : largest;
+  if ((largest <= FURTHEST && largest >= -FURTHEST) || largest - largest != 0) return 0;
+  for (ptrdiff_t j = 0; j < n; j++) x[j] -= largest;
+  return largest;
 }
 
 /* Row t of the log-densities, and NOTHING's logarithm as padding. */

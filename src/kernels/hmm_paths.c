@@ -110,6 +110,24 @@ static void recur(const viterbi *v, ptrdiff_t n, const double *b) {
   memcpy(v->scores, v->trace + (n - 1) * v->width, (size_t)v->width * sizeof(double));
 }
 
+/* The state in which the best path ends. */
+static ptrdiff_t last_state(const viterbi *v) {
+  if (v->end_state >= 0) return v->end_state;
+  ptrdiff_t state = 0;
+  for (ptrdiff_t j = 1; j < v->s; j++)
+    if (v->scores[j] > v->scores[state]) state = j;
+  return state;
+}
+
+/* v->rows = b, without what all states have too little of in rows that none explains; returns the sum of that. Beside so
+ * large numbers those of other rows would be lost. */
+static double take_out_hopeless(const viterbi *v, ptrdiff_t n, const double *b) {
+  double sum = 0;
+  if (b != v->rows) memcpy(v->rows, b, (size_t)(n * v->width) * sizeof(double));
+  for (ptrdiff_t t = 0; t < n; t++) sum += take_out_largest(v->width, v->rows + t * v->width);
+  return sum;
+}
+
 /* Whether all are numbers below +inf. */
 static int are_numbers(ptrdiff_t n, const double *x) {
   ivec wrong = {0};
@@ -148,14 +166,17 @@ void LC_KERNEL(hmm_viterbi)(ptrdiff_t n_sequences, const int64_t *begins, ptrdif
       for (ptrdiff_t t = 0; t < n; t++) copy_row(rows, begins[q] + t, s, width, v.rows + t * width);
     const int good = are_numbers(n * width, b) && good_law && (n == 1 || good_transitions);
     recur(&v, n, b);
-    ptrdiff_t state = end_state;
-    if (state < 0) {
-      state = 0;
-      for (ptrdiff_t j = 1; j < s; j++)
-        if (v.scores[j] > v.scores[state]) state = j;
+    ptrdiff_t state = last_state(&v);
+    double hopeless = 0;
+    if (good && v.scores[state] < -FURTHEST && v.scores[state] > -INFINITY) {
+      hopeless = take_out_hopeless(&v, n, b);
+      if (hopeless != 0) {
+        recur(&v, n, v.rows);
+        state = last_state(&v);
+      }
     }
-    log_joint[q] = good ? v.scores[state] : NAN;
-    for (ptrdiff_t j = 0; log_scores && j < s; j++) log_scores[q * s + j] = good ? v.scores[j] : NAN;
+    log_joint[q] = good ? v.scores[state] + hopeless : NAN;
+    for (ptrdiff_t j = 0; log_scores && j < s; j++) log_scores[q * s + j] = good ? v.scores[j] + hopeless : NAN;
     trace_back(&v, n, state, states + begins[q]);
   }
 }

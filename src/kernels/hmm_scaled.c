@@ -29,9 +29,6 @@
 
 /* ---- densities ----------------------------------------------------------------------------------------------------- */
 
-/* Log-densities beyond this are left to hmm_wide.c. */
-#define FURTHEST 0x1p40
-
 /* exp(x) / 2^shift from shifted = x log2(e) + ROUNDER; 0 where that is below 2^SCALE_LOWEST. */
 LC_INLINE vec density_of(vec x, vec shifted, vec shift) {
   vec n = shifted - ROUNDER;
@@ -41,8 +38,8 @@ LC_INLINE vec density_of(vec x, vec shifted, vec shift) {
   return (vec)(~lost & (ivec)(exp_reduced(r) * (vec)power));
 }
 
-/* Rows of log-densities, width to a row, become densities over 2^row_shift; b may be x. Returns whether all are numbers, not
- * too large ones, and every row is possible. */
+/* Rows of log-densities, width to a row, become densities over 2^row_shift; b may be x. Returns whether all are numbers, every
+ * row is possible, and nothing is beyond FURTHEST: that is left to hmm_wide.c. */
 LC_INLINE int densities_narrow(const int width, ptrdiff_t n, const double *x, double *b, double *row_shift) {
   const ptrdiff_t size = n * width;
   ivec wrong = {0};

@@ -94,15 +94,16 @@ static void multiply(ptrdiff_t width, wide x, wide y) {
   }
 }
 
-/* Fills w->density. Returns the first row from which on nothing is a number: there is a log-density, or a law before it, that
+/* Fills w->density, but for the sum of what hopeless rows have too little of, added to *log_scale. Returns the first row from which on nothing is a number: there is a log-density, or a law before it, that
  * is NaN or +inf; n if there is none. */
-static ptrdiff_t fill_densities(const hmm_chain *c, const hmm_sequence *q, const wide_work *w) {
+static ptrdiff_t fill_densities(const hmm_chain *c, const hmm_sequence *q, const wide_work *w, double *log_scale) {
   const ptrdiff_t width = c->width;
   ptrdiff_t first = c->not_numbers ? 0 : c->not_transitions ? min_size(1, q->n) : q->n;
   for (ptrdiff_t t = 0; t < q->n; t++) copy_row(&q->rows, t, c->s, width, w->density.m + t * width);
   for (ptrdiff_t t = 0; t < q->n; t++) {
     wide row = row_of(w->density, t, width);
     ivec wrong = {0};
+    *log_scale += take_out_largest(c->s, row.m);
     for (ptrdiff_t j = 0; j < width; j += LANES) {
       vec x = load(row.m + j), m, e;
       wrong |= ~(ivec)(x < broadcast(INFINITY));
@@ -112,6 +113,11 @@ static ptrdiff_t fill_densities(const hmm_chain *c, const hmm_sequence *q, const
     if (any_lane(wrong)) first = min_size(first, t);
   }
   return first;
+}
+
+/* x = x / 2^exponent */
+static void rebase(ptrdiff_t width, wide x, double exponent) {
+  for (ptrdiff_t j = 0; j < width; j += LANES) store(x.e + j, load(x.e + j) - exponent);
 }
 
 static void fill_log(ptrdiff_t n, double *out, double value) {
@@ -126,8 +132,8 @@ static void write_log(ptrdiff_t s, wide x, double exponent, double log_scale, do
 
 /* Fills w->density, and w->alpha up to the row that makes the sequence impossible or not a number. */
 static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work *w) {
-  const ptrdiff_t s = c->s, width = c->width, end = fill_densities(c, q, w);
-  double exponent = 0, sum = 1;
+  double log_scale = 0, total = 0, sum = 1;
+  const ptrdiff_t s = c->s, width = c->width, end = fill_densities(c, q, w, &log_scale);
   ptrdiff_t t = 0;
   for (; t < end; t++) {
     wide alpha = row_of(w->alpha, t, width);
@@ -135,17 +141,19 @@ static double forward(const hmm_chain *c, const hmm_sequence *q, const wide_work
       memcpy(alpha.m, c->initial_m, (size_t)width * sizeof(double));
       memcpy(alpha.e, c->initial_e, (size_t)width * sizeof(double));
     } else {
-      transit(c, w, row_of(w->alpha, t - 1, width), exponent, c->a, c->at_m, c->at_e, alpha);
+      transit(c, w, row_of(w->alpha, t - 1, width), 0, c->a, c->at_m, c->at_e, alpha);
     }
     multiply(width, alpha, row_of(w->density, t, width));
-    exponent = largest_exponent(width, alpha.e);
+    double exponent = largest_exponent(width, alpha.e);
     sum = scale(width, alpha, exponent, w->scaled);
     if (sum == 0) break;
-    if (q->log_filtered) write_log(s, alpha, exponent, log(sum), q->log_filtered + t * s);
+    rebase(width, alpha, exponent);
+    total += exponent;
+    if (q->log_filtered) write_log(s, alpha, 0, log(sum), q->log_filtered + t * s);
   }
   if (t == q->n) {
-    if (q->log_last) write_log(s, row_of(w->alpha, t - 1, width), exponent, log(sum), q->log_last);
-    return log(sum) + LOG_2 * exponent;
+    if (q->log_last) write_log(s, row_of(w->alpha, t - 1, width), 0, log(sum), q->log_last);
+    return log(sum) + LOG_2 * total + log_scale;
   }
   const double result = end < q->n ? NAN : -INFINITY;
   if (q->log_filtered) {
@@ -231,18 +239,18 @@ double LC_KERNEL(hmm_wide_forward_backward)(const hmm_chain *c, const hmm_sequen
       return log_likelihood;
     }
     write_row(&q->posteriors, t, s, w.scaled, q->weight / total);
-    double later = largest_exponent(width, w.message.e);
-    scale(width, w.message, later, w.scaled);
+    rebase(width, w.message, largest_exponent(width, w.message.e));
+    scale(width, w.message, 0, w.scaled);
     if (t == 0) {
       if (q->log_message) {
         double top = -INFINITY;
-        write_log(s, w.message, later, 0, q->log_message);
+        write_log(s, w.message, 0, 0, q->log_message);
         for (ptrdiff_t j = 0; j < s; j++) top = q->log_message[j] > top ? q->log_message[j] : top;
         for (ptrdiff_t j = 0; j < s; j++) q->log_message[j] -= top;
       }
       break;
     }
-    transit(c, &w, w.message, later, c->at, c->a_m, c->a_e, w.beta);
+    transit(c, &w, w.message, 0, c->at, c->a_m, c->a_e, w.beta);
     wide before = row_of(w.alpha, t - 1, width);
     add_pair(c, &w, q->weight, before, largest_exponent(width, before.e), w.message, sums, apart);
   }

@@ -1,5 +1,6 @@
 """The command line as a process: streams, signals, extras that are not installed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,22 @@ def test_reader_that_leaves_early_is_no_error(saved):
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 0
+
+
+@pytest.mark.parametrize("command", [["fit", "--model", "hmm"], ["fit"], ["select"]], ids=" ".join)
+def test_reader_that_leaves_early_takes_no_fit_with_it(command, tmp_path):
+    path = tmp_path / "model.npz"
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-u", "-m", "latentcore", *command, "@faithful", "-k", "1", "-o", path],
+            stdout=write, stderr=subprocess.PIPE, timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(write)
+    assert (result.returncode, result.stderr.decode()) == (0, f"model saved to {path}\n")
+    assert path.exists()
 
 
 def test_interrupt_is_one_line_and_130(tmp_path):

@@ -280,6 +280,8 @@ def test_states_that_the_data_do_not_need_end_without_rows() -> None:
     kept = np.flatnonzero(~empty)
     assert (kept[model.predict(x, lengths=lengths)] == states).mean() > 0.99
     assert model.prune(x, lengths=lengths).transmat_.shape == (3, 3)
+    with pytest.raises(ValueError, match=r"labels: expected integers from 0 .* = 2, .* got 3"):
+        model.predict(x, lengths=lengths, labels=np.full(len(x), 3))
 
 
 def test_many_rows_outweigh_the_prior() -> None:

@@ -191,6 +191,8 @@ def test_summary_tells_the_criteria_and_the_chain(case: Case) -> None:
     model = fitted(case, max_iter=300)
     text = model.summary()
     assert "S = 2" in text
+    if case.name == "gaussian mixtures":
+        assert text.startswith("Gaussian mixture hidden Markov model:")
     assert f"{model.loglik(case.sequences):.3f}" in text
     assert f"{model.transmat_[1, 0]:.4f}" in text
     if hasattr(model.family_, "n_parameters"):
@@ -395,6 +397,41 @@ def test_impossible_parameters_are_refused(make: Callable[[], Any], message: str
 def test_impossible_questions_are_refused(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call(PoissonHMM.from_params(*CHAIN, RATES))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("transmat_", np.ones((2, 2)), "transmat_: .* sum to 1, got the sum 2 in row 0"),
+        ("transmat_", [[-1.0, 2.0], [0.0, 1.0]], "transmat_: .* >= 0, got -1.0 in row 0"),
+        ("transmat_", np.eye(3), r"transmat_: expected shape \(2, 2\)"),
+        ("startprob_", [np.nan, 1.0], "startprob_: expected finite numbers"),
+    ],
+)
+def test_attributes_that_were_set_to_no_laws_are_refused(
+    name: str, value: Any, message: str
+) -> None:
+    model = PoissonHMM.from_params(*CHAIN, RATES)
+    setattr(model, name, value)
+    for call in (model.score, model.predict, model.filter, model.predict_proba):
+        with pytest.raises(ValueError, match=message):
+            call(COUNTS)
+    model.startprob_, model.transmat_ = STARTPROB.astype(np.float32), TRANSMAT.tolist()
+    expected = PoissonHMM.from_params(*CHAIN, RATES).score(COUNTS)
+    assert model.score(COUNTS) == pytest.approx(expected, rel=1e-6)
+
+
+def test_nothing_is_imputed_in_an_impossible_sequence() -> None:
+    model = CategoricalHMM.from_params([1, 0], [[0, 1], [0, 1]], [[1, 0, 0], [0, 0.4, 0.6]])
+    possible, impossible = np.array([[0], [np.nan]]), np.array([[0], [0], [np.nan]])
+    np.testing.assert_array_equal(model.impute([possible, impossible]).T, [[0, 2, 0, 0, np.nan]])
+
+
+def test_code_that_would_need_too_many_levels_is_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"codes that count from 0, .* got 1000000000000.0 in row 1"
+    ):
+        CategoricalHMM(2).fit([[0.0], [1e12], [1.0]])
 
 
 def test_code_that_was_never_seen_is_refused() -> None:

@@ -212,6 +212,10 @@ HARD = {
     "huge evidence": Problem(
         RNG.normal(size=(30, 3)) * 1e5, np.array([0, 30]), log(np.ones(3) / 3), log(np.full((3, 3), 1 / 3))
     ),
+    "huge evidence that rules out every state": Problem(
+        np.array([[-1e30, -2e30], [-1.0, 0.0], [-3e260, -1e260], [-2e25, -1e25]]), np.array([0, 4]),
+        log([0.5, 0.5]), log([[0.6, 0.4], [0.3, 0.7]])
+    ),
     "a future that only an underflowed state has": one(
         evidence((60, 20.0)), [0.5, 0.5], STAY, np.array([-INF, 0.0])
     ),
@@ -463,6 +467,26 @@ def test_viterbi_is_the_best_path_and_ties_go_to_the_lowest(
             np.testing.assert_array_equal(states[p.begins[q] : p.begins[q + 1]], path)
             assert log_joint[q] == value
             np.testing.assert_array_equal(scores[q], delta)
+
+
+@pytest.mark.usefixtures("every_isa")
+@pytest.mark.parametrize("n_states", [2, 5, 9, 20])
+def test_hopeless_row_changes_no_path(n_states: int) -> None:
+    """What all states have too little of is the same for every path, however much that is."""
+    p = problem(n_states, (30, 12))
+    density = p.density.copy()
+    density[[3, 20, 35]] -= 2.0**42  # which leaves the differences of a row some digits
+    density[7] = 0
+    expected, log_joint, _ = kernels.hmm_viterbi(density, p.begins, p.initial, p.transition)
+    plain, plain_joint, _ = kernels.hmm_viterbi(
+        np.where(np.arange(42)[:, None] == 7, 0, p.density), p.begins, p.initial, p.transition
+    )
+    np.testing.assert_array_equal(expected, plain)
+    np.testing.assert_allclose(log_joint - plain_joint, [-(2.0**43), -(2.0**42)], 1e-12)
+    density[7] = -1e30
+    path, log_joint, _ = kernels.hmm_viterbi(density, p.begins, p.initial, p.transition)
+    np.testing.assert_array_equal(path, plain)
+    np.testing.assert_allclose(log_joint[0], -1e30, 1e-12)
 
 
 def test_viterbi_of_small_chains_is_the_best_of_all_paths() -> None:

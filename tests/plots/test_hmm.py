@@ -8,7 +8,14 @@ from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from latentcore import HMM, CategoricalHMM, GaussianHMM, PoissonHMM, plots
+from latentcore import (
+    HMM,
+    CategoricalHMM,
+    GaussianHMM,
+    PoissonHMM,
+    VariationalGaussianHMM,
+    plots,
+)
 from latentcore.cli.tables import Table
 from latentcore.datasets import load_earthquakes
 from latentcore.plots.figures import COLORS
@@ -37,6 +44,14 @@ def shares_of(ax, at):
         here = vertices[np.isclose(vertices[:, 0], at), 1]
         heights.append((here.min(), here.max()))
     return heights
+
+
+def test_states_that_were_pruned_are_not_drawn():
+    x = np.repeat([0.0, 9.0, 0.0], 20)[:, None] + np.sin(np.arange(60))[:, None]
+    model = VariationalGaussianHMM(5, random_state=0).fit(x).prune(x)
+    assert len(model.startprob_) == 2
+    legend = plots.states(model, x).get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["state 0", "state 1"]
 
 
 @pytest.mark.parametrize("algorithm", ["viterbi", "posterior"])

@@ -79,10 +79,10 @@ def fit(
         else:
             model.fit(table, labels=None if known is None else known.values, callback=callback)
     classes = None if known is None else known.classes
-    print(model.summary() + described_categories(table.categories, classes))
-    tell_missing(table)
     if out is not None:
         save(out, model, table.categories, classes)
+    print(model.summary() + described_categories(table.categories, classes))
+    tell_missing(table)
     if save_figure is not None:
         save_figure(plots.fit_figure(model, table.data))
 
@@ -126,10 +126,10 @@ def fit_hmm(
     ):
         model.fit(rows.table, lengths=rows.lengths, labels=of_rows, callback=callback)
     classes = None if known is None else known.classes
-    print(model.summary() + described_categories(table.categories, classes, "states"))
-    tell_missing(table)
     if out is not None:
         save(out, model, table.categories, classes, group_by)
+    print(model.summary() + described_categories(table.categories, classes, "states"))
+    tell_missing(table)
     if save_figure is not None:
         save_figure(plots.fit_figure(model, rows.table.data, lengths=rows.lengths))
 
@@ -161,10 +161,10 @@ def select(
             table, components, grid, criterion=criterion, progress=report, **settings
         )
     found = _with_short_names(found, families, len(components))
-    print(str(found) + described_categories(table.categories, None))
-    tell_missing(table)
     if out is not None:
         save(out, found.best, table.categories, None)
+    print(str(found) + described_categories(table.categories, None))
+    tell_missing(table)
     if save_figure is not None:
         save_figure(plots.criteria(found).figure)
 

@@ -348,6 +348,8 @@ class HMMAnswers(Estimator, Generic[P]):
     def impute(self, X: Any, *, lengths: Any = None, groups: Any = None) -> RealArray:
         """A copy of ``X`` (N, D) with conditional means, given the whole sequence, where NaN was.
 
+        In an impossible sequence NaN stays.
+
         Raises
         ------
         TypeError
@@ -360,6 +362,8 @@ class HMMAnswers(Estimator, Generic[P]):
             raise TypeError("X: expected a dense array, got a sparse one, which misses nothing")
         posteriors = evaluation.posteriors(data)
         completed: RealArray = family.impute(self._params().emissions, data.x, posteriors)
+        impossible = np.isnan(posteriors[:, 0])
+        completed[impossible] = data.x[impossible]
         return completed
 
     # -- inside -----------------------------------------------------------------------------------
@@ -379,18 +383,19 @@ class HMMAnswers(Estimator, Generic[P]):
     ) -> Sequences:
         """Sequences for a model with parameters: the columns must be those of the fit."""
         self._check_names(names_of_columns(X))
-        data = self._sequences(X, lengths, groups, sample_weight, labels)
+        n_states = len(self._params().initial)
+        data = self._sequences(X, lengths, groups, sample_weight, labels, n_states)
         self._check_width(data.x)
         self._check_support(data.x)
         return data
 
     def _sequences(
-        self, X: Any, lengths: Any, groups: Any, sample_weight: Any = None, labels: Any = None
+        self, X: Any, lengths: Any, groups: Any, sample_weight: Any, labels: Any, n_states: int
     ) -> Sequences:
         """Sequences as the model reads them."""
         return as_sequences(
             X, lengths=lengths, groups=groups, sample_weight=sample_weight, labels=labels,
-            n_states=self.n_components, owner=type(self).__name__,
+            n_states=n_states, owner=type(self).__name__,
             missing=self._takes_missing(), sparse=self._takes_sparse(),
         )  # fmt: skip
 

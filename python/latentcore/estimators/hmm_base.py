@@ -58,6 +58,7 @@ from latentcore.estimators.summary import (
     figures_table,
     state_labels,
 )
+from latentcore.families.mixed import MixtureFamily
 from latentcore.protocols import RealArray
 from latentcore.rules.em import EM, MAPEM
 from latentcore.sequences import Sequences
@@ -312,6 +313,11 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             state["components_"],
         )
 
+    def _evaluation(self) -> HMMEvaluation:
+        evaluation = super()._evaluation()
+        _check_chain(self.startprob_, self.transmat_)  # which users may have set
+        return evaluation
+
     def _n_parameters(self) -> int:
         params = self._params()
         n_states = len(params.initial)
@@ -354,7 +360,8 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         """A table of the fit to its training data, of the states and of the chain; print it."""
         params, family, state = self._params(), self._family(), self.__dict__
         n_states = len(params.initial)
-        name = type(family).__name__
+        mixed = isinstance(family, MixtureFamily)
+        name = f"{type(family.family).__name__} mixture" if mixed else type(family).__name__
         lines = [f"{name} hidden Markov model: S = {n_states}, D = {self.n_features_in_}"]
         if "_training" in state:
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]

@@ -119,7 +119,7 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
     def _to_fit(self, X: Any, lengths: Any, groups: Any, sample_weight: Any, labels: Any) -> ToFit:
         """The data, checked."""
         names = names_of_columns(X)
-        given = self._sequences(X, lengths, groups, sample_weight, labels)
+        given = self._sequences(X, lengths, groups, sample_weight, labels, self.n_components)
         data = without_absent(given)
         check_observed(data.x, names)
         present = data.x

@@ -16,6 +16,9 @@ from latentcore.families.support import check_entries, filled, log_of, quotients
 
 __all__ = ["Categorical", "CategoricalParams"]
 
+_MOST_LEVELS = 1 << 24
+"""That are found in rows; whoever needs more says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class CategoricalParams:
@@ -53,11 +56,15 @@ class Categorical(Linear[CategoricalParams]):
         Raises
         ------
         ValueError
-            An entry is no code, or a column holds none at all.
+            An entry is no code, or too large a one to have a level for each below, or a column holds none at all.
         """
         check_entries(
             x, columns, lambda block: whole(block) | np.isnan(block),
             lambda column: "codes, whole numbers >= 0",
+        )  # fmt: skip
+        check_entries(
+            x, columns, lambda block: ~(block >= _MOST_LEVELS),
+            lambda column: f"codes that count from 0, below {_MOST_LEVELS}",
         )  # fmt: skip
         largest = np.fmax.reduce(x, axis=0)
         if np.isnan(largest).any():

@@ -85,7 +85,7 @@ def states(
     track = _Track.of(data, times, max_rows)
     values, decoded = track.of_rows(data.x[:, column]), track.of_rows(decoded)
     ax = axes_or_new(ax, wide=True)
-    n_states = model.n_components
+    n_states = len(model.startprob_)
     colors = [tuple(color) for color in colors_of(n_states)]
     left, right, of_runs = track.runs(decoded)
 
@@ -272,7 +272,9 @@ def forecast(
     label_axes(ax, "time" if times is not None else "row", name_of(model, column))
     ax.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(1, 0))
     known = (
-        model.filter(named(model, rows))[last] if len(rows) else np.empty((0, model.n_components))
+        model.filter(named(model, rows))[last]
+        if len(rows)
+        else np.empty((0, len(model.startprob_)))
     )
     edges = _between(np.concatenate([past, future]))
     ax.set_xlim(edges[0], edges[-1])
@@ -435,7 +437,7 @@ def _sequences(model: HMM, X: Any, lengths: Any, groups: Any) -> Sequences:
 
 def _levels(model: HMM) -> Array:
     """(S, D) means of the states' observations, NaN where the family does not tell them."""
-    n_states, n_features = model.n_components, int(model.n_features_in_)
+    n_states, n_features = len(model.startprob_), int(model.n_features_in_)
     means = forecast_of(
         family_of(model), components_of(model), np.eye(n_states), n_features, np.empty(0), 0, None
     ).means
