@@ -38,8 +38,8 @@ _BLOCK_ELEMENTS = 1 << 17
 """Size of the (rows x S) blocks that short sequences share: 1 MiB, in cache."""
 _SEGMENT_ELEMENTS = 1 << 17
 """Size of the segments of long sequences, likewise."""
-_WHOLE_ELEMENTS = 1 << 19
-"""Size up to which a sequence stays whole, 4 MiB, where segments take a second look at most rows."""
+_WHOLE_ELEMENTS = 1 << 20
+"""Size up to which a sequence stays whole, 8 MiB, where segments take a second look at most rows."""
 _WHOLE_PATH_ELEMENTS = 1 << 23
 """The same for most probable paths, of which that look is half of the work: 64 MiB."""
 
