@@ -38,6 +38,7 @@ LAYERS = {
     "latentcore.rules": 4,
     "latentcore.engine": 5,
     "latentcore.initialization": 5,
+    "latentcore.parts": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,
     "latentcore.estimators": 6,

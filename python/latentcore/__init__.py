@@ -28,7 +28,9 @@ from latentcore.estimators.named_mixtures import (
     PoissonMixture,
     VonMisesMixture,
 )
+from latentcore.estimators.online import Online
 from latentcore.estimators.saved import load
+from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.selection import Selection, select
 from latentcore.splitters import SequenceKFold
 from latentcore.structures.topology import Topology
@@ -46,16 +48,20 @@ __all__ = [
     "BernoulliMixture",
     "CategoricalHMM",
     "CategoricalMixture",
+    "ConstantStep",
     "ExponentialMixture",
     "GammaMixture",
     "GaussianHMM",
     "GaussianMeansMixture",
     "GaussianMixture",
+    "InverseStep",
     "Mixture",
     "MultinomialHMM",
     "MultinomialMixture",
+    "Online",
     "PoissonHMM",
     "PoissonMixture",
+    "PowerStep",
     "Selection",
     "SequenceKFold",
     "Topology",

@@ -18,6 +18,7 @@ from latentcore.estimators.components import (
 )
 from latentcore.estimators.gaussian_parameters import checked_weights
 from latentcore.estimators.mixture_base import Assignment, MixtureEstimator, RandomState, outcome
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.priors import Prior
 from latentcore.estimators.saved_fit import check_weights, pack_fit, unpack_fit
 from latentcore.estimators.saved_values import pack, unpack
@@ -60,6 +61,7 @@ class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
         prior: Prior[H] = None,
         assignment: Assignment = "soft",
         equal_weights: bool = False,
+        online: OnlineArgument = None,
     ) -> None:
         self.n_components = n_components
         self.tol = tol
@@ -76,6 +78,7 @@ class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
         self.prior = prior
         self.assignment = assignment
         self.equal_weights = equal_weights
+        self.online = online
 
     @classmethod
     def _made(

@@ -14,6 +14,7 @@ from latentcore.estimators import gaussian_saved
 from latentcore.estimators.checks import one_of, random_generator, real
 from latentcore.estimators.gaussian_start import GaussianStart
 from latentcore.estimators.mixture_base import Assignment, MixtureEstimator, RandomState, outcome
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.priors import Prior
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import heading
@@ -127,7 +128,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     array([ True,  True])
     """
 
-    _since_the_first_files = frozenset({"prior", "assignment", "equal_weights"})
+    _since_the_first_files = frozenset({"prior", "assignment", "equal_weights", "online"})
 
     means_: npt.NDArray[Any]
     covariances_: npt.NDArray[Any]
@@ -155,6 +156,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
         prior: Prior[GaussianPrior] = None,
         assignment: Assignment = "soft",
         equal_weights: bool = False,
+        online: OnlineArgument = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -174,6 +176,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
         self.prior = prior
         self.assignment = assignment
         self.equal_weights = equal_weights
+        self.online = online
 
     @classmethod
     def from_params(

@@ -40,6 +40,9 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.components import order_by
 from latentcore.estimators.draws import checked_number, drawn
+from latentcore.estimators.mixture_stream import learned_from
+from latentcore.estimators.online import LATEST, OnlineArgument, Stream
+from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import (
@@ -95,6 +98,7 @@ class MixtureEstimator(Estimator, Generic[P]):
     _estimator_type = "density_estimator"
     _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "fit": ("sample_weight", "labels"),
+        "partial_fit": ("sample_weight", "labels"),
         "score": ("sample_weight",),
     }
 
@@ -112,6 +116,7 @@ class MixtureEstimator(Estimator, Generic[P]):
     prior: Any
     assignment: Assignment
     equal_weights: bool
+    online: OnlineArgument
 
     weights_: npt.NDArray[Any]
     converged_: bool
@@ -119,6 +124,8 @@ class MixtureEstimator(Estimator, Generic[P]):
     lower_bound_: float
     lower_bounds_: list[float]
     n_degenerate_: int
+    n_samples_seen_: int
+    _stream: Stream
 
     # -- what a subclass tells --------------------------------------------------------------------
 
@@ -222,6 +229,76 @@ class MixtureEstimator(Estimator, Generic[P]):
         """``fit(X)``, then ``predict(X)``."""
         params, x = self._fit(X, sample_weight, labels, callback)
         return self._evaluation(params).labels(x)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        total_weight: float | None = None,
+    ) -> Self:
+        """One step of online EM on a batch of rows; ``online`` tells how.
+
+        The first batch makes the start. After ``fit`` the stream goes on from what was learned.
+
+        Parameters
+        ----------
+        X : (N, D)
+        sample_weight : (N,), optional
+        labels : (N,) integers, optional
+            As in ``fit``.
+        total_weight : float, optional
+            Number of rows that a prior is weighed against. None: those that the model remembers.
+
+        Notes
+        -----
+        ``lower_bound_`` is that of the batch before the step. ``lower_bounds_`` keeps those of the latest 1024 steps.
+        """
+        self._check_arguments()
+        online = resolved_online(self.online)
+        names = column_names(X)
+        fitted = "converged_" in self.__dict__
+        if fitted:
+            self._check_names(names)
+        rows = self._rows_to_fit(X, sample_weight, labels)
+        data = without_absent(rows)
+        if fitted:
+            self._check_width(data.x)
+            family = self._family_to_refit()
+        else:
+            self._check_size(data)
+            check_observed(data.x, names)
+            family = self._family_to_fit(rows.x, names)
+        check_support(family, rows.x, names)
+        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
+        prior = resolved(self.prior, model, data, self.n_components)
+        stream = self.__dict__.get("_stream", Stream())
+        shard_rows = engine.rows_per_shard(len(data), self._work_per_row(data.x, self.n_components))
+        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
+        try:
+            params = self._params() if fitted else self._start(model, data, prior, None).next()
+            learned = learned_from(
+                model, prior, online, params, stream, data, expectation, total_weight
+            )
+        except NumericalError as error:
+            raise self._explained(error, rows) from None
+        bound = learned.info.objective / data.total_weight()
+        bounds = [*self.__dict__.get("lower_bounds_", [])[1 - LATEST :], bound]
+        state = self._attributes(learned.params, family, data.x.dtype)
+        state |= {
+            "converged_": False,
+            "n_iter_": learned.stream.n_steps,
+            "lower_bound_": bound,
+            "lower_bounds_": bounds,
+            "n_degenerate_": 0,
+            "n_features_in_": data.x.shape[1],
+            "n_samples_seen_": self.__dict__.get("n_samples_seen_", 0) + len(data),
+            "_stream": learned.stream,
+        }
+        self._replace(state, names)
+        return self
 
     def _fit(
         self, X: Any, sample_weight: Any, labels: Any, callback: Callback | None
