@@ -76,10 +76,10 @@ class PowerStep:
         return eta_of(min(1.0, (step + self.delay) ** -self.kappa))
 
 
-DECREASING = PowerStep()
-"""What Cappé & Moulines (2009) recommend."""
-
-
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+
+
+DECREASING = PowerStep()
+"""What Cappé & Moulines (2009) recommend."""
