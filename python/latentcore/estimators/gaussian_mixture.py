@@ -27,6 +27,8 @@ __all__ = ["GaussianMixture"]
 
 Params = MixtureParams[GaussianParams]
 
+_TYPES = get_args(CovarianceType)
+
 _COLLAPSED = (
     "Fitting the mixture model failed because some components have ill-defined empirical "
     "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
@@ -308,7 +310,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        one_of("covariance_type", self.covariance_type, get_args(CovarianceType))
+        one_of("covariance_type", self.covariance_type, _TYPES)
         real("reg_covar", self.reg_covar)
 
     def _learned(self) -> dict[str, Any]:

@@ -90,6 +90,8 @@ Assignment = Literal["soft", "hard"]
 Callback = Callable[[engine.Progress], None]
 RandomState = int | np.random.RandomState | np.random.Generator
 
+_ASSIGNMENTS = get_args(Assignment)
+
 SPARSE_FAMILIES = (Bernoulli, Multinomial, Poisson)
 """Families that read sparse rows."""
 
@@ -683,7 +685,7 @@ class MixtureEstimator(Estimator, Generic[P]):
     def _check_arguments(self) -> None:
         fitting_arguments(self)
         check_prior(self.prior)
-        one_of("assignment", self.assignment, get_args(Assignment))
+        one_of("assignment", self.assignment, _ASSIGNMENTS)
         boolean("equal_weights", self.equal_weights)
         resolved_online(self.online)
         if self.equal_weights and self.weights_init is not None:

@@ -19,6 +19,9 @@ __all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resol
 
 Horizon = Literal["batch", "endless"]
 
+_INERTIAS = get_args(Inertia)
+_HORIZONS = get_args(Horizon)
+
 LATEST = 1024
 """Steps whose objectives ``lower_bounds_`` keeps: a stream has no end."""
 
@@ -53,19 +56,16 @@ class Online:
             raise TypeError(f"step_size: expected a number or a callable, got {self.step_size!r}")
         if number and not 0 <= float(self.step_size) <= math.inf:  # type: ignore[arg-type]
             raise ValueError(f"step_size: expected a number >= 0, got {self.step_size!r}")
-        one_of("inertia", self.inertia, get_args(Inertia))
+        one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
-        one_of("horizon", self.horizon, get_args(Horizon))
+        one_of("horizon", self.horizon, _HORIZONS)
 
     def schedule(self) -> StepSize:
         """The step size as a function of the number of the step."""
         step = self.step_size
         if not callable(step):
             return ConstantStep(float(step))
-        return step if isinstance(step, get_args(_OurStep)) else _Checked(step)
-
-
-_OurStep: TypeAlias = ConstantStep | InverseStep | PowerStep
+        return step if isinstance(step, ConstantStep | InverseStep | PowerStep) else _Checked(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ class _Checked:
         return float(eta)
 
 
+_DEFAULT = Online()
+
 OnlineArgument: TypeAlias = Online | float | None
 """What the argument ``online`` may be: a number is a step size."""
 
@@ -88,7 +90,7 @@ OnlineArgument: TypeAlias = Online | float | None
 def resolved(online: Any) -> Online:
     """The argument ``online``, checked."""
     if online is None:
-        return Online()
+        return _DEFAULT
     if isinstance(online, Online):
         return online
     if isinstance(online, Real) and not isinstance(online, bool):
