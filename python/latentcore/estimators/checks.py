@@ -12,7 +12,15 @@ import numpy as np
 from latentcore.initialization import InitMethod
 from latentcore.threads import get_num_threads
 
-__all__ = ["boolean", "fitting_arguments", "integer", "one_of", "random_generator", "real"]
+__all__ = [
+    "boolean",
+    "check_random_state",
+    "fitting_arguments",
+    "integer",
+    "one_of",
+    "random_generator",
+    "real",
+]
 
 
 def integer(name: str, value: Any, minimum: int) -> int:
@@ -57,11 +65,29 @@ def fitting_arguments(model: Any) -> None:
     integer("max_iter", model.max_iter, 0)
     integer("n_init", model.n_init, 1)
     one_of("init_params", model.init_params, get_args(InitMethod))
-    random_generator(model.random_state)
+    check_random_state(model.random_state)
     boolean("warm_start", model.warm_start)
     integer("verbose", int(model.verbose) if model.verbose is True else model.verbose, 0)
     integer("verbose_interval", model.verbose_interval, 1)
     get_num_threads(model.n_threads)
+
+
+def check_random_state(random_state: Any) -> None:
+    """Raise ``ValueError`` for what ``random_generator`` does not take; to seed one takes longer."""
+    if isinstance(random_state, np.random.RandomState | np.random.Generator):
+        return
+    if random_state is None or random_state is np.random:
+        return
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        if 0 <= int(random_state) < 2**32:
+            return
+        raise ValueError(
+            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
+        )
+    raise ValueError(
+        "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
+        f"got {random_state!r}"
+    )
 
 
 def random_generator(random_state: Any) -> np.random.RandomState | np.random.Generator:
@@ -70,17 +96,9 @@ def random_generator(random_state: Any) -> np.random.RandomState | np.random.Gen
     None is NumPy's global generator, an integer seeds a new ``RandomState``, and a ``RandomState``
     or ``Generator`` is used as it is, so that it goes on from fit to fit.
     """
+    check_random_state(random_state)
     if isinstance(random_state, np.random.RandomState | np.random.Generator):
         return random_state
     if random_state is None or random_state is np.random:
         return np.random.mtrand._rand
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
-        if 0 <= int(random_state) < 2**32:
-            return np.random.RandomState(int(random_state))
-        raise ValueError(
-            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
-        )
-    raise ValueError(
-        "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
-        f"got {random_state!r}"
-    )
+    return np.random.RandomState(int(random_state))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from latentcore.estimators.checks import boolean, one_of
 from latentcore.rules.online import Inertia
-from latentcore.rules.steps import DECREASING, ConstantStep, StepSize
+from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
-__all__ = ["Online", "OnlineArgument", "Stream", "resolved"]
+__all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
 
 Horizon = Literal["batch", "endless"]
 
@@ -56,7 +60,25 @@ class Online:
     def schedule(self) -> StepSize:
         """The step size as a function of the number of the step."""
         step = self.step_size
-        return step if callable(step) else ConstantStep(float(step))
+        if not callable(step):
+            return ConstantStep(float(step))
+        return step if isinstance(step, get_args(_OurStep)) else _Checked(step)
+
+
+_OurStep: TypeAlias = ConstantStep | InverseStep | PowerStep
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A user's step size, whose values are looked at."""
+
+    step_size: StepSize
+
+    def __call__(self, step: int) -> float:
+        eta = self.step_size(step)
+        if not isinstance(eta, Real) or not 0 <= float(eta) <= math.inf:
+            raise ValueError(f"step_size: expected a number >= 0 at step {step}, got {eta!r}")
+        return float(eta)
 
 
 OnlineArgument: TypeAlias = Online | float | None
@@ -83,14 +105,65 @@ class Stream:
     n_steps : int
     seen : float
         Weight of the observations so far.
+    eta : float or None
+        The size of the latest step.
     running, average : statistics or None
         See ``rules.online.OnlineState``.
     iterate : parameters or None
-        From where the next step goes on, if not from the public ones: with averaging.
+        From where the next step goes on, if not from the public ones: with averaging, and where the public ones are
+        rounded to float32.
+    shown : str
+        The fingerprint of the public parameters that ``running``, ``average`` and ``iterate`` belong to. Others were
+        set by hand: then the stream goes on from them alone.
+    prior : prior or None
+        What ``prior="weak"`` was found to be when the stream began.
+    waiting : tuple
+        Batches that are too small to begin with.
     """
 
     n_steps: int = 0
     seen: float = 0.0
+    eta: float | None = None
     running: Any = None
     average: Any = None
     iterate: Any = None
+    shown: str = ""
+    prior: Any = None
+    waiting: tuple[Any, ...] = ()
+
+    def n_waiting(self) -> int:
+        """Rows that wait for more."""
+        return sum(map(len, self.waiting))
+
+    def has_own(self) -> bool:
+        """Whether there is more to go on from than the public parameters."""
+        return any(part is not None for part in (self.running, self.average, self.iterate))
+
+    def without_own(self) -> Stream:
+        return replace(self, running=None, average=None, iterate=None, shown="")
+
+
+def fingerprint(params: Any) -> str:
+    """Of all numbers in nested dataclasses and tuples of parameters."""
+    digest = hashlib.blake2b(digest_size=16)
+    _add(params, digest.update)
+    return digest.hexdigest()
+
+
+def _add(tree: Any, update: Callable[[bytes], None]) -> None:
+    if isinstance(tree, np.ndarray):
+        update(str(tree.shape).encode())
+        update(np.ascontiguousarray(tree).tobytes())
+    elif is_dataclass(tree):
+        for field in fields(tree):
+            _add(getattr(tree, field.name), update)
+    elif isinstance(tree, tuple):
+        for part in tree:
+            _add(part, update)
+    else:
+        update(repr(tree).encode())
+
+
+def latest(bounds: list[float], bound: float) -> list[float]:
+    """The latest ``LATEST`` of the objectives with one more."""
+    return [*bounds[1 - LATEST :], bound]
