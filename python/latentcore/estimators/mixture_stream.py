@@ -41,6 +41,7 @@ __all__ = [
     "incoming",
     "joined",
     "learn",
+    "on_course",
     "relabelled",
     "rows_to_start",
     "with_waiting",
@@ -100,7 +101,7 @@ def learn(
     try:
         if fitted:
             params = _checked_params(estimator)
-            stream = _on_course(stream, params, data.total_weight())
+            stream = on_course(stream, params, data.total_weight())
         else:
             params = estimator._start(model, data, prior, None).next()
             stream = replace(stream, n_steps=len(stream.waiting), waiting=())
@@ -263,7 +264,7 @@ def _learned_from(
     """A step from ``params``, unless the stream has an iterate of its own."""
     online: Online = resolved_online(estimator.online)
     rule: OnlineEM[Any, Any] = OnlineEM(
-        model, online.schedule(), online.inertia, prior, total_weight, online.averaging
+        model, online.schedule(), online.inertia_of_rows(), prior, total_weight, online.averaging
     )
     shard_rows = engine.rows_per_shard(
         len(data), estimator._work_per_row(data.x, estimator.n_components)
@@ -302,7 +303,7 @@ def _checked_params(estimator: Any) -> MixtureParams[Any]:
     return params
 
 
-def _on_course(stream: Stream, params: MixtureParams[Any], batch_weight: float) -> Stream:
+def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:
     """Where the stream goes on from these parameters.
 
     After a fit as if it had been in steps on batches like this one. What the stream has of its own counts only while

@@ -12,14 +12,15 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from latentcore.estimators.checks import boolean, one_of
-from latentcore.rules.online import Inertia
+from latentcore.rules.online import Inertia as RuleInertia
 from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
 __all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
 
 Horizon = Literal["batch", "endless"]
+Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
 
-_INERTIAS = get_args(Inertia)
+_INERTIAS = (*get_args(RuleInertia), "forward-only")
 _HORIZONS = get_args(Horizon)
 
 LATEST = 1024
@@ -35,9 +36,10 @@ class Online:
     step_size : float, StepSize or callable
         eta: how many times as much a batch counts as what is known; a number is the same for all steps. A callable
         makes it of the number of the step, from 1.
-    inertia : {"model", "running"}
+    inertia : {"model", "running", "forward-only"}
         Whether what is known is derived from the parameters (Amid & Warmuth 2020), or is a running statistic (Cappé &
-        Moulines 2009).
+        Moulines 2009). Models of sequences, "forward-only": a running statistic that later rows of an endless sequence
+        correct, so that blocks are smoothed as if the sequence were whole (Cappé 2011). A step costs S times as much.
     averaging : bool
         Whether the parameters are those of the mean of all iterates' statistics (Polyak & Juditsky 1992).
     horizon : {"batch", "endless"}
@@ -59,6 +61,14 @@ class Online:
         one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
         one_of("horizon", self.horizon, _HORIZONS)
+
+    def inertia_of_rows(self) -> RuleInertia:
+        """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
+        if self.inertia == "forward-only":
+            raise ValueError(
+                "online: expected inertia 'model' or 'running' for independent rows, got 'forward-only'"
+            )
+        return self.inertia
 
     def schedule(self) -> StepSize:
         """The step size as a function of the number of the step."""
@@ -119,6 +129,9 @@ class Stream:
         set by hand: then the stream goes on from them alone.
     prior : prior or None
         What ``prior="weak"`` was found to be when the stream began.
+    exit : (S,) or None
+        Models of sequences with an endless horizon: the log-law of the state of the latest row, from which the sequence
+        may go on.
     waiting : tuple
         Batches that are too small to begin with.
     """
@@ -132,6 +145,7 @@ class Stream:
     shown: str = ""
     prior: Any = None
     waiting: tuple[Any, ...] = ()
+    exit: Any = None
 
     def n_waiting(self) -> int:
         """Rows that wait for more."""

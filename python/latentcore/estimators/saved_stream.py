@@ -19,7 +19,14 @@ from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.waiting import Waiting
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
-__all__ = ["check_mixture_stream", "is_of_stream", "pack_stream", "unpack_stream", "with_rows"]
+__all__ = [
+    "check_like",
+    "check_mixture_stream",
+    "is_of_stream",
+    "pack_stream",
+    "unpack_stream",
+    "with_rows",
+]
 
 _NAME = "_stream"
 _COUNTS = ("n_samples_seen_", "n_iter_", "n_features_in_")
@@ -106,10 +113,10 @@ def check_mixture_stream(
     expected = model.model_statistics(params)
     for name, part in (("running", stream.running), ("average", stream.average)):
         if part is not None:
-            _check_like(part, expected, f"_stream.{name}")
+            check_like(part, expected, f"_stream.{name}")
             _check_usable(model, model.maximize(part, params), estimator)
     if stream.iterate is not None:
-        _check_like(stream.iterate, params, "_stream.iterate")
+        check_like(stream.iterate, params, "_stream.iterate")
         _check_usable(model, stream.iterate, estimator)
     return stream
 
@@ -122,7 +129,8 @@ def with_rows(estimator: Any, stream: Stream) -> Stream:
     return replace(stream, waiting=tuple(part.rows(estimator) for part in stream.waiting))
 
 
-def _check_like(value: Any, expected: Any, name: str) -> None:
+def check_like(value: Any, expected: Any, name: str) -> None:
+    """Raise ``ValueError`` for what is not of the type and shapes of ``expected``, or not finite."""
     if type(value) is not type(expected):
         raise ValueError(f"{name}: expected {type(expected).__name__}, got {value!r}")
     shapes = [[(part, array.shape) for part, array in arrays_of(v)] for v in (value, expected)]

@@ -47,7 +47,8 @@ from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
-from latentcore.structures.hmm import HMMPrior
+from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
+from latentcore.structures.hmm_forward_only import ByLastState
 from latentcore.structures.mixture import MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
@@ -60,6 +61,7 @@ _CLASSES: dict[str, type[Any]] = {
         Bernoulli,
         BernoulliParams,
         BetaPrior,
+        ByLastState,
         Categorical,
         CategoricalParams,
         ColumnsParams,
@@ -79,7 +81,9 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianMeans,
         GaussianPrior,
         GaussianStatistics,
+        HMMParams,
         HMMPrior,
+        HMMStatistics,
         IndependentColumns,
         InverseStep,
         LinearStatistics,
@@ -107,7 +111,7 @@ _CLASSES: dict[str, type[Any]] = {
         Waiting,
     )
 }
-_DEEPEST = 8
+_DEEPEST = 12
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
