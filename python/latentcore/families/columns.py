@@ -143,6 +143,12 @@ class IndependentColumns:
             tuple(part.family.model_statistics(p, counts) for part, p in self._with(params.parts))
         )
 
+    def relative_entropy(self, a: ColumnsParams, b: ColumnsParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats: sums over the parts."""
+        triples = zip(self._capability("relative_entropy"), a.parts, b.parts, strict=True)
+        divergence: Array = sum(of_part(p, q) for of_part, p, q in triples)
+        return divergence
+
     # -- with a prior
 
     def update(self, prior: ColumnsPrior, stats: ColumnsStatistics) -> ColumnsPrior:

@@ -51,6 +51,11 @@ class WholeRows:
         """The family's, of rows that were observed."""
         return self.family.model_statistics(params, counts)
 
+    def relative_entropy(self, a: Any, b: Any) -> Array:
+        """The family's."""
+        divergence: Array = self.family.relative_entropy(a, b)
+        return divergence
+
     def update(self, prior: Any, stats: Any) -> Any:
         """The family's."""
         return self.family.update(prior, stats)
