@@ -29,6 +29,7 @@ LAYERS = {
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,
     "latentcore.assignment": 2,
+    "latentcore.floors": 2,
     "latentcore.protocols": 2,
     "latentcore.sequences": 2,
     "latentcore.statistics": 2,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from latentcore import floors
 from latentcore.arrays import Array, Labels, RealArray
 from latentcore.families.support import filled
 from latentcore.statistics import Statistics
@@ -148,6 +149,18 @@ class IndependentColumns:
         triples = zip(self._capability("relative_entropy"), a.parts, b.parts, strict=True)
         divergence: Array = sum(of_part(p, q) for of_part, p, q in triples)
         return divergence
+
+    def with_floor(self, stats: ColumnsStatistics) -> ColumnsStatistics:
+        """With what ``maximize`` adds, part by part."""
+        return ColumnsStatistics(
+            tuple(floors.with_floor(part.family, s) for part, s in self._with(stats.parts))
+        )
+
+    def without_floor(self) -> IndependentColumns:
+        """The family whose ``maximize`` adds nothing."""
+        return IndependentColumns(
+            (floors.without_floor(part.family), part.columns) for part in self.parts
+        )
 
     # -- with a prior
 

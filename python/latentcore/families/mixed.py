@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import kernels
+from latentcore import floors, kernels
 from latentcore.arrays import Array, Labels, RealArray
 from latentcore.assignment import assignment, joint_costs
 from latentcore.families.priors import DirichletPrior, blended
@@ -201,6 +201,14 @@ class MixtureFamily:
         divergences = self._able("relative_entropy")(a.components, b.components)
         costs = joint_costs(a.weights.ravel(), b.weights.ravel(), divergences)
         return costs.reshape(-1, m, len(b.weights), m).swapaxes(1, 2)
+
+    def with_floor(self, stats: MixedStatistics) -> MixedStatistics:
+        """With what ``maximize`` adds to those of the components."""
+        return replace(stats, components=floors.with_floor(self.family, stats.components))
+
+    def without_floor(self) -> MixtureFamily:
+        """The family whose ``maximize`` adds nothing."""
+        return replace(self, family=floors.without_floor(self.family))
 
     # -- with a prior: the weights of each state ~ Dirichlet
 
