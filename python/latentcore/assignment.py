@@ -27,7 +27,6 @@ class Matched(NamedTuple):
     cost: float
 
 
-
 def assignment(costs: Array) -> Order:
     """The order that minimises ``sum_k costs[k, order[k]]`` (Crouse 2016, in SciPy).
 

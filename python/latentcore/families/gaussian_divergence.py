@@ -14,7 +14,9 @@ from latentcore.protocols import Array
 __all__ = ["relative_entropy"]
 
 
-def relative_entropy(a: GaussianParams, b: GaussianParams, covariance_type: CovarianceType) -> Array:
+def relative_entropy(
+    a: GaussianParams, b: GaussianParams, covariance_type: CovarianceType
+) -> Array:
     """KL(component i of ``a`` || component j of ``b``), (K, K'), nats.
 
     Memory: as much again as the factors of ``a``.

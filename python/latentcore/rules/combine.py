@@ -1,8 +1,8 @@
 """Combining models fitted apart: the weighted mean of what they expect, after their labels agree.
 
-The combination minimises ``sum_m weight_m D(model_m || model)``, D the relative entropy of joint distributions of visible
-and hidden values (Amid & Warmuth 2020). As for exponential families it has the mean of their expected statistics: what
-one fit to all data would have, if each model's posteriors were those of that fit.
+The combination minimises ``sum_m weight_m D(model_m || model)``, where D is the relative entropy of joint distributions
+of visible and hidden values (Amid & Warmuth 2020). Among exponential families it is the model that has the mean of their
+expected statistics: those of one fit to all data, if each model's posteriors were that fit's.
 
 The labels of hidden values mean nothing, so that each model's are to be chosen first. That of more than two at once is
 hard; models take turns: labels are matched to a reference, the models combined, the labels matched to the combination,
@@ -81,9 +81,9 @@ def as_ordered(
     """Combine models in these orders; what components have inside gets the order that it has in ``like``."""
     pairs = zip(params, orders, strict=True)
     models = [model.relabelled(p, order, like) for p, order in pairs]
-    params = combined(model, models, weights, like)
-    divergences = np.array([model.relative_entropy(p, params) for p in models])
-    return Combination(params, models, list(orders), divergences, [float(weights @ divergences)])
+    mean = combined(model, models, weights, like)
+    divergences = np.array([model.relative_entropy(p, mean) for p in models])
+    return Combination(mean, models, list(orders), divergences, [float(weights @ divergences)])
 
 
 def aligned(
@@ -132,16 +132,16 @@ def margins(model: LabelledModel[P, S], params: Sequence[P], weights: Array) -> 
     if len(params) == 1:
         return np.ones(1)
     others = _sums_of_others(model, params, weights)
-    return np.array([model.margin(p, model.maximize(s, p)) for p, s in zip(params, others, strict=True)])
+    return np.array(
+        [model.margin(p, model.maximize(s, p)) for p, s in zip(params, others, strict=True)]
+    )
 
 
 def _less(objective: float, before: float) -> bool:
     return objective < before - _ROUNDING * (1.0 + abs(before))
 
 
-def _sums_of_others(
-    model: LabelledModel[P, S], params: Sequence[P], weights: Array
-) -> Iterator[S]:
+def _sums_of_others(model: LabelledModel[P, S], params: Sequence[P], weights: Array) -> Iterator[S]:
     """For each model the weighted sum of what all others expect; sums before and after it, since nothing subtracts."""
     stats = [model.statistics(p) * weight for p, weight in zip(params, weights, strict=True)]
     after = list(accumulate(reversed(stats[1:])))[::-1]

@@ -9,7 +9,7 @@ improved by exchanges of two labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -165,9 +165,7 @@ class MixtureLabels(Generic[P, S]):
         """What one row is expected to give."""
         return self.model.model_statistics(params)
 
-    def maximize(
-        self, stats: MixtureStatistics[S], previous: MixtureParams[P]
-    ) -> MixtureParams[P]:
+    def maximize(self, stats: MixtureStatistics[S], previous: MixtureParams[P]) -> MixtureParams[P]:
         """The parameters of these statistics."""
         return self.model.maximize(stats, previous)
 
@@ -184,7 +182,9 @@ class MixtureLabels(Generic[P, S]):
     ) -> Matched:
         """The order in which components are most alike those of ``like``."""
         if by == "unweighted":
-            return LabelCosts(_both_ways(self.model.family, params.components, like.components)).best()
+            return LabelCosts(
+                _both_ways(self.model.family, params.components, like.components)
+            ).best()
         return self._costs(params, like, by == "symmetric").best()
 
     def margin(self, params: MixtureParams[P], like: MixtureParams[P]) -> float:
@@ -246,16 +246,10 @@ class HMMLabels(Generic[P, S]):
         Of an endless sequence the law of the first state, too, which is the limit of what long ones say of it; but
         where it is to be the stationary law, transitions say all of it.
         """
-        left, visited = self._usages(params)
-        starts = params.initial
-        if self.lengths is None and self.model.topology.start == "stationary":
-            starts = np.zeros_like(starts)
-        return HMMStatistics(
-            starts,
-            left[:, None] * params.transition,
-            visited,
-            self.model.family.model_statistics(params.emissions, visited),
-        )
+        stats = self.model.model_statistics(params, self.lengths)
+        if self.lengths is None and self.model.topology.start != "stationary":
+            stats = replace(stats, starts=params.initial)
+        return stats
 
     def maximize(self, stats: HMMStatistics[S], previous: HMMParams[P]) -> HMMParams[P]:
         """The parameters of these statistics, within the topology."""
@@ -272,16 +266,16 @@ class HMMLabels(Generic[P, S]):
     ) -> Matched:
         """The order in which states are most alike those of ``like``."""
         if by == "unweighted":
-            return LabelCosts(_both_ways(self.model.family, params.emissions, like.emissions)).best()
+            return LabelCosts(
+                _both_ways(self.model.family, params.emissions, like.emissions)
+            ).best()
         return self._costs(params, like, by == "symmetric").best(begin)
 
     def margin(self, params: HMMParams[P], like: HMMParams[P]) -> float:
         """How clearly the labels agree; see ``LabelCosts.margin``."""
         return self._costs(params, like, True).margin()
 
-    def relabelled(
-        self, params: HMMParams[P], order: Order, like: HMMParams[P]
-    ) -> HMMParams[P]:
+    def relabelled(self, params: HMMParams[P], order: Order, like: HMMParams[P]) -> HMMParams[P]:
         """The same model, with state ``order[k]`` in place k."""
         transition = np.ascontiguousarray(params.transition[np.ix_(order, order)])
         emissions = self.relabel(params.emissions, order, like.emissions)
