@@ -6,6 +6,7 @@ import sys
 from typing import Any, TypeVar
 
 __all__ = [
+    "AmbiguousAlignmentWarning",
     "CollapsedComponentError",
     "ConvergenceWarning",
     "DegenerateComponentWarning",
@@ -104,6 +105,10 @@ class NotFittedError(ValueError, AttributeError):
 
 class ConvergenceWarning(UserWarning):
     """A fit used up its iterations before its tolerance was met."""
+
+
+class AmbiguousAlignmentWarning(UserWarning):
+    """Models were combined of which some components might as well be exchanged."""
 
 
 class DegenerateComponentWarning(UserWarning):
