@@ -17,6 +17,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import contests
+import streams
 from contests import Contest
 from fits import Library, check_agreement, fit
 from hmm import LONG_CHAINS, ChainProblem, Chains, Solver, all_solvers, make_chains
@@ -349,6 +350,37 @@ def sparse_memory(plan: Plan) -> Iterator[Row]:
             }
 
 
+# -- streams --------------------------------------------------------------------------------------
+
+
+def partial_fit(plan: Plan) -> Iterator[Row]:
+    """A pass over a stream of batches, one thread, CPU time; rivals' seconds over ours; microseconds by batch."""
+    problem = streams.stream(plan.effort.quick)
+    with threadpool_limits(1):
+        for batch_size in streams.BATCH_SIZES:
+            measurements = streams.measurements(problem, batch_size)
+            seconds = dict(
+                zip(
+                    measurements,
+                    interleaved(plan.effort.repeats, *measurements.values()),
+                    strict=True,
+                )
+            )
+            ours = seconds.pop("latentcore")
+            whole, sweep = streams.overhead(problem, batch_size)
+            yield {
+                "shape": problem.shape.name,
+                "batch": str(batch_size),
+                "rows/s": len(problem.x) / median(ours),
+                **{
+                    f"{name} / ours": median(ratios(theirs, ours))
+                    for name, theirs in seconds.items()
+                },
+                "us a batch": whole,
+                "us of sweep": sweep,
+            }
+
+
 # -- hidden Markov models -------------------------------------------------------------------------
 
 
@@ -495,4 +527,5 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "hmm-score": hmm_score,
     "viterbi": viterbi,
     "hmm-memory": hmm_memory,
+    "partial-fit": partial_fit,
 }
