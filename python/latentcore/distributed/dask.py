@@ -5,13 +5,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from latentcore.distributed.parcels import Traffic, opened, outcome, sealed
-from latentcore.distributed.tables import Roles, check_whole, distinct_groups, size_of
+from latentcore.distributed.parcels import Outcome, Traffic, after, attempt, opened, sealed
+from latentcore.distributed.tables import Roles, check_whole, distinct_groups
 from latentcore.parts import Part
 
 __all__ = ["DaskParts", "active_client", "parts_of"]
@@ -44,14 +44,9 @@ class DaskParts(Generic[D]):
         return len(self.futures)
 
     def then(self, function: Callable[[D], E]) -> DaskParts[E]:
-        futures = self._submit(_kept, _parcel(_Unnumbered(function)))
-        return DaskParts(self.client, futures, self.traffic)
+        return DaskParts(self.client, self._submit(_kept, _parcel(function)), self.traffic)
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
-        return self.map_numbered(_Unnumbered(function))
-
-    def map_numbered(self, function: Callable[[int, D], R]) -> Iterator[R]:
-        """As ``map``, of a function that gets the number of the part too."""
         from distributed import as_completed
 
         parcel = _parcel(function)
@@ -71,11 +66,6 @@ class DaskParts(Generic[D]):
                 yield opened(waiting.pop(following))
                 following += 1
 
-    def where(self, wanted: Sequence[bool]) -> DaskParts[D]:
-        """The parts for which this is true."""
-        chosen = [future for future, keep in zip(self.futures, wanted, strict=True) if keep]
-        return DaskParts(self.client, chosen, self.traffic)
-
     def _submit(self, task: Callable[..., Any], parcel: bytes) -> list[Any]:
         """A task for each part, on a worker that holds it.
 
@@ -93,20 +83,12 @@ class DaskParts(Generic[D]):
         for workers, numbers in at.items():
             parts = [self.futures[number] for number in numbers]
             made = self.client.map(
-                task, numbers, parts, parcel=shared,
-                pure=False, workers=list(workers) or None, allow_other_workers=bool(workers),
+                task, parts, parcel=shared, pure=False,
+                workers=list(workers) or None, allow_other_workers=bool(workers),
             )  # fmt: skip
             for number, future in zip(numbers, made, strict=True):
                 tasks[number] = future
         return tasks
-
-
-@dataclass(frozen=True, slots=True)
-class _Unnumbered(Generic[D, R]):
-    function: Callable[[D], R]
-
-    def __call__(self, number: int, part: D) -> R:
-        return self.function(part)
 
 
 def _parcel(function: Any) -> bytes:
@@ -124,38 +106,60 @@ def _same(parcel: bytes) -> bytes:
 
 
 class _Held:
-    """A part in the memory of a worker.
+    """A part in the memory of a worker, or the exception that came of it.
 
     Dask asks for its size before it spills or moves it, and would take an object that it does not know for a small one.
     If it is moved all the same, its arrays stay aligned, which those are not that Dask cuts out of a message.
     """
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
         buffers: list[pickle.PickleBuffer] = []
-        frame = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        frame = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
         self._size = len(frame) + sum(buffer.raw().nbytes for buffer in buffers)
 
     def __sizeof__(self) -> int:
         return self._size
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (pickle.dumps(self.value, protocol=5),)
+        return _unpacked, (pickle.dumps(self.outcome, protocol=5),)
 
 
 def _unpacked(pickled: bytes) -> _Held:
     return _Held(pickle.loads(pickled))
 
 
-def _kept(number: int, part: _Held, *, parcel: bytes) -> _Held:
-    good, value = outcome(parcel, number, part.value)
-    if not good:
-        raise value
-    return _Held(value)
+def _kept(part: _Held, *, parcel: bytes) -> _Held:
+    return _Held(after(part.outcome, parcel))
 
 
-def _sent_back(number: int, part: _Held, *, parcel: bytes) -> bytes:
-    return sealed(outcome(parcel, number, part.value))
+def _sent_back(part: _Held, *, parcel: bytes) -> bytes:
+    return sealed(after(part.outcome, parcel))
+
+
+def _part(*values: Any) -> _Held:
+    return _Held((True, Part(*values)))
+
+
+def _part_of_frame(frame: Any, number: int, roles: Roles) -> _Held:
+    return _Held(attempt(roles.part, frame, number))
+
+
+def _part_of_object(item: Any, number: int, roles: Roles) -> _Held:
+    return _Held(attempt(_as_part, item, number, roles))
+
+
+def _as_part(item: Any, number: int, roles: Roles) -> Part:
+    if isinstance(item, Part):
+        return replace(item, number=number)
+    if roles == Roles():
+        return Part(item, number=number)
+    names = getattr(item, "columns", None)
+    if names is None:
+        raise TypeError(
+            f"columns: expected None beside parts without named columns, got {type(item).__name__}"
+        )
+    return roles.resolved(list(names)).part(item, number)
 
 
 # -- the border ----------------------------------------------------------------------------------
@@ -212,10 +216,6 @@ def parts_of(
     else:
         delayed, whole = _of_objects(data, Roles(**roles)), False
     parts: DaskParts[Part] = DaskParts(client, client.compute(delayed), traffic)
-    sizes = list(parts.map(size_of))
-    if not any(sizes):
-        raise ValueError("data: expected at least one row, got none")
-    parts = parts.where([size > 0 for size in sizes])
     if roles["groups"] is not None and not whole:
         remedy = "with order_by a data frame is shuffled by groups"
         check_whole(parts.map(distinct_groups), remedy)
@@ -248,6 +248,7 @@ def _of_array(x: Any, roles: dict[str, Any], lengths: Any) -> list[Any]:
             _alongside("labels", roles["labels"], x),
             pieces,
             _alongside("groups", roles["groups"], x),
+            range(len(blocks)),
             strict=True,
         )
     ]
@@ -317,7 +318,10 @@ def _of_frame(data: Any, roles: Roles) -> list[Any]:
     if roles.order_by is not None:
         by = [roles.groups, roles.order_by]
         data = data.shuffle(on=[roles.groups]).map_partitions(_sorted, by, meta=data._meta)
-    return [dask.delayed(_part_of_frame)(partition, roles) for partition in data.to_delayed()]
+    return [
+        dask.delayed(_part_of_frame)(partition, number, roles)
+        for number, partition in enumerate(data.to_delayed())
+    ]
 
 
 def _sorted(frame: Any, by: list[str]) -> Any:
@@ -327,7 +331,6 @@ def _sorted(frame: Any, by: list[str]) -> Any:
 def _of_objects(data: Any, roles: Roles) -> list[Any]:
     import dask
     from dask.delayed import Delayed
-
     from distributed import Future
 
     if roles.order_by is not None:
@@ -339,25 +342,4 @@ def _of_objects(data: Any, roles: Roles) -> list[Any]:
         raise TypeError(
             f"data: expected delayed objects or futures, got {type(wrong[0]).__name__} among them"
         )
-    return [dask.delayed(_part_of_object)(item, roles) for item in data]
-
-
-def _part(*values: Any) -> _Held:
-    return _Held(Part(*values))
-
-
-def _part_of_frame(frame: Any, roles: Roles) -> _Held:
-    return _Held(roles.part(frame))
-
-
-def _part_of_object(item: Any, roles: Roles) -> _Held:
-    if isinstance(item, Part):
-        return _Held(item)
-    if roles == Roles():
-        return _Held(Part(item))
-    names = getattr(item, "columns", None)
-    if names is None:
-        raise TypeError(
-            f"columns: expected None beside parts without named columns, got {type(item).__name__}"
-        )
-    return _Held(roles.resolved(list(names)).part(item))
+    return [dask.delayed(_part_of_object)(item, number, roles) for number, item in enumerate(data)]

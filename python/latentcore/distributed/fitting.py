@@ -157,27 +157,32 @@ def _combined(estimator: Any, parts: Any, align: Any) -> Any:
     if isinstance(random, np.random.RandomState | np.random.Generator):
         random = int(random_generator(random).random() * 2**31)
     own = _FitOfPart(type(estimator), {**estimator.get_params(), "random_state": random})
-    models, weights = zip(*parts.map_numbered(own), strict=True)
+    fitted = [found for found in parts.map(own) if found is not None]
+    if not fitted:
+        raise ValueError("data: expected at least one row, got none")
+    models, weights = zip(*fitted, strict=True)
     combined = combine(list(models), weights=list(weights), align=align)
     return combined
 
 
 @dataclass(frozen=True, slots=True)
 class _FitOfPart:
-    """A new estimator of the same arguments, fitted to the part; and the weight of the part."""
+    """A new estimator of the same arguments, fitted to the part; and the weight of the part. None of no rows."""
 
     kind: type
     arguments: dict[str, Any]
 
-    def __call__(self, number: int, part: Part) -> tuple[Any, float]:
+    def __call__(self, part: Part) -> tuple[Any, float] | None:
+        if size_of(part) == 0:
+            return None
         seed = self.arguments["random_state"]
         if seed is not None:
-            seed = (int(seed) + number) % 2**32
+            seed = (int(seed) + part.number) % 2**32
         model = self.kind(**{**self.arguments, "random_state": seed})
         optional = {
             field.name: getattr(part, field.name)
             for field in fields(part)
-            if field.name != "X" and getattr(part, field.name) is not None
+            if field.name not in ("X", "number") and getattr(part, field.name) is not None
         }
         with threads(1):
             model.fit(part.X, **optional)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Traffic", "opened", "outcome", "sealed"]
+__all__ = ["Outcome", "Traffic", "after", "attempt", "opened", "sealed"]
 
 
 @dataclass(slots=True)
@@ -40,24 +40,36 @@ class Traffic:
         self.received[-1] += size
 
 
-def outcome(parcel: bytes, number: int, part: Any) -> tuple[bool, Any]:
-    """What the function in a parcel makes of a part: (True, value), or (False, exception)."""
-    function: Callable[[int, Any], Any] = pickle.loads(parcel)
+Outcome = tuple[bool, Any]
+"""(True, value), or (False, exception)."""
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """What a function makes of these arguments; an exception that cannot be pickled becomes one that says the same."""
     try:
-        return True, function(number, part)
+        return True, function(*arguments)
     except Exception as error:
+        error = error.with_traceback(None)  # which would keep the data alive
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = RuntimeError(f"{type(error).__name__}: {error}")
         return False, error
 
 
-def sealed(result: tuple[bool, Any]) -> bytes:
-    """An outcome as bytes; an exception that cannot be pickled becomes one that says the same."""
+def after(earlier: Outcome, parcel: bytes) -> Outcome:
+    """What the function in a parcel makes of a part; where there is none, because of an exception, that one."""
+    good, part = earlier
+    return attempt(pickle.loads(parcel), part) if good else earlier
+
+
+def sealed(outcome: Outcome) -> bytes:
+    """An outcome as bytes."""
     try:
-        return pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        good, value = result
-        cause = error if good else value
-        text = f"{type(cause).__name__}: {cause}"
-        return pickle.dumps((False, RuntimeError(text)), pickle.HIGHEST_PROTOCOL)
+        text = f"results: expected what can be pickled, got {type(outcome[1]).__name__} ({error})"
+        return pickle.dumps((False, TypeError(text)), pickle.HIGHEST_PROTOCOL)
 
 
 def opened(parcel: bytes) -> Any:

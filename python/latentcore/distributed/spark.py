@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from latentcore.distributed.parcels import Traffic, opened, outcome, sealed
-from latentcore.distributed.tables import Roles, check_whole, distinct_groups, size_of
+from latentcore.distributed.parcels import Traffic, after, attempt, opened, sealed
+from latentcore.distributed.tables import Roles, check_whole, distinct_groups
 from latentcore.parts import Part
 
 __all__ = ["SparkParts", "parts_of"]
@@ -46,14 +47,10 @@ class SparkParts(Generic[D]):
         weakref.finalize(self, _release, self.frame).atexit = False
 
     def then(self, function: Callable[[D], E]) -> SparkParts[E]:
-        frame = self.frame.mapInArrow(_Step(_parcel(_Unnumbered(function))), _SCHEMA)
+        frame = self.frame.mapInArrow(_Step(_parcel(function)), _SCHEMA)
         return SparkParts(frame, self.traffic)
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
-        return self.map_numbered(_Unnumbered(function))
-
-    def map_numbered(self, function: Callable[[int, D], R]) -> Iterator[R]:
-        """As ``map``, of a function that gets the number of the partition too."""
         parcel = _parcel(function)
         if self.traffic is not None:
             self.traffic.begin(len(parcel))
@@ -76,14 +73,6 @@ def _release(frame: Any) -> None:
         return
 
 
-@dataclass(frozen=True, slots=True)
-class _Unnumbered(Generic[D, R]):
-    function: Callable[[D], R]
-
-    def __call__(self, number: int, part: D) -> R:
-        return self.function(part)
-
-
 def _parcel(function: Any) -> bytes:
     from pyspark import cloudpickle
 
@@ -101,12 +90,8 @@ class _Step:
     parcel: bytes
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
-        import pickle
-
         for number, data in _joined(batches):
-            good, value = pickle.loads(data)
-            made = outcome(self.parcel, number, value) if good else (good, value)
-            yield from _cut(number, sealed(made))
+            yield from _cut(number, sealed(after(pickle.loads(data), self.parcel)))
 
 
 def _joined(batches: Iterable[Any]) -> Iterator[tuple[int, bytes]]:
@@ -151,8 +136,9 @@ class _Packed:
 
         held = [batch for batch in batches if batch.num_rows]
         if held:
-            part = self.roles.part(pyarrow.Table.from_batches(held))
-            yield from _cut(TaskContext.get().partitionId(), sealed((True, part)))
+            number = TaskContext.get().partitionId()
+            table = pyarrow.Table.from_batches(held)
+            yield from _cut(number, sealed(attempt(self.roles.part, table, number)))
 
 
 # -- the border ----------------------------------------------------------------------------------
@@ -165,8 +151,6 @@ def parts_of(data: Any, roles: dict[str, Any], traffic: Traffic | None) -> Spark
     if chosen.order_by is not None:
         data = data.repartition(chosen.groups).sortWithinPartitions(chosen.groups, chosen.order_by)
     parts: SparkParts[Part] = SparkParts(data.mapInArrow(_Packed(chosen), _SCHEMA), traffic)
-    if not any(parts.map(size_of)):
-        raise ValueError("data: expected at least one row, got none")
     if chosen.groups is not None and chosen.order_by is None:
         remedy = "with order_by the data frame is partitioned by groups"
         check_whole(parts.map(distinct_groups), remedy)

@@ -64,7 +64,7 @@ class Roles:
         names = [*(self.columns or ()), *(name for name in others if name is not None)]
         return list(dict.fromkeys(names))
 
-    def part(self, table: Any) -> Part:
+    def part(self, table: Any, number: int) -> Part:
         """The part that a pandas frame or a pyarrow table is."""
         select = getattr(table, "select", None)
         return Part(
@@ -73,6 +73,7 @@ class Roles:
             None if self.labels is None else _labels(table[self.labels]),
             None,
             None if self.groups is None else _values(table[self.groups]),
+            number,
         )
 
 
