@@ -44,6 +44,7 @@ LAYERS = {
     "latentcore.streams": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,
+    "latentcore.distributed": 7,
     "latentcore.estimators": 6,
     "latentcore.selection": 6,
     "latentcore.splitters": 6,
@@ -177,6 +178,7 @@ def test_only_numpy_is_imported_at_module_level() -> None:
 def test_importing_every_module_loads_numpy_alone() -> None:
     names = sorted(MODULES - {"latentcore.__main__"})
     optional = ["sklearn", "scipy", "pandas", "polars", "pyarrow", "matplotlib", "typer", "rich"]
+    optional += ["dask", "distributed", "pyspark", "cloudpickle"]
     program = (
         f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
         f"print([name for name in {optional} if name in sys.modules])"
