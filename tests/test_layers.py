@@ -28,6 +28,7 @@ LAYERS = {
     "latentcore._special": 1,
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,
+    "latentcore.floors": 2,
     "latentcore.protocols": 2,
     "latentcore.sequences": 2,
     "latentcore.statistics": 2,

@@ -140,11 +140,14 @@ class Model(Protocol[P, S, D_contra]):
     def maximize(self, stats: S, previous: P) -> P:
         """The M-step."""
 
-    def model_statistics(self, params: P, lengths: Lengths | None = None) -> S:
+    def model_statistics(
+        self, params: P, lengths: Lengths | None = None, length_weights: Array | None = None
+    ) -> S:
         """What one observation is expected to give; ``maximize`` of it is ``params``.
 
-        An observation is a row; in a model of sequences, a sequence whose length is any of ``lengths`` (Q,), with equal
-        probability.
+        An observation is a row; in a model of sequences with ``lengths`` (Q,) a sequence, whose length is any of them
+        with probabilities in proportion to ``length_weights`` (Q,), by default equal ones. Without ``lengths`` it is a
+        row of an endless sequence.
         """
 
 

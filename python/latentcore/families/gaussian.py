@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -145,15 +145,36 @@ class Gaussian:
 
         The counts, the means, and scatters of count times covariance (tied: summed; spherical: times D too).
         """
+        scatters = self._scatters(params.covariances, counts, params.means.shape[1])
+        return GaussianStatistics(counts, params.means, scatters, self.covariance_type)
+
+    def with_floor(self, stats: GaussianStatistics) -> GaussianStatistics:
+        """With a scatter of ``reg_covar`` for every observation in every column, which ``maximize`` adds."""
+        if self.reg_covar == 0:
+            return stats
+        n_components, n_features = stats.means.shape
+        of_each: dict[str, Array] = {
+            "full": np.tile(np.eye(n_features), (n_components, 1, 1)),
+            "tied": np.eye(n_features),
+            "diag": np.ones_like(stats.means),
+            "spherical": np.ones(n_components),
+        }
+        floor = self.reg_covar * of_each[layout(self.covariance_type)]
+        added = self._scatters(floor, stats.counts, n_features)
+        return replace(stats, scatters=stats.scatters + added)
+
+    def without_floor(self) -> Gaussian:
+        """The family with ``reg_covar`` 0."""
+        return replace(self, reg_covar=0.0)
+
+    def _scatters(self, covariances: Array, counts: Array, n_features: int) -> Array:
+        """Of ``counts`` (K,) observations with these covariances."""
         scale: Array = counts
         if self.covariance_type == "tied":
             scale = counts.sum()
         elif layout(self.covariance_type) == "spherical":
-            scale = counts * params.means.shape[1]
-        scatters = (params.covariances.T * scale).T
-        return GaussianStatistics(
-            counts, params.means, np.ascontiguousarray(scatters), self.covariance_type
-        )
+            scale = counts * n_features
+        return np.ascontiguousarray((covariances.T * scale).T)
 
     # -- parameters from elsewhere, and about parameters
 

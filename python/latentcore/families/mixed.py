@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import kernels
+from latentcore import floors, kernels
 from latentcore.arrays import Array, Labels, RealArray
 from latentcore.families.priors import DirichletPrior, blended
 from latentcore.families.support import filled, log_of, quotients
@@ -175,6 +175,14 @@ class MixtureFamily:
         of_components: Array = counts[:, None] * params.weights
         stats = self.family.model_statistics(params.components, of_components.ravel())
         return MixedStatistics(of_components, stats)
+
+    def with_floor(self, stats: MixedStatistics) -> MixedStatistics:
+        """With what ``maximize`` adds to those of the components."""
+        return replace(stats, components=floors.with_floor(self.family, stats.components))
+
+    def without_floor(self) -> MixtureFamily:
+        """The family whose ``maximize`` adds nothing."""
+        return replace(self, family=floors.without_floor(self.family))
 
     # -- with a prior: the weights of each state ~ Dirichlet
 
