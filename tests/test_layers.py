@@ -40,6 +40,7 @@ LAYERS = {
     "latentcore.engine": 5,
     "latentcore.initialization": 5,
     "latentcore.parts": 5,
+    "latentcore.streams": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,
     "latentcore.estimators": 6,

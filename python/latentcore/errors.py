@@ -32,17 +32,21 @@ class ImpossibleRowError(NumericalError):
     ----------
     row : int
         Index of the row within the data that the kernel saw.
+    part : int or None
+        Of data in parts, the part that the row is counted in.
     """
 
-    def __init__(self, row: int) -> None:
+    def __init__(self, row: int, part: int | None = None) -> None:
+        where = "" if part is None else f"part {part}, "
         super().__init__(
-            f"row {row}: expected a positive density under at least one component, got 0 "
+            f"{where}row {row}: expected a positive density under at least one component, got 0 "
             "or not a number; the row lies impossibly far from every component"
         )
         self.row = row
+        self.part = part
 
-    def __reduce__(self) -> tuple[type[ImpossibleRowError], tuple[int]]:
-        return type(self), (self.row,)
+    def __reduce__(self) -> tuple[type[ImpossibleRowError], tuple[int, int | None]]:
+        return type(self), (self.row, self.part)
 
 
 class ImpossibleSequenceError(NumericalError):

@@ -45,6 +45,8 @@ class Sequences:
         Indices of the first row and of the first sequence within the whole data, for messages.
     prepared : object
         What the model found out of these rows; None if it was not asked.
+    entry : (S,) float64, or None
+        The log-law of the state before the first row: the first sequence goes on from there. None where it begins.
     """
 
     x: RealArray
@@ -54,6 +56,7 @@ class Sequences:
     start: int = 0
     first: int = 0
     prepared: object = None
+    entry: Array | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -83,6 +86,7 @@ class Sequences:
             None if self.labels is None else self.labels[begin:end],
             self.start + begin,
             self.first + first,
+            entry=self.entry if first == 0 else None,
         )
 
     def shards(self, rows: int) -> Iterator[Sequences]:
@@ -105,6 +109,7 @@ class Sequences:
                 None if self.labels is None else self.labels[begin:end],
                 self.start + begin,
                 self.first,
+                entry=self.entry if begin == 0 else None,
             )
 
     def take(self, chosen: npt.NDArray[Any]) -> Sequences:
@@ -120,6 +125,7 @@ class Sequences:
             None if self.labels is None else self.labels[rows],
             self.start,
             self.first,
+            entry=self.entry if len(index) and index[0] == 0 else None,
         )
 
     def rows(self) -> Rows:
