@@ -46,6 +46,8 @@ from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import FiniteSample, OnlineState
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.structures.hmm import HMMPrior
 from latentcore.structures.mixture import MixtureParams, MixturePrior, MixtureStatistics
@@ -57,6 +59,7 @@ __all__ = ["pack", "unpack"]
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        AutoState,
         Bernoulli,
         BernoulliParams,
         BetaPrior,
@@ -70,6 +73,7 @@ _CLASSES: dict[str, type[Any]] = {
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FiniteSample,
         FixedWeights,
         Gamma,
         GammaParams,
@@ -95,6 +99,7 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         NormalPrior,
         Online,
+        OnlineState,
         Poisson,
         PoissonParams,
         PowerStep,
@@ -107,7 +112,7 @@ _CLASSES: dict[str, type[Any]] = {
         Waiting,
     )
 }
-_DEEPEST = 8
+_DEEPEST = 12
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
