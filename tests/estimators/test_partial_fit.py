@@ -7,6 +7,7 @@ import math
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ ONLINE = {
     "running averaging": Online(InverseStep(2.0), inertia="running", averaging=True),
     "auto": Online("auto"),
     "auto averaging": Online("auto", inertia="running", averaging=True),
-    "drawn": Online(inertia=FiniteSample(200)),
+    "drawn": Online(inertia=FiniteSample(2000)),
 }
 every_online = pytest.mark.parametrize("online", ONLINE.values(), ids=ONLINE)
 
@@ -63,7 +64,7 @@ BAYESIAN = {
     "poisson": (lambda **kw: BayesianMixture("poisson", 2, random_state=0, **kw), CASES[0].x),
     "means": (lambda **kw: GaussianMeansMixture(2, random_state=0, **kw), CASES[5].x),
 }
-bayesian = pytest.mark.parametrize("make, x", BAYESIAN.values(), ids=BAYESIAN)
+bayesian = pytest.mark.parametrize(("make", "x"), BAYESIAN.values(), ids=BAYESIAN)
 
 
 def batches(x: Any, size: int) -> list[Any]:
@@ -158,24 +159,21 @@ def test_attributes_tell_of_the_stream() -> None:
 # -- streams of all families ----------------------------------------------------------------------
 
 
-def near_truth(of: Any, rows: Any, **options: Any) -> Any:
-    """A mixture of the family that begins at the parameters of its case."""
-    params = of.parameters(np.random.default_rng(2024))
-    return Mixture(
-        of.family, laws.N_COMPONENTS, weights_init=laws.WEIGHTS, params_init=params, **options
-    )
+STREAMED = [of for of in laws.FAMILIES if of.name != "negative-binomial-of-a-user"]
+"""The other one is below; that of its rows that lie apart are impossible in double precision."""
 
 
-@pytest.mark.parametrize("of", laws.FAMILIES, ids=[of.name for of in laws.FAMILIES])
-def test_stream_comes_near_the_fit(of: Any) -> None:
-    once = of.rows(np.random.default_rng(3))
-    order = np.random.default_rng(4).permutation(np.tile(np.arange(len(once)), 12))
-    fitted = near_truth(of, once, tol=1e-9, max_iter=2000).fit(once)
-    start = near_truth(of, once, max_iter=0).fit(once)
-    model = streamed(near_truth(of, once), once[order], 40)
-    best, begun, found = (m.score(once) for m in (fitted, start, model))
-    assert begun < best
-    assert best - found < max(0.15 * (best - begun), 0.03), (begun, found, best)
+@pytest.mark.parametrize("of", STREAMED, ids=[of.name for of in STREAMED])
+def test_one_pass_comes_near_the_fit(of: Any) -> None:
+    assert of.apart is not None
+    apart = [of.apart(np.random.default_rng(seed)) for seed in range(8)]
+    x = np.vstack([rows for _, rows in apart])
+    start: dict[str, Any] = {"random_state": 0}
+    if of.name == "exponential":  # scales 1e12 apart are no case for k-means
+        start = {"weights_init": laws.WEIGHTS, "params_init": apart[0][0]}
+    fitted = Mixture(of.family, 3, tol=1e-6, **start).fit(x)
+    model = streamed(Mixture(of.family, 3, **start), x, 40)
+    assert fitted.score(x) - model.score(x) < 0.01
 
 
 @every_online
@@ -221,7 +219,7 @@ def test_rows_wait_for_a_start_and_are_the_first_batch_then(case: Case) -> None:
     with pytest.raises(ValueError, match=f"X has {case.x.shape[1] + 1} features"):
         model.partial_fit(np.ones((3, case.x.shape[1] + 1)))
     later = copy.deepcopy(model).partial_fit(case.x[18:60])
-    once = case.make(2, random_state=0, online=ConstantStep(PowerStep()(4)))
+    once = case.make(2, random_state=0, online=PowerStep()(4))
     assert_same(later, once.partial_fit(case.x[:60]))
     assert later.n_iter_ == 4
     assert later.n_samples_seen_ == 60
@@ -275,13 +273,12 @@ def test_rows_wait_until_components_fit_whatever_the_mixture_of_forms() -> None:
     model = PoissonMixture(2, random_state=0)
     for part in parts:
         model.partial_fit(part)
-    whole = PoissonMixture(2, random_state=0, online=ConstantStep(PowerStep()(3)))
+    whole = PoissonMixture(2, random_state=0, online=PowerStep()(3))
     assert_same(model, whole.partial_fit(x[:40]))
     weighted = PoissonMixture(2, random_state=0).partial_fit(x[:7], sample_weight=np.full(7, 2.0))
     labels = np.where(np.arange(33) % 2, 1, -1)
     weighted.partial_fit(x[7:40], labels=labels)
-    same = whole.partial_fit(x[:40]) if False else clone(whole)
-    same.set_params(online=ConstantStep(PowerStep()(2)))
+    same = clone(whole).set_params(online=PowerStep()(2))
     same.partial_fit(
         x[:40], sample_weight=np.r_[np.full(7, 2.0), np.ones(33)],
         labels=np.r_[np.full(7, -1), labels],
@@ -399,8 +396,8 @@ def wrong_batches(x: Any) -> list[tuple[Any, dict[str, Any], str]]:
     return [
         (x[:0], {}, r"0 sample\(s\)"),
         (x[:, :1], {}, "X has 1 features, but"),
-        (x.astype(str), {}, "X: expected"),
-        (x * 1j, {}, "X: expected"),
+        (np.array(x, str), {}, "X: expected"),
+        (x * 1j, {}, "X: Complex data"),
         (np.full_like(x, np.inf), {}, "X"),
         (pd.DataFrame(x, columns=[f"other{j}" for j in range(x.shape[1])]), {}, "feature names"),
         (x, {"sample_weight": np.zeros(n)}, "sample_weight: expected a positive weight"),
@@ -426,12 +423,12 @@ def test_wrong_batch_is_refused_and_nothing_changes(case: Case, n_begun: int) ->
         check_refused(model, batch, options, message)
 
 
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def check_refused(model: Any, batch: Any, options: dict[str, Any], message: str) -> None:
-    before, kept = dict(vars(model)), copy.deepcopy(vars(model))
-    with pytest.raises((ValueError, TypeError), match=message):
-        model.partial_fit(batch, **options)
-    assert vars(model) == before or all(vars(model)[name] is before[name] for name in before)
+    kept = copy.deepcopy(vars(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of batches without names
+        with pytest.raises((ValueError, TypeError), match=message):
+            model.partial_fit(batch, **options)
     assert vars(model).keys() == kept.keys()
     for name, value in kept.items():
         assert canonical(vars(model)[name]) == canonical(value), name
@@ -480,7 +477,7 @@ def test_wrong_options_are_refused() -> None:
         with pytest.raises(error, match=message):
             model.partial_fit(x)
         assert "converged_" not in vars(model)
-    with pytest.raises(ValueError, match="online|step_size"):
+    with pytest.raises(ValueError, match="step_size: expected a number >= 0"):
         GaussianMixture(2, online=-1.0).fit(x)
     for wrong in ({"step_size": "slow"}, {"step_size": None}, {"averaging": 1}):
         with pytest.raises(TypeError, match=next(iter(wrong))):
@@ -553,7 +550,9 @@ def test_waiting_rows_travel(tmp_path: Path) -> None:
 
 def test_what_no_file_can_hold_is_named(tmp_path: Path) -> None:
     model = streamed(GaussianMixture(2, random_state=0, online=Online(lambda t: 1 / t)), CASES[5].x)
-    with pytest.raises(TypeError, match=r"online\.step_size: expected a step size .* callable"):
+    with pytest.raises(
+        TypeError, match=r"online\.step_size: expected a step size, .* got the callable"
+    ):
         model.save(tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())
 
@@ -597,8 +596,8 @@ def test_memory_does_not_grow_with_the_stream() -> None:
         streamed(BayesianGaussianMixture(2, random_state=0), x),
     ):
         sizes = []
-        for _ in range(2):
-            for step in range(1100):
+        for n_steps in (1024, 1024):
+            for step in range(n_steps):
                 model.partial_fit(x[step % 390 : step % 390 + 2])
             assert len(model.lower_bounds_) == 1024
             sizes.append(len(pickle.dumps(model)))
@@ -682,11 +681,9 @@ def test_relabelled_stream_is_the_stream_relabelled(case: Case, online: Any) -> 
         one.partial_fit(batch)
         other.partial_fit(batch)
     one.relabel([1, 0])
-    same = {} if isinstance(getattr(online, "inertia", None), FiniteSample) else {"rtol": 1e-6}
-    if same:  # draws are made component by component
-        assert_same(one, other, **same)
     assert other._stream.has_own() == one._stream.has_own()
-    assert abs(one.score(case.x) - other.score(case.x)) < 0.05
+    if online is not ONLINE["drawn"]:  # draws are made component by component
+        assert_same(one, other, rtol=1e-6)
 
 
 def test_relabelled_tied_and_mixed_streams() -> None:
