@@ -43,6 +43,7 @@ __all__ = [
     "incoming",
     "joined",
     "learn",
+    "on_course",
     "relabelled",
     "rows_to_start",
     "with_waiting",
@@ -102,7 +103,7 @@ def learn(
     try:
         if fitted:
             params = _checked_params(estimator)
-            stream = _on_course(stream, params, data.total_weight())
+            stream = on_course(stream, params, data.total_weight())
         else:
             params = estimator._start(model, data, prior, None).next()
             stream = replace(stream, n_steps=len(stream.waiting), waiting=())
@@ -285,7 +286,7 @@ def _checked_params(estimator: Any) -> MixtureParams[Any]:
     return params
 
 
-def _on_course(stream: Stream, params: MixtureParams[Any], batch_weight: float) -> Stream:
+def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:
     """Where the stream goes on from these parameters.
 
     After a fit as if it had been in steps on batches like this one. What the stream has of its own counts only while

@@ -12,14 +12,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from latentcore.estimators.checks import boolean, one_of
-from latentcore.rules.online import FiniteSample, Inertia
+from latentcore.rules.online import FiniteSample
+from latentcore.rules.online import Inertia as RuleInertia
 from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
 __all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
 
 Horizon = Literal["batch", "endless"]
+Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
 
-_INERTIAS = get_args(Inertia)
+_INERTIAS = (*get_args(RuleInertia), "forward-only")
 _HORIZONS = get_args(Horizon)
 
 LATEST = 1024
@@ -36,10 +38,12 @@ class Online:
         eta: how many times as much a batch counts as what is known; a number is the same for all steps. A callable
         makes it of the number of the step, from 1. "auto" finds it: two learners, one twice as fast as the other, and
         the evidence of the batches between them, for twice the work (see ``rules.auto_step``).
-    inertia : {"model", "running"}
+    inertia : {"model", "running", "forward-only"} or FiniteSample
         Whether what is known is derived from the parameters (Amid & Warmuth 2020), or is a running statistic (Cappé &
-        Moulines 2009). A ``FiniteSample`` draws from the model what it expects; so does "model" by itself for a family
-        without a method ``model_statistics``.
+        Moulines 2009). Models of sequences, "forward-only": a running statistic that later rows of an endless sequence
+        correct, so that blocks are smoothed as if the sequence were whole (Cappé 2011). A step costs S times as much.
+        A ``FiniteSample`` draws from the model what it expects; so does "model" by itself for a family without a method
+        ``model_statistics``.
     averaging : bool
         Whether the parameters are those of the mean of all iterates' statistics (Polyak & Juditsky 1992).
     horizon : {"batch", "endless"}
@@ -64,6 +68,14 @@ class Online:
             one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
         one_of("horizon", self.horizon, _HORIZONS)
+
+    def inertia_of_rows(self) -> RuleInertia | FiniteSample:
+        """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
+        if self.inertia == "forward-only":
+            raise ValueError(
+                "online: expected inertia 'model' or 'running' for independent rows, got 'forward-only'"
+            )
+        return self.inertia
 
     def schedule(self) -> StepSize:
         """The step size as a function of the number of the step; not of "auto"."""
@@ -124,6 +136,9 @@ class Stream:
         set by hand: then the stream goes on from them alone.
     prior : prior or None
         What ``prior="weak"`` was found to be when the stream began.
+    exit : (S,) or None
+        Models of sequences with an endless horizon: the log-law of the state of the latest row, from which the sequence
+        may go on.
     waiting : tuple
         Batches that are too small to begin with.
     auto : AutoState or None
@@ -140,6 +155,7 @@ class Stream:
     prior: Any = None
     waiting: tuple[Any, ...] = ()
     auto: Any = None
+    exit: Any = None
 
     def n_waiting(self) -> int:
         """Rows that wait for more."""

@@ -40,7 +40,7 @@ def stepped(
     """A step from ``params``, unless the stream has an iterate of its own."""
     rule: OnlineEM[Any, Any] = OnlineEM(
         model,
-        inertia=online.inertia,
+        inertia=online.inertia_of_rows(),
         prior=prior,
         total_weight=total_weight,
         averaging=online.averaging,

@@ -21,7 +21,14 @@ from latentcore.rules.auto_step import AutoState
 from latentcore.rules.online import OnlineState
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
-__all__ = ["check_mixture_stream", "is_of_stream", "pack_stream", "unpack_stream", "with_rows"]
+__all__ = [
+    "check_like",
+    "check_mixture_stream",
+    "is_of_stream",
+    "pack_stream",
+    "unpack_stream",
+    "with_rows",
+]
 
 _NAME = "_stream"
 _COUNTS = ("n_samples_seen_", "n_iter_", "n_features_in_")
@@ -133,12 +140,12 @@ def _check_state(model: Any, state: Any, params: Any, estimator: Any, where: str
     for name in ("running", "average"):
         part = getattr(state, name)
         if part is not None:
-            _check_like(part, model.model_statistics(params), f"{where}.{name}")
+            check_like(part, model.model_statistics(params), f"{where}.{name}")
             _check_usable(model, model.maximize(part, params), estimator)
 
 
 def _check_params(model: Any, value: Any, params: Any, estimator: Any, name: str) -> None:
-    _check_like(value, params, name)
+    check_like(value, params, name)
     _check_usable(model, value, estimator)
 
 
@@ -150,7 +157,8 @@ def with_rows(estimator: Any, stream: Stream) -> Stream:
     return replace(stream, waiting=tuple(part.rows(estimator) for part in stream.waiting))
 
 
-def _check_like(value: Any, expected: Any, name: str) -> None:
+def check_like(value: Any, expected: Any, name: str) -> None:
+    """Raise ``ValueError`` for what is not of the type and shapes of ``expected``, or not finite."""
     if type(value) is not type(expected):
         raise ValueError(f"{name}: expected {type(expected).__name__}, got {value!r}")
     shapes = [[(part, array.shape) for part, array in arrays_of(v)] for v in (value, expected)]

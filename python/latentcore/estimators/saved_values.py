@@ -49,7 +49,8 @@ from latentcore.families.von_mises import VonMises, VonMisesParams
 from latentcore.rules.auto_step import AutoState
 from latentcore.rules.online import FiniteSample, OnlineState
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
-from latentcore.structures.hmm import HMMPrior
+from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
+from latentcore.structures.hmm_forward_only import ByLastState
 from latentcore.structures.mixture import MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
@@ -63,6 +64,7 @@ _CLASSES: dict[str, type[Any]] = {
         Bernoulli,
         BernoulliParams,
         BetaPrior,
+        ByLastState,
         Categorical,
         CategoricalParams,
         ColumnsParams,
@@ -83,7 +85,9 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianMeans,
         GaussianPrior,
         GaussianStatistics,
+        HMMParams,
         HMMPrior,
+        HMMStatistics,
         IndependentColumns,
         InverseStep,
         LinearStatistics,
