@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,9 +34,6 @@ from latentcore.structures.hmm_forward_only import ByLastState, forwarded
 from latentcore.structures.hmm_inference import exit_law
 from latentcore.threads import get_num_threads
 
-if TYPE_CHECKING:
-    from latentcore.estimators.hmm_base import HMMEstimator
-
 __all__ = ["Incoming", "incoming", "learn", "relabelled", "with_waiting"]
 
 MOST_STATES = 16
@@ -57,7 +54,7 @@ class Incoming(NamedTuple):
 
 
 def learn(
-    estimator: HMMEstimator[Any, Any],
+    estimator: Any,
     X: Any,
     lengths: Any,
     groups: Any,
@@ -220,7 +217,7 @@ def _still_waiting(
     }
 
 
-def _check_size(online: Online, estimator: HMMEstimator[Any, Any]) -> None:
+def _check_size(online: Online, estimator: Any) -> None:
     if online.inertia != "forward-only":
         return
     if estimator.n_components > MOST_STATES:
@@ -258,7 +255,7 @@ class _Learned(NamedTuple):
 
 
 def _learned_from(
-    estimator: HMMEstimator[Any, Any],
+    estimator: Any,
     model: HMM[Any, Any],
     prior: HMMPrior[Any] | None,
     params: HMMParams[Any],
@@ -346,9 +343,7 @@ def _forward_step(
     return state, info, running
 
 
-def _kept(
-    estimator: HMMEstimator[Any, Any], learned: _Learned, prior: HMMPrior[Any] | None
-) -> Stream:
+def _kept(estimator: Any, learned: _Learned, prior: HMMPrior[Any] | None) -> Stream:
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     if isinstance(estimator.prior, str):
@@ -360,7 +355,7 @@ def _kept(
     return replace(stream, shown=fingerprint(learned.params))
 
 
-def _checked_params(estimator: HMMEstimator[Any, Any]) -> HMMParams[Any]:
+def _checked_params(estimator: Any) -> HMMParams[Any]:
     params: HMMParams[Any] = estimator._params()
     found = len(params.initial)
     if found != estimator.n_components:
@@ -381,7 +376,7 @@ def _on_course(stream: Stream, params: HMMParams[Any], data: Sequences, unit: Ba
 
 
 def _explained(
-    estimator: HMMEstimator[Any, Any], error: NumericalError, given: Sequences, fitted: bool
+    estimator: Any, error: NumericalError, given: Sequences, fitted: bool
 ) -> NumericalError:
     if not fitted:
         return error
