@@ -22,8 +22,12 @@ __all__ = [
     "real",
 ]
 
+_METHODS = get_args(InitMethod)
+
 
 def integer(name: str, value: Any, minimum: int) -> int:
+    if type(value) is int and value >= minimum:  # quickly: a stream asks at each step
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an integer >= {minimum}, got {value!r}")
     if int(value) < minimum:
@@ -33,6 +37,8 @@ def integer(name: str, value: Any, minimum: int) -> int:
 
 def real(name: str, value: Any) -> float:
     """A finite number >= 0."""
+    if type(value) is float and 0 <= value < math.inf:
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number >= 0, got {value!r}")
     if not 0 <= float(value) < math.inf:
@@ -64,7 +70,7 @@ def fitting_arguments(model: Any) -> None:
     real("tol", model.tol)
     integer("max_iter", model.max_iter, 0)
     integer("n_init", model.n_init, 1)
-    one_of("init_params", model.init_params, get_args(InitMethod))
+    one_of("init_params", model.init_params, _METHODS)
     check_random_state(model.random_state)
     boolean("warm_start", model.warm_start)
     integer("verbose", int(model.verbose) if model.verbose is True else model.verbose, 0)

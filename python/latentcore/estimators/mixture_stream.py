@@ -285,11 +285,11 @@ def _shown(estimator: Any, learned: _Learned, attributes: dict[str, Any]) -> Str
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     rounded = np.asarray(attributes["weights_"]).dtype != np.float64
-    if stream.average is None and not rounded:
-        stream = replace(stream, iterate=None)
-    if not stream.has_own():
-        return stream
-    return replace(stream, shown=fingerprint(estimator._params_of(attributes)))
+    iterate = stream.iterate if rounded or stream.average is not None else None
+    if iterate is None and stream.running is None:
+        return replace(stream, iterate=None)
+    shown = fingerprint(estimator._params_of(attributes))
+    return replace(stream, iterate=iterate, shown=shown)
 
 
 def _checked_params(estimator: Any) -> MixtureParams[Any]:

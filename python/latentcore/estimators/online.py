@@ -20,6 +20,9 @@ __all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resol
 Horizon = Literal["batch", "endless"]
 Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
 
+_INERTIAS = (*get_args(RuleInertia), "forward-only")
+_HORIZONS = get_args(Horizon)
+
 LATEST = 1024
 """Steps whose objectives ``lower_bounds_`` keeps: a stream has no end."""
 
@@ -55,9 +58,9 @@ class Online:
             raise TypeError(f"step_size: expected a number or a callable, got {self.step_size!r}")
         if number and not 0 <= float(self.step_size) <= math.inf:  # type: ignore[arg-type]
             raise ValueError(f"step_size: expected a number >= 0, got {self.step_size!r}")
-        one_of("inertia", self.inertia, (*get_args(RuleInertia), "forward-only"))
+        one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
-        one_of("horizon", self.horizon, get_args(Horizon))
+        one_of("horizon", self.horizon, _HORIZONS)
 
     def inertia_of_rows(self) -> RuleInertia:
         """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
@@ -72,10 +75,7 @@ class Online:
         step = self.step_size
         if not callable(step):
             return ConstantStep(float(step))
-        return step if isinstance(step, get_args(_OurStep)) else _Checked(step)
-
-
-_OurStep: TypeAlias = ConstantStep | InverseStep | PowerStep
+        return step if isinstance(step, ConstantStep | InverseStep | PowerStep) else _Checked(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class _Checked:
         return float(eta)
 
 
+_DEFAULT = Online()
+
 OnlineArgument: TypeAlias = Online | float | None
 """What the argument ``online`` may be: a number is a step size."""
 
@@ -98,7 +100,7 @@ OnlineArgument: TypeAlias = Online | float | None
 def resolved(online: Any) -> Online:
     """The argument ``online``, checked."""
     if online is None:
-        return Online()
+        return _DEFAULT
     if isinstance(online, Online):
         return online
     if isinstance(online, Real) and not isinstance(online, bool):
