@@ -32,15 +32,26 @@ def comparable(of: Any) -> bool:
     return hasattr(of.family, "relative_entropy")
 
 
-every_comparable_model = cases(comparable, structures=MODELS)
+class EndlessCase(ChainCase):
+    """A hidden Markov model whose rows are those of an endless sequence."""
+
+    @property
+    def name(self) -> str:
+        return f"endless-{super().name}"
+
+    @property
+    def lengths(self) -> None:
+        return None
+
+
+every_comparable_model = cases(comparable, structures=(*MODELS, EndlessCase))
 every_comparable_mixture = cases(comparable)
-endless_or_not = pytest.mark.parametrize("endless", [False, True], ids=["lengths", "endless"])
 
 
-def labelled(case: Case, endless: bool = False) -> Any:
+def labelled(case: Case) -> Any:
     relabel = partial(_relabelled, case.of.family)
     if isinstance(case, ChainCase):
-        return HMMLabels(case.model, relabel, None if endless else case.lengths)
+        return HMMLabels(case.model, relabel, case.lengths)
     return MixtureLabels(case.model, relabel)
 
 
@@ -77,9 +88,8 @@ def objective(model: Any, params: list[Any], weights: Array, at: Any) -> float:
 
 
 @every_comparable_model
-@endless_or_not
-def test_copies_are_combined_into_themselves(case: Case, endless: bool) -> None:
-    model, params = labelled(case, endless), case.params
+def test_copies_are_combined_into_themselves(case: Case) -> None:
+    model, params = labelled(case), case.params
     assert_near(combined(model, [params] * 3, SHARES, params), params, 1e-13)
     found = aligned(model, [params] * 3, SHARES, N_COMPONENTS)
     assert_near(found.params, params, 1e-13)
@@ -87,11 +97,8 @@ def test_copies_are_combined_into_themselves(case: Case, endless: bool) -> None:
 
 
 @every_comparable_model
-@endless_or_not
-def test_permuted_copies_are_combined_into_the_one_whose_labels_are_kept(
-    case: Case, endless: bool
-) -> None:
-    model, params = labelled(case, endless), case.params
+def test_permuted_copies_are_combined_into_the_one_whose_labels_are_kept(case: Case) -> None:
+    model, params = labelled(case), case.params
     copies = [permuted(params, order) for order in ORDERS]
     copies[0] = inside_out(case, copies[0])
     found = aligned(model, copies, SHARES, N_COMPONENTS)
@@ -101,13 +108,10 @@ def test_permuted_copies_are_combined_into_the_one_whose_labels_are_kept(
 
 
 @every_comparable_model
-@endless_or_not
 @pytest.mark.parametrize("seed", [0, 1])
-def test_combination_has_the_least_weighted_relative_entropy(
-    case: Case, endless: bool, seed: int
-) -> None:
+def test_combination_has_the_least_weighted_relative_entropy(case: Case, seed: int) -> None:
     """Of all; and of those near by, where components have labels of their own inside, to be matched anew elsewhere."""
-    model = labelled(case, endless)
+    model = labelled(case)
     params = [another(case, 10 * seed + m) for m in range(3)]
     if case.of.hidden:
         params = aligned(model, params, SHARES, N_COMPONENTS).models
