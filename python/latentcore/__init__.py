@@ -34,6 +34,7 @@ from latentcore.estimators.saved import load
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.selection import Selection, select
 from latentcore.splitters import SequenceKFold
+from latentcore.streams import Batches
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
@@ -43,6 +44,7 @@ __all__ = [
     "GMMHMM",
     "HMM",
     "Alignment",
+    "Batches",
     "BayesianGaussianMixture",
     "BayesianHMM",
     "BayesianMixture",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar
 
 import numpy as np
@@ -30,7 +29,12 @@ from latentcore.estimators.bayesian_weights import (
     expected_counts,
     weight_prior,
 )
-from latentcore.estimators.blocks import Evaluation, work_per_row
+from latentcore.estimators.blocks import (
+    Evaluation,
+    LikelihoodAndEntropy,
+    summed,
+    work_per_row,
+)
 from latentcore.estimators.checks import (
     boolean,
     fitting_arguments,
@@ -40,15 +44,22 @@ from latentcore.estimators.checks import (
     real,
 )
 from latentcore.estimators.draws import checked_number, drawn
-from latentcore.estimators.mixture_base import (
-    Callback,
-    RandomState,
-    absent_replaced,
-    check_support,
+from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_stream import (
+    after_fit,
+    check_batch_support,
+    checked_total,
+    incoming,
+    joined,
+    rows_to_start,
+    with_waiting,
 )
+from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import best_of, numbered_as_given, warn_not_converged
+from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_stream import with_rows
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -57,10 +68,22 @@ from latentcore.estimators.summary import (
     component_labels,
     components_table,
     course,
+    stream_course,
+)
+from latentcore.estimators.survey import rows_of_parts
+from latentcore.estimators.training_rows import (
+    InMemory,
+    TrainingRows,
+    absent_replaced,
+    check_support,
+    numbered_as_given,
 )
 from latentcore.initialization import initial_statistics
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, Expectation, RealArray
-from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
+from latentcore.rules.cavi import StochasticVI, VariationalState
+from latentcore.rules.steps import eta_of
+from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
 from latentcore.threads import get_num_threads
@@ -80,6 +103,8 @@ _KEPT = (
     "_course",
     "_copies",
 )
+_OF_DATA = ("expected_log_joint", "entropy")
+"""Terms of the bound that are NaN after an interrupted fit, and None in its file, which knows no NaN."""
 
 
 class Course(NamedTuple):
@@ -143,6 +168,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     elbo_terms_: BoundTerms
+    n_samples_seen_: int
+    _stream: Stream
     _course: Course
     _copies: int
 
@@ -156,7 +183,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         """The family that is fitted to ``x``."""
         raise NotImplementedError
 
-    def _prior_to_fit(self, family: Any, data: Rows) -> MixturePrior[H]:
+    def _prior_to_fit(self, family: Any, data: Rows | Pooling) -> MixturePrior[H]:
         """The prior, with what depends on the data found out."""
         raise NotImplementedError
 
@@ -192,8 +219,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
         Parameters
         ----------
-        X : array or data frame, (N, D)
+        X : array or data frame, (N, D), or rows in parts
             C-contiguous float32 and float64 arrays are not copied.
+
+            Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
+            data frames, or a function that returns an iterator over them; then each iteration reads
+            them once, and the start is made from as many rows, drawn at random, as memory holds.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.
@@ -206,11 +237,20 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             An argument is wrong.
         NumericalError
             The numbers made every start impossible.
+        ChangedPartsError
+            Parts had not as many rows in one pass as in another.
 
         Warns
         -----
         ConvergenceWarning
             ``tol`` was not met in ``max_iter`` iterations.
+
+        Notes
+        -----
+        After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to
+        parts: then it has the posterior of the last complete iteration, ``lower_bound_`` is the bound that this
+        iteration started from, and what else would ask for the data once more is NaN: the last of ``lower_bounds_``,
+        and the first two of ``elbo_terms_``.
         """
         self._fit(X, sample_weight, callback)
         return self
@@ -224,8 +264,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        x = self._fit(X, sample_weight, callback)
-        return self._evaluation().labels(x)
+        if as_parts(X) is not None:
+            raise TypeError(
+                "X: expected a matrix, got parts; use fit, and then predict for each of them"
+            )
+        data = self._fit(X, sample_weight, callback)
+        assert isinstance(data, InMemory)
+        return self._evaluation().labels(data.given.x)
 
     def partial_fit(
         self,
@@ -237,8 +282,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     ) -> Self:
         """One step of stochastic variational inference on a batch of rows.
 
-        The first batch makes the start and the prior, where the prior depends on the data. Step t has the size
-        ``(t + delay)^-forgetting``.
+        The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its rows
+        wait, inside the model and its pickles and files, until there are enough: ten for each component, and D + 1 for
+        each with ``covariance_type="full"``. Together they are then the first batch, and count as so many steps. Until
+        then there is nothing to predict with: ``NotFittedError`` says how many rows wait.
+
+        Step t has the size ``(t + delay)^-forgetting``. ``fit`` ends a stream; with ``warm_start`` it begins where the
+        stream is. After ``fit`` each of its iterations counts as a step.
 
         Parameters
         ----------
@@ -248,121 +298,148 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             How many rows there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
             has seen so far, with this batch; to go over the same rows again, tell their number.
 
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A row is impossible. The same.
+
         Notes
         -----
-        ``lower_bound_`` is then an estimate, from this batch, of the bound before the step.
+        ``lower_bound_`` is then an estimate, from this batch, of the bound before the step. ``lower_bounds_`` keeps
+        those of the latest 1024 steps.
         """
         self._check_arguments()
-        names = column_names(X)
-        fitted = "posterior_" in self.__dict__
+        state = self.__dict__
+        fitted = "posterior_" in state
+        stream: Stream = state.get("_stream", Stream())
+        batch = incoming(self, X, sample_weight, begun=fitted or bool(stream.waiting))
+        against = checked_total(total_weight)
+        data, present = batch.data, self._present(batch.rows)
         if fitted:
-            self._check_names(names)
-            names = (
-                None if "feature_names_in_" not in self.__dict__ else list(self.feature_names_in_)
-            )
-        rows = self._rows(X, sample_weight)
-        data = without_absent(rows)
-        if fitted:
-            self._check_width(data.x)
-            family, prior = self.family_, self.prior_
-            posterior, n_steps, seen = self.posterior_, self._course.n_steps, self._course.weight
+            family, prior, posterior = self.family_, self.prior_, self.posterior_
+            n_steps, seen = self._course.n_steps, self._course.weight
         else:
-            self._check_size(data)
-            check_observed(data.x, names)
-            family = self._family_to_fit(self._present(rows), names)
-            prior, n_steps, seen = self._prior_to_fit(family, data), 0, 0.0
-        check_support(family, self._present(rows), names)
+            data = joined([*stream.waiting, data])
+            family = self._family_to_fit(joined([*stream.waiting, Rows(present)]).x, batch.names)
+            n_steps, seen = len(stream.waiting), 0.0
+        check_batch_support(family, present, batch.names, fitted)
+        if not fitted:
+            if len(data) < rows_to_start(family, self.n_components, data.x.shape[1]):
+                self._replace(with_waiting(state, stream, batch), batch.names)
+                return self
+            check_observed(data.x, batch.names)
+            prior = self._prior_to_fit(family, data)
         weight = data.total_weight()
         seen += weight
-        total = seen if total_weight is None else real("total_weight", total_weight)
+        total = seen if against is None else against
         if total < weight:
             raise ValueError(
                 f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
             )
-        model = Mixture(family)
+        model: Mixture[P, Any] = Mixture(family)
         try:
             if not fitted:
-                start = (
-                    total
-                    / weight
-                    * self._initial(family, data, random_generator(self.random_state))
-                )
+                rng = random_generator(self.random_state)
+                start = total / weight * self._initial(family, data, rng)
                 posterior = model.update(prior, start)
             rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
-            state, info = rule.step(
+            after, info = rule.step(
                 VariationalState(posterior, n_steps), self._expectation(model, data), weight
             )
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, batch.rows) if fitted else error from None
         if self.optimize_concentration:
-            prior = with_best_concentration(prior, state.params)
-        bounds = [*self.__dict__.get("lower_bounds_", []), info.objective]
+            prior = with_best_concentration(prior, after.params)
         n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
-        learned = self._learned_of(state.params, prior, family, data, n_copies)
+        learned = self._learned_of(after.params, prior, family, data, n_copies)
         learned |= {
             "converged_": False,
-            "n_iter_": len(bounds),
+            "n_iter_": state.get("n_iter_", n_steps) + 1,
             "lower_bound_": info.objective,
-            "lower_bounds_": bounds,
+            "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
             "elbo_terms_": self._terms(model, rule.prior, posterior, data, total / weight),
-            "_course": Course(info.objective, state.n_steps, seen),
+            "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
+            "_course": Course(info.objective, after.n_steps, seen),
+            "_stream": Stream(after.n_steps, seen, eta_of(rule.rate(n_steps))),
         }
-        self._replace(learned, names)
+        self._replace(learned, batch.names)
         return self
 
-    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> RealArray:
+    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
         self._check_arguments()
-        names = column_names(X)
-        rows = self._rows(X, sample_weight)
-        data = without_absent(rows)
+        data = self._training_rows(X, sample_weight)
         self._check_size(data)
-        check_observed(data.x, names)
-        present = self._present(rows)
-        family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        family = data.family(self._family_to_fit)
         prior = self._prior_to_fit(family, data)
         model = Mixture(family)
         warm = self._warm_posterior(data, family)
+        kept: Kept[Both[H]] = Kept()
         try:
-            learned = self._learned_from(model, prior, data, warm, callback)
+            fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, data) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                n_steps = len(kept.fit.history)
+                learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
+                self._replace(learned, data.names)
+            raise
+        learned = self._learned_from(model, data, fit, n_steps)
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        self._replace(learned, names)
-        return rows.x
+        self._replace(learned, data.names)
+        return data
 
-    def _learned_from(
+    def _training_rows(self, X: Any, sample_weight: Any) -> TrainingRows:
+        parts = rows_of_parts(self, X, sample_weight=sample_weight)
+        if parts is not None:
+            if self.batch_size is not None:
+                raise ValueError(
+                    "batch_size: expected None with X in parts, as partial_fit makes a step for each of them, "
+                    f"got {self.batch_size}"
+                )
+            return parts
+        names = column_names(X)
+        rows = self._rows(X, sample_weight)
+        work = self._work_per_row(rows.x, self.n_components)
+        return InMemory(rows, names, work, get_num_threads(self.n_threads))
+
+    def _best_of_starts(
         self,
         model: Mixture[P, Any],
         prior: MixturePrior[H],
-        data: Rows,
+        data: TrainingRows,
         warm: MixturePrior[H] | None,
         callback: Callback | None,
-    ) -> dict[str, Any]:
+        kept: Kept[Both[H]],
+    ) -> tuple[engine.Fit[Both[H]], int]:
+        """The best fit, and its number of steps."""
         rng = random_generator(self.random_state)
-        expectation = self._expectation(model, data)
+        expectation = data.expectation(model)
+        rows = data.sample() if warm is None or self.batch_size is not None else data.some()
         n_steps = 0
 
         def run(step: Callback | None) -> engine.Fit[Both[H]]:
             nonlocal n_steps
             start = warm
             if start is None:
-                start = model.update(prior, self._initial(model.family, data, rng))
+                start = model.update(prior, self._initial(model.family, rows, rng))
             before = None if warm is None else self._course.before
             previous = float("-inf") if before is None else before
             stop: dict[str, Any] = {
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
-            if self.batch_size is None and self.optimize_concentration:
-                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model)
-                return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
             if self.batch_size is None:
-                cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
-                return replace(cavi, params=Both(cavi.params, prior))
+                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model, self.optimize_concentration)
+                return engine.run(
+                    rule, Both(start, prior), expectation,
+                    total_weight=1.0, n_rows=data.n_rows_read, ended=kept, **stop,
+                )  # fmt: skip
             fit, n_steps = run_by_batches(
                 StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
-                start, data, lambda batch: self._expectation(model, batch),
+                start, rows, lambda batch: self._expectation(model, batch),
                 lambda both: bound_of(model, both.prior, both.posterior, expectation),
                 batch_size=self.batch_size, rng=rng,
                 optimize_concentration=self.optimize_concentration, **stop,
@@ -370,22 +447,36 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             return fit
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        n_starts = self.n_init if warm is None else 1
-        fit = best_of(n_starts, run, lambda _: [], reporter).fit
+        fit = best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
+        return fit, n_steps if self.batch_size is not None else len(fit.history)
+
+    def _learned_from(
+        self,
+        model: Mixture[P, Any],
+        data: TrainingRows,
+        fit: engine.Fit[Both[H]],
+        n_steps: int,
+        assess: bool = True,
+    ) -> dict[str, Any]:
+        """What a fit found; ``assess`` tells whether to go over the data once more for the terms of the bound."""
         posterior, prior = fit.params.posterior, fit.params.prior
-        terms = self._terms(model, prior, posterior, data)
-        bound = total_of(terms)
-        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
         last = fit.history[-1] if fit.history else None
-        n_steps = n_steps if self.batch_size is not None else len(fit.history)
-        n_copies = self._n_copies(data.x.shape[1])
+        terms = self._terms(model, prior, posterior, data if assess else None)
+        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
+        bound = total_of(terms)
+        bounds = [*bounds, bound] if fit.history else []
+        if not assess:
+            assert last is not None
+            bound = last  # of the posterior that the last step started from
+        n_copies = self._n_copies(data.n_features)
         return self._learned_of(posterior, prior, model.family, data, n_copies) | {
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
-            "lower_bounds_": [*bounds, bound] if fit.history else [],
+            "lower_bounds_": bounds,
             "elbo_terms_": terms,
             "_course": Course(last, n_steps, data.total_weight()),
+            **after_fit(len(data), data.total_weight(), prior, None),
         }
 
     def _learned_of(
@@ -393,18 +484,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         posterior: MixturePrior[H],
         prior: MixturePrior[H],
         family: Any,
-        data: Rows,
+        data: Rows | TrainingRows,
         n_copies: int,
     ) -> dict[str, Any]:
         """What the posterior and the shape of the data tell."""
-        dtype = np.dtype(data.x.dtype)
+        dtype = np.dtype(data.dtype)
         return {
             "posterior_": posterior,
             "prior_": prior,
             "family_": family,
             "_dtype": dtype.name,
             "_copies": n_copies,
-            "n_features_in_": data.x.shape[1],
+            "n_features_in_": data.n_features,
             **self._public(posterior, prior, family, dtype, n_copies),
         }
 
@@ -441,12 +532,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         model: Mixture[P, Any],
         prior: MixturePrior[H],
         posterior: MixturePrior[H],
-        data: Rows,
+        data: Rows | TrainingRows | None,
         scale: float = 1.0,
     ) -> BoundTerms:
+        """The terms of the bound of ``data``, times ``scale``; NaN for those that nobody asked of data."""
         of_weights, of_components = model.divergence(posterior, prior)
-        evaluation = self._evaluation_of(model, posterior)
-        expected, entropy = evaluation.log_likelihood_and_entropy(data)
+        expected = entropy = float("nan")
+        if isinstance(data, Rows):
+            evaluation = self._evaluation_of(model, posterior)
+            expected, entropy = evaluation.log_likelihood_and_entropy(data)
+        elif data is not None:
+            both = LikelihoodAndEntropy(model, model.expected(posterior))
+            expected, entropy = summed(data.over(both))
         return {
             "expected_log_joint": scale * (expected - entropy),
             "entropy": scale * entropy,
@@ -461,10 +558,10 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     def _present(self, rows: Rows) -> RealArray:
         return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
 
-    def _warm_posterior(self, data: Rows, family: Any) -> MixturePrior[H] | None:
+    def _warm_posterior(self, data: TrainingRows, family: Any) -> MixturePrior[H] | None:
         if not self.warm_start or "posterior_" not in self.__dict__:
             return None
-        self._check_width(data.x)
+        self._check_width(data.some().x)
         found = len(self.weights_)
         if found != self.n_components:
             raise ValueError(
@@ -479,9 +576,11 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             )
         return self.posterior_
 
-    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        return numbered_as_given(error, rows)
+        if isinstance(rows, Rows):
+            return numbered_as_given(error, rows)
+        return rows.numbered(error)
 
     # -- fewer components -------------------------------------------------------------------------
 
@@ -595,7 +694,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             ("KL weights", terms["divergence_of_weights"]),
             ("KL components", float(np.sum(terms["divergence_of_components"]))),
         ]
-        lines = [self._heading(), course(training, self.converged_, self.n_iter_), ""]
+        stream = state.get("_stream", Stream())
+        went = (
+            stream_course(stream, self.n_samples_seen_)
+            if stream.n_steps > 0
+            else course(training, self.converged_, self.n_iter_)
+        )
+        lines = [self._heading(), went, ""]
         lines += bound_table(figures)
         lines.append(f"effective components: {state['n_effective_components_']}")
         names = state.get("feature_names_in_")
@@ -653,12 +758,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             self.n_components,
         )
 
-    def _check_size(self, data: Rows) -> None:
+    def _check_size(self, data: Rows | TrainingRows) -> None:
         if len(data) < 2:
             raise ValueError(
                 f"X: expected at least 2 rows, got n_samples = {len(data)} while a minimum of 2 is "
                 f"required by {type(self).__name__}"
             )
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        stream = with_rows(self, stream)
+        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
+            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
+        return stream
 
     # -- storage ----------------------------------------------------------------------------------
 
@@ -666,6 +777,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if "posterior_" not in self.__dict__:
             return {}
         kept = {name: self.__dict__[name] for name in _KEPT}
+        terms = kept["elbo_terms_"]
+        if np.isnan(total_of(terms)):  # of an interrupted fit
+            kept["elbo_terms_"] = {**terms, **dict.fromkeys(_OF_DATA)}
         return {**pack(kept), **pack_fit(self.__dict__), "lower_bound_": self.lower_bound_}
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
@@ -689,7 +803,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             raise ValueError("posterior_: expected a finite divergence from the prior")
         n_copies = integer("_copies", values["_copies"], 1)
         terms = values["elbo_terms_"]
-        if terms.keys() != BoundTerms.__required_keys__ or not np.isfinite(total_of(terms)):
+        if all(terms.get(name, 0.0) is None for name in _OF_DATA):
+            terms.update(dict.fromkeys(_OF_DATA, np.nan))
+        if terms.keys() != BoundTerms.__required_keys__ or np.isinf(total_of(terms)):
             raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
         went = Course(*values["_course"])
         if went.before is not None:

@@ -15,7 +15,6 @@ from latentcore.arrays import (
     as_labels,
     as_parameter,
     as_weights,
-    check_observed,
     column_names,
     without_absent,
 )
@@ -40,33 +39,46 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.components import order_by
 from latentcore.estimators.draws import checked_number, drawn
-from latentcore.estimators.mixture_stream import learned_from
-from latentcore.estimators.online import LATEST, OnlineArgument, Stream
+from latentcore.estimators.mixture_stream import after_fit, learn, relabelled
+from latentcore.estimators.online import OnlineArgument, Stream
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import (
     Best,
+    Kept,
     best_of,
     bound,
     degenerate_components,
-    numbered_as_given,
     warn_not_converged,
     warn_of_degenerate,
 )
+from latentcore.estimators.saved_stream import check_mixture_stream
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.estimators.summary import (
-    Training,
     component_labels,
     components_table,
     course,
     figures_table,
+    stream_course,
+)
+from latentcore.estimators.survey import rows_of_parts
+from latentcore.estimators.training_rows import (
+    InMemory,
+    TrainingRows,
+    absent_replaced,
+    check_all_occur,
+    check_support,
+    numbered_as_given,
+    training,
 )
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, RealArray
 from latentcore.rules.em import EM, MAPEM
+from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
@@ -88,6 +100,8 @@ Assignment = Literal["soft", "hard"]
 Callback = Callable[[engine.Progress], None]
 RandomState = int | np.random.RandomState | np.random.Generator
 
+_ASSIGNMENTS = get_args(Assignment)
+
 SPARSE_FAMILIES = (Bernoulli, Multinomial, Poisson)
 """Families that read sparse rows."""
 
@@ -101,6 +115,9 @@ class MixtureEstimator(Estimator, Generic[P]):
         "partial_fit": ("sample_weight", "labels"),
         "score": ("sample_weight",),
     }
+
+    _start_arguments: ClassVar[tuple[str, ...]] = ("weights_init", "params_init")
+    """Which together are all of a start."""
 
     n_components: int
     tol: float
@@ -188,9 +205,13 @@ class MixtureEstimator(Estimator, Generic[P]):
 
         Parameters
         ----------
-        X : array or data frame, (N, D)
+        X : array or data frame, (N, D), or rows in parts
             C-contiguous float32 and float64 arrays are not copied. NaN, and what a data frame has
             for a missing value, is a missing entry.
+
+            Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
+            data frames, or a function that returns an iterator over them; then each iteration reads
+            them once, and the start is made from as many rows, drawn at random, as memory holds.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.
@@ -206,6 +227,8 @@ class MixtureEstimator(Estimator, Generic[P]):
             An argument is wrong.
         NumericalError
             A component collapsed, from every start.
+        ChangedPartsError
+            Parts had not as many rows in one pass as in another.
 
         Warns
         -----
@@ -213,6 +236,11 @@ class MixtureEstimator(Estimator, Generic[P]):
             ``tol`` was not met in ``max_iter`` iterations.
         DegenerateComponentWarning
             Every start ended with a component that has collapsed.
+
+        Notes
+        -----
+        After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to
+        parts: then it has the parameters of the last complete iteration, and ``converged_`` is False.
         """
         self._fit(X, sample_weight, labels, callback)
         return self
@@ -227,8 +255,13 @@ class MixtureEstimator(Estimator, Generic[P]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        params, x = self._fit(X, sample_weight, labels, callback)
-        return self._evaluation(params).labels(x)
+        if as_parts(X) is not None:
+            raise TypeError(
+                "X: expected a matrix, got parts; use fit, and then predict for each of them"
+            )
+        params, data = self._fit(X, sample_weight, labels, callback)
+        assert isinstance(data, InMemory)
+        return self._evaluation(params).labels(data.given.x)
 
     def partial_fit(
         self,
@@ -241,98 +274,94 @@ class MixtureEstimator(Estimator, Generic[P]):
     ) -> Self:
         """One step of online EM on a batch of rows; ``online`` tells how.
 
-        The first batch makes the start. After ``fit`` the stream goes on from what was learned.
+        The first batch makes the start, as it would for ``fit``. If it is too small for one, its rows wait, inside the
+        model and its pickles and files, until there are enough: ten for each component, and D + 1 for each with
+        ``covariance_type="full"``. Together they are then the first batch, and count as so many steps. All of the start
+        given (``weights_init`` and the components'), or a prior other than "weak", need none. Until then there is
+        nothing to predict with: ``NotFittedError`` says how many rows wait.
+
+        After ``fit`` the stream goes on as if the fit had been in steps on batches like the first. ``fit`` ends a
+        stream; with ``warm_start`` it begins where the stream is.
 
         Parameters
         ----------
         X : (N, D)
+            As few as one row. Later batches may be all missing in a column.
         sample_weight : (N,), optional
         labels : (N,) integers, optional
-            As in ``fit``.
+            As in ``fit``; not every label has to occur.
         total_weight : float, optional
             Number of rows that a prior is weighed against. None: those that the model remembers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A row is impossible; such as one with a value that no batch had before, without a prior. The same.
 
         Notes
         -----
         ``lower_bound_`` is that of the batch before the step. ``lower_bounds_`` keeps those of the latest 1024 steps.
+
+        Attributes that are set by hand are what the next step starts from; a running statistic or an average, which do
+        not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
         """
-        self._check_arguments()
-        online = resolved_online(self.online)
-        names = column_names(X)
-        fitted = "converged_" in self.__dict__
-        if fitted:
-            self._check_names(names)
-        rows = self._rows_to_fit(X, sample_weight, labels)
-        data = without_absent(rows)
-        if fitted:
-            self._check_width(data.x)
-            family = self._family_to_refit()
-        else:
-            self._check_size(data)
-            check_observed(data.x, names)
-            family = self._family_to_fit(rows.x, names)
-        check_support(family, rows.x, names)
-        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
-        prior = resolved(self.prior, model, data, self.n_components)
-        stream = self.__dict__.get("_stream", Stream())
-        shard_rows = engine.rows_per_shard(len(data), self._work_per_row(data.x, self.n_components))
-        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
-        try:
-            params = self._params() if fitted else self._start(model, data, prior, None).next()
-            learned = learned_from(
-                model, prior, online, params, stream, data, expectation, total_weight
-            )
-        except NumericalError as error:
-            raise self._explained(error, rows) from None
-        bound = learned.info.objective / data.total_weight()
-        bounds = [*self.__dict__.get("lower_bounds_", [])[1 - LATEST :], bound]
-        state = self._attributes(learned.params, family, data.x.dtype)
-        state |= {
-            "converged_": False,
-            "n_iter_": learned.stream.n_steps,
-            "lower_bound_": bound,
-            "lower_bounds_": bounds,
-            "n_degenerate_": 0,
-            "n_features_in_": data.x.shape[1],
-            "n_samples_seen_": self.__dict__.get("n_samples_seen_", 0) + len(data),
-            "_stream": learned.stream,
-        }
-        self._replace(state, names)
+        learn(self, X, sample_weight, labels, total_weight)
         return self
 
     def _fit(
         self, X: Any, sample_weight: Any, labels: Any, callback: Callback | None
-    ) -> tuple[MixtureParams[P], RealArray]:
+    ) -> tuple[MixtureParams[P], TrainingRows]:
         self._check_arguments()
-        names = column_names(X)
-        rows = self._rows_to_fit(X, sample_weight, labels)
-        data = without_absent(rows)
+        data = self._training_rows(X, sample_weight, labels)
         self._check_size(data)
-        check_observed(data.x, names)
-        present = absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
-        family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        family = data.family(self._family_to_fit)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
         prior = resolved(self.prior, model, data, self.n_components)
+        kept: Kept[MixtureParams[P]] = Kept()
         try:
-            best = self._best_of_starts(model, prior, data, callback)
+            best = self._best_of_starts(model, prior, data, callback, kept)
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, data) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
+            raise
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        learned = self._attributes(best.fit.params, family, data.x.dtype)
+        return self._take_over(best, family, prior, data), data
+
+    def _take_over(
+        self,
+        best: Best[MixtureParams[P]],
+        family: Any,
+        prior: MixturePrior[Any] | None,
+        data: TrainingRows,
+        shown: bool = True,
+    ) -> MixtureParams[P]:
+        """Learn the parameters of a fit; ``shown`` tells whether to go over the data once more for ``summary``."""
+        learned = self._attributes(best.fit.params, family, data.dtype)
         params = self._params_of(learned)
-        evaluation = Evaluation(Model(family), params, self._work_per_row, self.n_threads)
         learned |= outcome(best)
-        learned["_training"] = Training(
-            len(data), data.total_weight(), *evaluation.log_likelihood_and_entropy(data)
-        )
-        learned["n_features_in_"] = data.x.shape[1]
-        self._replace(learned, names)
-        return params, rows.x
+        model = Model(family) if shown else None
+        learned["_training"] = training(data, model, params)
+        learned["n_features_in_"] = data.n_features
+        learned |= after_fit(len(data), data.total_weight(), prior, self.prior)
+        self._replace(learned, data.names)
+        return params
+
+    def _training_rows(self, X: Any, sample_weight: Any, labels: Any) -> TrainingRows:
+        parts = rows_of_parts(self, X, sample_weight=sample_weight, labels=labels)
+        if parts is not None:
+            return parts
+        names = column_names(X)
+        rows = self._rows_to_fit(X, sample_weight, labels)
+        work = self._work_per_row(rows.x, self.n_components)
+        return InMemory(rows, names, work, get_num_threads(self.n_threads))
 
     def _rows_to_fit(self, X: Any, sample_weight: Any, labels: Any) -> Rows:
         x = self._matrix(X)
@@ -341,15 +370,31 @@ class MixtureEstimator(Estimator, Generic[P]):
         check_all_occur(rows, self.n_components)
         return rows
 
+    def _present(self, rows: Rows) -> RealArray:
+        """The rows of which the family's ``check`` may see all."""
+        return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
+
+    def _check_all_occur(self, data: Rows) -> None:
+        check_all_occur(data, self.n_components)
+
+    def _is_start_given(self) -> bool:
+        """Whether a stream needs no rows to begin with."""
+        if self.prior is not None and not isinstance(self.prior, str):
+            return True
+        return all(getattr(self, name) is not None for name in self._start_arguments)
+
     def _best_of_starts(
         self,
         model: Model[P, Any],
         prior: MixturePrior[Any] | None,
-        data: Rows,
+        data: TrainingRows,
         callback: Callback | None,
+        kept: Kept[MixtureParams[P]],
     ) -> Best[MixtureParams[P]]:
-        start = self._start(model, data, prior, self._warm_params(data))
-        run = self._run(model, prior, data)
+        warm = self._warm_params(data)
+        rows = data.sample() if warm is None else data.some()
+        start = self._start(model, rows, prior, warm)
+        run = self._run(model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
@@ -361,12 +406,14 @@ class MixtureEstimator(Estimator, Generic[P]):
         )
 
     def _run(
-        self, model: Model[P, Any], prior: MixturePrior[Any] | None, data: Rows
+        self,
+        model: Model[P, Any],
+        prior: MixturePrior[Any] | None,
+        data: TrainingRows,
+        kept: Kept[MixtureParams[P]] | None = None,
     ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        work = self._work_per_row(data.x, self.n_components)
-        shard_rows = engine.rows_per_shard(len(data), work)
-        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
+        expectation = data.expectation(model)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -381,14 +428,16 @@ class MixtureEstimator(Estimator, Generic[P]):
                 max_iter=self.max_iter,
                 previous=previous,
                 callback=step,
+                n_rows=data.n_rows_read,
+                ended=kept,
             )
 
         return run
 
-    def _warm_params(self, data: Rows) -> MixtureParams[P] | None:
+    def _warm_params(self, data: TrainingRows) -> MixtureParams[P] | None:
         if not self.warm_start or "converged_" not in self.__dict__:
             return None
-        self._check_width(data.x)
+        self._check_width(data.some().x)
         params = self._params()
         found = len(params.weights)
         if found != self.n_components:
@@ -398,9 +447,11 @@ class MixtureEstimator(Estimator, Generic[P]):
             )
         return params
 
-    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        return numbered_as_given(error, rows)
+        if isinstance(rows, Rows):
+            return numbered_as_given(error, rows)
+        return rows.numbered(error)
 
     # -- predictions ------------------------------------------------------------------------------
 
@@ -510,7 +561,10 @@ class MixtureEstimator(Estimator, Generic[P]):
         params = self._params()
         state = self.__dict__
         lines = [self._heading(params)]
-        if "_training" in state:
+        stream = state.get("_stream", Stream())
+        if stream.n_steps > 0:
+            lines += [stream_course(stream, self.n_samples_seen_)]
+        elif "_training" in state:
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
             n_parameters = self._count(params) if hasattr(self._family(), "n_parameters") else None
             lines += figures_table(state["_training"], n_parameters)
@@ -548,8 +602,17 @@ class MixtureEstimator(Estimator, Generic[P]):
             order = np.argsort(-np.asarray(self.weights_), kind="stable")
         else:
             order = order_by(by, self, n_components, "components")
-        self.__dict__ = {**self.__dict__, **self._reordered(order)}
+        self.__dict__ = {**self.__dict__, **self._relabelled(order)}
         return self
+
+    def _relabelled(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        """What a new order of the components changes, the stream included."""
+        changed = self._reordered(order)
+        stream = self.__dict__.get("_stream")
+        if stream is not None:
+            after = self._params_of({**self.__dict__, **changed})
+            changed["_stream"] = relabelled(stream, self._family(), self._params(), after, order)
+        return changed
 
     def bootstrap(
         self,
@@ -621,7 +684,9 @@ class MixtureEstimator(Estimator, Generic[P]):
     ) -> MixtureParams[P] | None:
         """Parameters of a fit that begins at ``params``; None if a component collapsed."""
         try:
-            fit = self._run(model, prior, data)(params, float("-inf"), None)
+            work = self._work_per_row(data.x, self.n_components)
+            again = InMemory(data, None, work, get_num_threads(self.n_threads))
+            fit = self._run(model, prior, again)(params, float("-inf"), None)
         except NumericalError:
             return None
         return None if degenerate_components(model.family, fit.params.components) else fit.params
@@ -665,19 +730,25 @@ class MixtureEstimator(Estimator, Generic[P]):
         evaluation = self._evaluation()
         return evaluation, without_absent(self._seen_rows(X, sample_weight))
 
+    def _checked_stream(self, stream: Stream) -> Stream:
+        if "converged_" not in self.__dict__:
+            return check_mixture_stream(self, stream, None, None)
+        return check_mixture_stream(self, stream, Model(self._family()), self._params())
+
     # -- checks -----------------------------------------------------------------------------------
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
         check_prior(self.prior)
-        one_of("assignment", self.assignment, get_args(Assignment))
+        one_of("assignment", self.assignment, _ASSIGNMENTS)
         boolean("equal_weights", self.equal_weights)
+        resolved_online(self.online)
         if self.equal_weights and self.weights_init is not None:
             raise ValueError("weights_init: expected None with equal_weights=True, got weights")
 
-    def _check_size(self, data: Rows) -> None:
+    def _check_size(self, data: Rows | TrainingRows) -> None:
         found = f"n_samples = {len(data)}"
-        if data.sample_weight is not None:
+        if data.weighted:
             found += " of positive weight"
         if len(data) < 2:
             raise ValueError(
@@ -691,21 +762,6 @@ class MixtureEstimator(Estimator, Generic[P]):
             )
 
 
-def absent_replaced(rows: Rows) -> RealArray:
-    """The rows, where one of weight 0 may be anything: a copy of one that counts is in its place."""
-    weight = rows.sample_weight
-    if weight is None or weight.all():
-        return rows.x
-    there = np.where(weight > 0, np.arange(len(rows)), np.flatnonzero(weight)[0])
-    return rows.x[there]
-
-
-def check_support(family: Any, x: RealArray, names: Any) -> None:
-    """Raise ``ValueError`` for a value that the family's distributions never take."""
-    if hasattr(family, "check"):
-        family.check(x, None if names is None else list(names))
-
-
 def outcome(best: Best[Any] | None) -> dict[str, Any]:
     return {
         "converged_": best is not None and best.fit.converged,
@@ -714,17 +770,3 @@ def outcome(best: Best[Any] | None) -> dict[str, Any]:
         "lower_bounds_": [] if best is None else best.fit.history,
         "n_degenerate_": 0 if best is None else best.n_degenerate,
     }
-
-
-def check_all_occur(rows: Rows, n_components: int) -> None:
-    """Where every row has a label, every label has a row."""
-    if rows.labels is None:
-        return
-    present = rows.labels if rows.sample_weight is None else rows.labels[rows.sample_weight > 0]
-    if (present >= 0).all():
-        counts = np.bincount(present, minlength=n_components)
-        if not counts.all():
-            raise ValueError(
-                f"labels: expected every label from 0 to n_components - 1 = {n_components - 1} "
-                f"where all rows have one, but label {int(counts.argmin())} never occurs"
-            )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields, is_dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,16 @@ from latentcore.families.mixed import MixedPrior
 from latentcore.statistics import total
 from latentcore.structures.mixture import Mixture, MixturePrior
 
-__all__ = ["Prior", "check_component_prior", "check_prior", "resolved", "weak_prior"]
+__all__ = [
+    "Pooled",
+    "Pooling",
+    "Prior",
+    "check_component_prior",
+    "check_prior",
+    "pooled",
+    "resolved",
+    "weak_prior",
+]
 
 H = TypeVar("H")
 
@@ -36,7 +45,7 @@ def check_prior(prior: Any) -> None:
 
 
 def resolved(
-    prior: Any, model: Mixture[Any, Any], data: Rows, n_components: int
+    prior: Any, model: Mixture[Any, Any], data: Rows | Pooling, n_components: int
 ) -> MixturePrior[Any] | None:
     """The prior of a fit; None for maximum likelihood.
 
@@ -75,16 +84,40 @@ def resolved(
     return MixturePrior(alpha, prior.components)
 
 
-def weak_prior(family: Any, data: Rows, n_components: int) -> Any:
+def weak_prior(family: Any, data: Rows | Pooling, n_components: int) -> Any:
     """The family's prior on the scale of the data."""
+    return family.weak_prior(pooled(family, data), n_components)
 
-    def pooled(block: Rows) -> Any:
+
+def pooled(family: Any, data: Rows | Pooling) -> Any:
+    """Statistics of all rows, as of one component."""
+    return Pooled(family)(data) if isinstance(data, Rows) else data.pooled(family)
+
+
+class Pooling(Protocol):
+    """Data that know their statistics, wherever they lie."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    def pooled(self, family: Any, /) -> Any:
+        """Statistics of all rows, as of one component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Statistics of rows as of one component; they add."""
+
+    family: Any
+
+    def __call__(self, rows: Rows) -> Any:
+        return total(map(self._of, rows.shards(_BLOCK_ROWS)))
+
+    def _of(self, block: Rows) -> Any:
         ones = np.ones((len(block), 1), block.x.dtype)
         weight = block.sample_weight
         weights = ones if weight is None else ones * weight[:, None].astype(ones.dtype)
-        return family.expected_statistics(None, block.x, weights)
-
-    return family.weak_prior(total(map(pooled, data.shards(_BLOCK_ROWS))), n_components)
+        return self.family.expected_statistics(None, block.x, weights)
 
 
 def check_component_prior(prior: Any, family: Any, n_components: int) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latentcore import diagnostics
 from latentcore.estimators.components import arrays_of
+from latentcore.estimators.online import Stream
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
@@ -28,6 +29,7 @@ __all__ = [
     "figures_table",
     "heading",
     "state_labels",
+    "stream_course",
 ]
 
 AnyArray = npt.NDArray[Any]
@@ -59,9 +61,17 @@ def course(training: Training, converged: bool, n_iter: int) -> str:
     return f"fitted to {n_rows} rows{weighted}; {outcome}, {n_iter} iterations"
 
 
+def stream_course(stream: Stream, n_rows: int) -> str:
+    """One line on what was learned from a stream."""
+    eta = "" if stream.eta is None else f", the latest of size eta = {stream.eta:.4g}"
+    return f"learned from a stream of {n_rows} rows; {stream.n_steps} steps{eta}"
+
+
 def figures_table(training: Training, n_parameters: int | None) -> list[str]:
     """Lines with the log-likelihood and, if the parameters are counted, criteria of the training data."""
     _, weight, log_likelihood, entropy = training
+    if math.isnan(log_likelihood):
+        return ["the log-likelihood is not known, as the fit was interrupted"]
     figures = [("log-likelihood", f"{log_likelihood:.3f}")]
     if n_parameters is not None:
         figures += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -35,6 +35,8 @@ from latentcore.statistics import total
 
 __all__ = ["CovarianceType", "Gaussian", "GaussianParams", "GaussianPrior", "GaussianStatistics"]
 
+_TYPES = get_args(CovarianceType)
+
 _SINGULAR, _SINGULAR_ON_FLOOR, _POINT = 1e-8, 1e-6, 1e-8
 """When a component has collapsed; see ``Gaussian.degenerate``."""
 
@@ -58,9 +60,9 @@ class Gaussian:
     reg_covar: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.covariance_type not in get_args(CovarianceType):
+        if self.covariance_type not in _TYPES:
             raise ValueError(
-                f"covariance_type: expected one of {', '.join(map(repr, get_args(CovarianceType)))}, "
+                f"covariance_type: expected one of {', '.join(map(repr, _TYPES))}, "
                 f"got {self.covariance_type!r}"
             )
 
@@ -153,19 +155,21 @@ class Gaussian:
         if self.reg_covar == 0:
             return stats
         n_components, n_features = stats.means.shape
-        of_each: dict[str, Array] = {
-            "full": np.tile(np.eye(n_features), (n_components, 1, 1)),
-            "tied": np.eye(n_features),
-            "diag": np.ones_like(stats.means),
-            "spherical": np.ones(n_components),
-        }
-        floor = self.reg_covar * of_each[layout(self.covariance_type)]
-        added = self._scatters(floor, stats.counts, n_features)
-        return replace(stats, scatters=stats.scatters + added)
+        type_ = layout(self.covariance_type)
+        scatters = stats.scatters.copy()
+        if type_ == "tied":
+            scatters.reshape(-1)[:: n_features + 1] += self.reg_covar * stats.counts.sum()
+        elif type_ == "spherical":
+            scatters += self.reg_covar * n_features * stats.counts
+        else:
+            step = n_features + 1 if type_ == "full" else 1
+            variances = scatters.reshape(n_components, -1)[:, ::step]
+            variances += self.reg_covar * stats.counts[:, None]
+        return GaussianStatistics(stats.counts, stats.means, scatters, self.covariance_type)
 
     def without_floor(self) -> Gaussian:
         """The family with ``reg_covar`` 0."""
-        return replace(self, reg_covar=0.0)
+        return Gaussian(self.covariance_type)
 
     def _scatters(self, covariances: Array, counts: Array, n_features: int) -> Array:
         """Of ``counts`` (K,) observations with these covariances."""

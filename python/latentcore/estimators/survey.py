@@ -1,0 +1,436 @@
+"""The rows of a fit in parts: what has to be known of all of them before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore.arrays import (
+    CSR,
+    Array,
+    Rows,
+    as_labels,
+    as_matrix,
+    as_weights,
+    check_observed,
+    column_names,
+    without_absent,
+)
+from latentcore.errors import ImpossibleRowError, NumericalError
+from latentcore.estimators.checks import random_generator
+from latentcore.estimators.priors import Pooled
+from latentcore.estimators.training_rows import (
+    Names,
+    absent_replaced,
+    check_counts,
+    check_support,
+    numbered_as_given,
+)
+from latentcore.parts import Part, Parts, expectation_over, named, over_parts
+from latentcore.protocols import Expectation, RealArray
+from latentcore.statistics import total
+from latentcore.streams import as_parts
+from latentcore.structures.mixture import Mixture
+from latentcore.threads import get_num_threads
+
+__all__ = ["Facts", "InParts", "Reader", "facts_of", "joined", "rows_in_sample", "rows_of_parts"]
+
+R = TypeVar("R")
+
+_SAMPLED_ROWS = 1 << 17
+_SAMPLED_ENTRIES = 1 << 22
+"""Of the rows that a start is made from: 32 MiB."""
+_OF_EACH_LABEL = 10
+"""Rows of a sample, at least in expectation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How an estimator reads a part: the checks and conversions that it makes of the arguments of ``fit``.
+
+    Attributes
+    ----------
+    n_components : int
+    owner : str
+        For messages.
+    missing, sparse : bool
+        See ``as_matrix``.
+    dtype : dtype, optional
+        Of the rows; None is their own.
+    """
+
+    n_components: int
+    owner: str
+    missing: bool
+    sparse: bool
+    dtype: Any = None
+
+    def rows(self, part: Part) -> Rows:
+        """The rows of a part as given; there may be none."""
+        shape = getattr(part.X, "shape", None)
+        if shape is not None and len(shape) == 2 and shape[0] == 0:
+            return Rows(np.empty(shape, np.float64 if self.dtype is None else self.dtype))
+        x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
+        if self.dtype is not None and x.dtype != self.dtype:
+            x = _as_dtype(x, self.dtype)
+        weight, labels = part.sample_weight, part.labels
+        if weight is not None:
+            nothing = np.shape(weight) == (len(x),) and not np.any(weight)
+            weight = np.zeros(len(x)) if nothing else as_weights(weight, len(x))
+        return Rows(x, weight, labels=as_labels(labels, len(x), self.n_components))
+
+    def weight(self, part: Part) -> Rows:
+        """Rows of the weights alone."""
+        rows = self.rows(part)
+        return replace(rows, x=np.empty((len(rows), 1)), labels=None)
+
+    def present(self, part: Part) -> Rows:
+        """The rows of positive weight."""
+        return without_absent(self.rows(part))
+
+
+def _as_dtype(x: RealArray, dtype: Any) -> RealArray:
+    if isinstance(x, CSR):
+        return cast(RealArray, replace(x, values=x.values.astype(dtype)))
+    return x.astype(dtype)
+
+
+# -- facts ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a part, or of several.
+
+    Attributes
+    ----------
+    n_given : int
+        Number of rows.
+    n_rows, weight
+        Of those of positive weight, here and below.
+    names : list of str or None
+    n_features : int
+    dtype : dtype
+    sparse : bool
+    weighted : bool
+        Whether there are weights.
+    lowest, highest : (D,) float64
+        NaN of a column without numbers.
+    labels : (K,)
+        Rows with each label.
+    """
+
+    n_given: int
+    n_rows: int
+    weight: float
+    names: Names
+    n_features: int
+    dtype: Any
+    sparse: bool
+    weighted: bool
+    lowest: Array
+    highest: Array
+    labels: npt.NDArray[np.intp]
+
+    def merged(self, other: Facts) -> Facts:
+        """Those of both; ``other`` is what comes later.
+
+        Raises
+        ------
+        ValueError
+            They have not the same columns.
+        """
+        if not (self.n_given and other.n_given):
+            return self if self.n_given else other
+        for what, mine, theirs in (
+            ("columns", self.n_features, other.n_features),
+            ("names of columns", self.names, other.names),
+            ("kind of array, sparse or not,", self.sparse, other.sparse),
+        ):
+            if mine != theirs:
+                raise ValueError(f"X: expected the same {what} in all parts, {mine}, got {theirs}")
+        return replace(
+            self,
+            n_given=self.n_given + other.n_given,
+            n_rows=self.n_rows + other.n_rows,
+            weight=self.weight + other.weight,
+            dtype=np.promote_types(self.dtype, other.dtype),
+            weighted=self.weighted or other.weighted,
+            lowest=np.fmin(self.lowest, other.lowest),
+            highest=np.fmax(self.highest, other.highest),
+            labels=self.labels + other.labels,
+        )
+
+
+def facts_of(rows: Rows, names: Names, n_components: int) -> Facts:
+    """Facts of the rows of positive weight among those given."""
+    present = without_absent(rows)
+    sparse = isinstance(rows.x, CSR)
+    lowest = highest = np.full(rows.n_features, np.nan)
+    if len(present) and not sparse:
+        lowest = np.fmin.reduce(present.x, axis=0).astype(np.float64)
+        highest = np.fmax.reduce(present.x, axis=0).astype(np.float64)
+    labels = np.zeros(n_components, np.intp)
+    if present.labels is not None:
+        labels = np.bincount(present.labels[present.labels >= 0], minlength=n_components)
+    return Facts(
+        len(rows), len(present), present.total_weight(), names, rows.n_features, rows.x.dtype, sparse,
+        rows.sample_weight is not None, lowest, highest, labels,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    reader: Reader
+
+    def __call__(self, part: Part) -> Facts:
+        names = column_names(part.X)
+        return facts_of(self.reader.rows(part), names, self.reader.n_components)
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def rows_in_sample(n_features: int, n_components: int) -> int:
+    """How many rows a start is made from at most, about."""
+    return max(min(_SAMPLED_ROWS, _SAMPLED_ENTRIES // n_features), 64 * n_components)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Rows of a part, each drawn with the probability of its label, (K + 1,), unlabelled last, and weighted up."""
+
+    reader: Reader
+    shares: Array
+    seed: int
+
+    def __call__(self, part: Part) -> Rows:
+        rows = self.reader.present(part)
+        if (self.shares == 1).all():
+            return rows
+        keys = np.random.default_rng([self.seed, part.number]).random(len(rows))
+        labels = np.full(len(rows), -1) if rows.labels is None else rows.labels
+        share = self.shares[labels]
+        weight = (1.0 if rows.sample_weight is None else rows.sample_weight) / share
+        return replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
+
+
+def joined(parts: list[Rows]) -> Rows:
+    """Rows one after the other."""
+    parts = [part for part in parts if len(part)] or parts[:1]
+    weights = labels = None
+    if any(part.sample_weight is not None for part in parts):
+        weights = np.concatenate(
+            [np.ones(len(p)) if p.sample_weight is None else p.sample_weight for p in parts]
+        )
+    if any(part.labels is not None for part in parts):
+        labels = np.concatenate(
+            [np.full(len(p), -1, np.int32) if p.labels is None else p.labels for p in parts]
+        )
+    return Rows(_stacked([part.x for part in parts]), weights, labels=labels)
+
+
+def _stacked(matrices: list[Any]) -> RealArray:
+    if not isinstance(matrices[0], CSR):
+        return np.concatenate(matrices)
+    values = [m.values[m.begins[0] : m.begins[-1]] for m in matrices]
+    columns = [m.columns[m.begins[0] : m.begins[-1]] for m in matrices]
+    lengths = np.concatenate([np.diff(m.begins) for m in matrices])
+    begins = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    whole = CSR(np.concatenate(values), np.concatenate(columns), begins, matrices[0].n_columns)
+    return cast(RealArray, whole)
+
+
+# -- all parts -----------------------------------------------------------------------------------
+
+
+class InParts:
+    """Rows in parts, looked through once when this is made.
+
+    Parameters
+    ----------
+    parts : Parts[Part]
+    reader : Reader
+    random_state : RandomState or Generator
+        Drawn from only if memory does not hold all rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A part holds what ``fit`` does not take, or other columns than the first; the message has its number, from 0.
+    """
+
+    resumable = True
+
+    def __init__(self, parts: Parts[Part], reader: Reader, random_state: Any) -> None:
+        self.facts = _surveyed(parts, reader)
+        self.names = self.facts.names
+        self._parts = parts
+        self._reader = replace(reader, dtype=self.facts.dtype)
+        self._present = parts.then(self._reader.present)
+        self._random_state = random_state
+
+    def __len__(self) -> int:
+        return self.facts.n_rows
+
+    @property
+    def n_features(self) -> int:
+        return self.facts.n_features
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self.facts.dtype
+        return dtype
+
+    @property
+    def weighted(self) -> bool:
+        return self.facts.weighted
+
+    @property
+    def n_rows_read(self) -> int | None:
+        return self.facts.n_rows
+
+    def total_weight(self) -> float:
+        return self.facts.weight
+
+    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+        self._check_observed()
+        try:
+            family = choose(self.some().x, self.names)
+        except (ValueError, TypeError):
+            _exhaust(self._parts.map(_Chosen(self._reader, choose, self.names)))  # which part it is
+            raise
+        if hasattr(family, "check"):
+            _exhaust(self._parts.map(_Checked(self._reader, family, self.names)))
+        return family
+
+    def some(self) -> Rows:
+        return Rows(np.stack([self.facts.lowest, self.facts.highest]))
+
+    def sample(self) -> Rows:
+        most = rows_in_sample(self.n_features, self._reader.n_components)
+        shares, seed = np.ones(self._reader.n_components + 1), 0
+        if len(self) > most:
+            share = most / len(self)
+            with_label = np.maximum(self.facts.labels, 1)
+            shares[:-1] = np.minimum(1.0, np.maximum(share, _OF_EACH_LABEL / with_label))
+            shares[-1] = share
+            seed = _seed(self._random_state)
+        drawn = joined(list(named(self._parts.map(_Drawn(self._reader, shares, seed)))))
+        if len(self) <= most:
+            return drawn
+        assert drawn.sample_weight is not None
+        scale = self.total_weight() / drawn.total_weight()
+        return replace(drawn, sample_weight=scale * drawn.sample_weight)
+
+    def pooled(self, family: Any, /) -> Any:
+        return total(self.over(Pooled(family)))
+
+    def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
+        return expectation_over(model, self._present, len(self))
+
+    def over(self, function: Callable[[Rows], R]) -> Iterator[R]:
+        return over_parts(self._present, function, len(self))
+
+    def numbered(self, error: NumericalError) -> NumericalError:
+        if not (isinstance(error, ImpossibleRowError) and self.weighted):
+            return error
+        weights = islice(self._parts.map(self._reader.weight), error.part, None)
+        return numbered_as_given(error, next(weights))
+
+    def _check_observed(self) -> None:
+        """See ``arrays.check_observed``."""
+        if not self.facts.sparse:
+            check_observed(self.some().x[:1], self.names)
+
+
+def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
+    """The rows of a fit to ``X``, if it comes in parts.
+
+    Parameters
+    ----------
+    estimator : mixture
+    X : what users pass
+    **given
+        Arguments of ``fit`` of which parts have their own.
+
+    Raises
+    ------
+    ValueError, TypeError
+        See ``InParts`` and ``streams.as_parts``.
+    """
+    parts = as_parts(X, get_num_threads(estimator.n_threads))
+    if parts is None:
+        return None
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
+                f"got {type(value).__name__}"
+            )
+    reader = Reader(
+        estimator.n_components, type(estimator).__name__,
+        estimator._takes_missing(), estimator._takes_sparse(),
+    )  # fmt: skip
+    return InParts(parts, reader, random_generator(estimator.random_state))
+
+
+def _surveyed(parts: Parts[Part], reader: Reader) -> Facts:
+    facts: Facts | None = None
+    for number, found in enumerate(named(parts.map(_Look(reader)))):
+        try:
+            facts = found if facts is None else facts.merged(found)
+        except ValueError as error:
+            error.args = (f"part {number}: {error}",)
+            raise
+    if facts is None or not facts.n_given:
+        raise ValueError("X: expected at least one row in at least one part, got none")
+    if not facts.n_rows:
+        raise ValueError(
+            "sample_weight: expected a positive weight in at least one row, got only zeros"
+        )
+    if facts.labels.sum() == facts.n_rows:
+        check_counts(facts.labels)
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A family for the rows of a part alone, where what is missing may be anything."""
+
+    reader: Reader
+    choose: Callable[[RealArray, Names], Any]
+    names: Names
+
+    def __call__(self, part: Part) -> None:
+        rows = self.reader.rows(part)
+        if len(without_absent(rows)):
+            self.choose(np.nan_to_num(absent_replaced(rows)), self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    reader: Reader
+    family: Any
+    names: Names
+
+    def __call__(self, part: Part) -> None:
+        rows = self.reader.rows(part)
+        if len(without_absent(rows)):
+            check_support(self.family, absent_replaced(rows), self.names)
+
+
+def _exhaust(results: Iterator[Any]) -> None:
+    for _ in named(results):
+        pass
+
+
+def _seed(random_state: np.random.RandomState | np.random.Generator) -> int:
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
+    return int(random_state.randint(2**31 - 1))
