@@ -293,7 +293,9 @@ def test_margin_is_the_share_of_divergence_that_the_labels_save() -> None:
     found = labels.margin(spheres([0.0, 1.0, 50.0]), spheres([0.1, 1.2, 53.0]))
     assert found == pytest.approx(1 - own / exchanged, rel=1e-12)
     assert labels.margin(spheres([0.0, 1.0]), spheres([0.5, 0.5])) == pytest.approx(0.0, abs=1e-12)
-    assert labels.margin(spheres([0.0, 1.0]), spheres([0.8, 0.2])) < 0
+    found = labels.margin(spheres([0.0, 1.0]), spheres([0.8, 0.2]))
+    assert found == pytest.approx(0.2**2 / 0.8**2 - 1, rel=1e-12)
+    assert labels.margin(spheres([0.0, 1.0]), spheres([1.0, 0.0])) == -1
 
 
 def test_components_that_are_the_same_do_not_make_labels_doubtful() -> None:

@@ -56,9 +56,10 @@ class Alignment:
         Joint relative entropies of the models to the combination, nats: of a row, or of a sequence of the ``lengths``
         given. The combination has the least weighted mean of these.
     margins : (M,)
-        How clear the labels of each model are, beside those of all the others combined: ``1 - d / d'``, where d is the
-        symmetrised divergence that two components have to their partners, and d' that after an exchange of the two; the
-        least over pairs of components. 1: an exchange would lose everything; 0 or less: it would do as well.
+        How clear the labels of each model are, beside those of all the others combined, from -1 to 1:
+        ``(d' - d) / max(d, d')``, where d is the symmetrised divergence that two components have to their partners, and
+        d' that after an exchange of the two; the least over pairs of components. 1: an exchange would lose everything;
+        0 or less: it would do as well.
     ambiguous : tuple of int
         Models whose margin is below 1/3.
     objectives : tuple of float
