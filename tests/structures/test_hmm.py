@@ -195,10 +195,60 @@ def test_usages_of_long_sequences_are_exact() -> None:
     np.testing.assert_allclose(left @ params.transition, left, rtol=1e-8)
 
 
-@pytest.mark.parametrize("lengths", [None, np.array([], int), np.array([3, 0])])
-def test_model_statistics_need_lengths(lengths: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match=r"^lengths: expected "):
+def test_a_length_of_weight_two_is_a_length_twice() -> None:
+    params, weights = some_params(3), np.array([1.0, 2.0, 0.0])
+    once = usages(params.initial, params.transition, np.array([3, 5, 9]), weights)
+    np.testing.assert_array_equal(
+        once, usages(params.initial, params.transition, np.array([3, 5, 5]))
+    )
+    stats = SOFT.model_statistics(params, np.array([3, 5, 9]), weights)
+    np.testing.assert_array_equal(stats.counts, once[1])
+
+
+@pytest.mark.parametrize("lengths", [np.array([], int), np.array([3, 0])])
+def test_model_statistics_need_lengths_of_sequences(lengths: Any) -> None:
+    with pytest.raises(ValueError, match=r"^lengths: expected "):
         SOFT.model_statistics(some_params(2), lengths)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [2.0, -1.0], [1.0, np.nan]])
+def test_model_statistics_need_a_weight_for_each_length(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"^length_weights: expected "):
+        SOFT.model_statistics(some_params(2), np.array([3, 4]), np.array(weights))
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_a_row_of_an_endless_sequence_is_the_limit(zeros: bool) -> None:
+    """The relative entropy of long sequences by their length tends to that of a row; the rest falls as 1 / length."""
+    params = some_params(3, zeros=zeros)
+    limit = SOFT.model_statistics(params)
+    assert limit.counts.sum() == pytest.approx(1, rel=1e-15)
+    assert not limit.starts.any()
+    errors = []
+    for length in (10**3, 10**6):
+        stats = SOFT.model_statistics(params, np.array([length])) * (1 / length)
+        pairs = (
+            (stats.transitions, limit.transitions),
+            (stats.counts, limit.counts),
+            (stats.emissions.sums, limit.emissions.sums),
+        )
+        errors.append(max(np.abs(a - b).max() for a, b in pairs))
+    assert errors[1] < errors[0] / 900 < 1e-4
+
+
+def test_what_an_endless_sequence_gives_is_the_model() -> None:
+    params = some_params(3)
+    again = SOFT.maximize(SOFT.model_statistics(params), params)
+    assert again.initial.tobytes() == params.initial.tobytes()
+    np.testing.assert_allclose(again.transition, params.transition, rtol=1e-14)
+    np.testing.assert_allclose(again.emissions.rates, params.emissions.rates, rtol=1e-14)
+
+
+def test_endless_sequences_need_one_closed_class() -> None:
+    params = some_params(2)
+    apart = HMMParams(params.initial, np.eye(2), params.emissions)
+    with pytest.raises(ValueError, match="expected one closed class of states"):
+        SOFT.model_statistics(apart)
 
 
 def test_viterbi_training_ascends_to_where_it_stays() -> None:

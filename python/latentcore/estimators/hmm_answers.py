@@ -13,7 +13,6 @@ from latentcore.arrays import CSR
 from latentcore.estimators.base import UNCHANGED, Alias, Estimator
 from latentcore.estimators.blocks import work_per_row
 from latentcore.estimators.checks import integer, one_of, random_generator
-from latentcore.estimators.hmm_chain import drawn_states
 from latentcore.estimators.hmm_evaluation import HMMEvaluation, States, work_of_chain
 from latentcore.estimators.hmm_forecast import Forecast, checked_levels, forecast_of
 from latentcore.estimators.mixture_base import (
@@ -280,7 +279,7 @@ class HMMAnswers(Estimator, Generic[P]):
         lengths = [integer("n_samples", n, 1) for n in lengths]
         initial = self._law_after(state)
         rng = self._generator(random_state)
-        states = drawn_states(initial, params.transition, lengths, rng)
+        states = chains.drawn_states(initial, params.transition, lengths, rng)
         counts = np.bincount(states, minlength=len(initial))
         drawn = [family.sample(params.emissions, k, int(n), rng) for k, n in enumerate(counts) if n]
         rows = np.empty((len(states), drawn[0].shape[1]))

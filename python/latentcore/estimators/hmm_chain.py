@@ -1,21 +1,16 @@
-"""Start laws and transition matrices as users give them, and chains drawn from them."""
+"""Start laws and transition matrices as users give them."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.protocols import Array
 from latentcore.structures.topology import Topology
 
-__all__ = ["checked_initial", "checked_transition", "drawn_states", "with_zeros"]
-
-States = npt.NDArray[np.int64]
+__all__ = ["checked_initial", "checked_transition", "with_zeros"]
 
 
 def checked_initial(value: Any, n_states: int, name: str) -> Array:
@@ -78,26 +73,3 @@ def _check_laws(laws: Any, name: str, where: str) -> None:
             f"{name}: expected probabilities that sum to 1, got the sum {sums[row]:.9g}"
             f"{where.format(row)}"
         )
-
-
-def drawn_states(initial: Array, transition: Array, lengths: Sequence[int], rng: Any) -> States:
-    """States (sum of lengths,) of chains that begin by the law ``initial`` (S,), one after another."""
-    first, steps = _cumulative(initial), [_cumulative(row) for row in transition]
-    states = np.empty(sum(lengths), np.int64)
-    uniforms = rng.uniform(size=len(states)).tolist()
-    row = 0
-    for length in lengths:
-        law = first
-        for _ in range(length):
-            state = bisect_right(law, uniforms[row])
-            states[row] = state
-            law = steps[state]
-            row += 1
-    return states
-
-
-def _cumulative(law: Array) -> list[float]:
-    """Cumulative probabilities before that of the last possible state, which takes what rounding leaves."""
-    sums = np.cumsum(law)
-    below: list[float] = (sums[sums < sums[-1]] / sums[-1]).tolist()
-    return below

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from latentcore import floors
 from latentcore.arrays import Array, Labels, RealArray
 from latentcore.families.support import filled
 from latentcore.statistics import Statistics
@@ -141,6 +142,24 @@ class IndependentColumns:
         """What ``counts`` (K,) complete rows of the components are expected to give."""
         return ColumnsStatistics(
             tuple(part.family.model_statistics(p, counts) for part, p in self._with(params.parts))
+        )
+
+    def relative_entropy(self, a: ColumnsParams, b: ColumnsParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats: sums over the parts."""
+        triples = zip(self._capability("relative_entropy"), a.parts, b.parts, strict=True)
+        divergence: Array = sum(of_part(p, q) for of_part, p, q in triples)
+        return divergence
+
+    def with_floor(self, stats: ColumnsStatistics) -> ColumnsStatistics:
+        """With what ``maximize`` adds, part by part."""
+        return ColumnsStatistics(
+            tuple(floors.with_floor(part.family, s) for part, s in self._with(stats.parts))
+        )
+
+    def without_floor(self) -> IndependentColumns:
+        """The family whose ``maximize`` adds nothing."""
+        return IndependentColumns(
+            (floors.without_floor(part.family), part.columns) for part in self.parts
         )
 
     # -- with a prior

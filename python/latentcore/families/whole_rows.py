@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from latentcore import floors
 from latentcore.arrays import Array, RealArray
 
 __all__ = ["WholeRows", "observed_rows"]
@@ -50,6 +51,19 @@ class WholeRows:
     def model_statistics(self, params: Any, counts: Array) -> Any:
         """The family's, of rows that were observed."""
         return self.family.model_statistics(params, counts)
+
+    def relative_entropy(self, a: Any, b: Any) -> Array:
+        """The family's."""
+        divergence: Array = self.family.relative_entropy(a, b)
+        return divergence
+
+    def with_floor(self, stats: Any) -> Any:
+        """The family's."""
+        return floors.with_floor(self.family, stats)
+
+    def without_floor(self) -> WholeRows:
+        """Of the family whose ``maximize`` adds nothing."""
+        return WholeRows(floors.without_floor(self.family))
 
     def update(self, prior: Any, stats: Any) -> Any:
         """The family's."""

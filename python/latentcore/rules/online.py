@@ -12,14 +12,19 @@ Moulines (2009) blend with a running statistic instead of the model's own.
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from latentcore.protocols import Expectation, Lengths, Model
+import numpy as np
+
+from latentcore.floors import with_floor, without_floor
+from latentcore.protocols import Array, Expectation, Lengths, Model
 from latentcore.rules.steps import DECREASING, StepSize, rho_of
 from latentcore.statistics import Statistics
 
-__all__ = ["Batch", "Inertia", "OnlineEM", "OnlineInfo", "OnlineState"]
+__all__ = ["Batch", "FiniteSample", "Inertia", "OnlineEM", "OnlineInfo", "OnlineState"]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
@@ -28,19 +33,50 @@ Inertia = Literal["model", "running"]
 
 
 @dataclass(frozen=True, slots=True)
+class FiniteSample:
+    """Inertia of observations drawn from the model, for families whose ``model_statistics`` have no closed form.
+
+    What ``n`` draws are expected to tell of hidden variables under the parameters that they were drawn with is, on
+    average, what the model expects: a step is batch EM on the batch and the draws, weighted.
+
+    Parameters
+    ----------
+    n : int, > 0
+        The draws of a step: rows, or sequences if batches have lengths. ``batch weight / eta`` make all weights equal.
+    seed : int, >= 0
+        With the number of the step it makes the draws, so that a step is a function of its state.
+    """
+
+    n: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("n", 1), ("seed", 0)):
+            if operator.index(getattr(self, name)) < low:
+                raise ValueError(f"{name}: expected at least {low}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a step needs to know of its batch besides the E-step.
 
     Attributes
     ----------
-    weight : float
+    weight : float, > 0
         Number of observations, by weight, in the unit of ``model_statistics``: rows, or sequences if there are lengths.
     lengths : (Q,) or None
         Of the sequences. None: rows, of a model of sequences those of an endless one.
+    length_weights : (Q,) or None
+        Weights of the sequences. None: ones.
     """
 
     weight: float
     lengths: Lengths | None = None
+    length_weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"weight: expected a finite number > 0, got {self.weight!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +116,11 @@ class OnlineEM(Generic[P, S]):
     Parameters
     ----------
     step_size : step number -> eta
-    inertia : {"model", "running"}
+    inertia : {"model", "running"} or FiniteSample
         What a batch is blended with: what the model expects of an observation, derived from its parameters at each
         step, or the statistic that the steps so far have left. They are the same where ``model_statistics`` inverts
-        ``maximize`` on the blended statistic, as in mixtures by maximum likelihood; not in models of sequences.
+        ``maximize`` on the blended statistic, as in mixtures by maximum likelihood; not in models of sequences. A
+        ``FiniteSample`` stands in for the model's expectation where it has no closed form.
     prior : optional
         Conjugate prior; a step then adds it to the blended statistics, once, whatever the number of steps.
     total_weight : float, optional
@@ -95,7 +132,7 @@ class OnlineEM(Generic[P, S]):
 
     model: Model[P, S, Any]
     step_size: StepSize = DECREASING
-    inertia: Inertia = "model"
+    inertia: Inertia | FiniteSample = "model"
     prior: Any = None
     total_weight: float | None = None
     averaging: bool = False
@@ -107,62 +144,70 @@ class OnlineEM(Generic[P, S]):
         self, state: OnlineState[P, S], expectation: Expectation[P, S], batch: Batch
     ) -> tuple[OnlineState[P, S], OnlineInfo]:
         """One step on the batch that the expectation sees."""
-        stats, objective = expectation(state.params)
+        stats, log_likelihood = expectation(state.params)
         eta = self.step_size(state.n_steps + 1)
         rho = rho_of(eta)
-        seen = state.seen + batch.weight
-        blended = self._blended(state, stats, batch, rho)
-        params = state.params
+        n_steps, seen = state.n_steps + 1, state.seen + batch.weight
+        params, running = state.params, state.running
         if rho > 0.0:
-            params = self._spent(blended, state.params, rho, min(batch.weight / rho, seen))
-        after = OnlineState(
-            params,
-            state.n_steps + 1,
-            seen,
-            blended if self.inertia == "running" else None,
-            self._averaged(state, params, batch),
-        )
+            blended = self._blended(state, stats, batch, rho)
+            params = self._spent(blended, params, rho, min(batch.weight / rho, seen))
+            running = blended if self.inertia == "running" else None
+        average = self._averaged(state, params, batch) if self.averaging else None
+        info = self.info(state, log_likelihood, eta)
+        return OnlineState(params, n_steps, seen, running, average), info
+
+    def info(self, state: OnlineState[P, S], log_likelihood: float, eta: float) -> OnlineInfo:
+        """About a step from this state on a batch of this log-likelihood."""
+        objective = log_likelihood
         if self.prior is not None:
             objective += self.model.log_prior(self.prior, state.params)  # type: ignore[attr-defined]
-        return after, OnlineInfo(objective, eta)
+        return OnlineInfo(objective, eta)
 
     def averaged(self, state: OnlineState[P, S]) -> P:
         """The parameters of the mean statistic of the iterates; those of the state if none is kept."""
         if state.average is None:
             return state.params
-        return self.model.maximize(state.average, state.params)
+        return without_floor(self.model).maximize(state.average, state.params)
 
     # -- inside
 
     def _blended(self, state: OnlineState[P, S], stats: S, batch: Batch, rho: float) -> S:
         """The statistic of one observation after the step."""
-        known = state.running
-        if known is None:
-            known = self.model.model_statistics(state.params, batch.lengths)
-        if rho == 0.0:
-            return known
+        if self.prior is None:  # a prior's mode adds no floor
+            stats = with_floor(self.model, stats)
         fresh = stats * (rho / batch.weight)
-        return fresh if rho == 1.0 else known * (1.0 - rho) + fresh
+        if rho == 1.0:
+            return fresh
+        known = state.running
+        if known is None or self.inertia != "running":
+            known = self._expected(state.params, batch, state.n_steps)
+        return known * (1.0 - rho) + fresh
 
     def _spent(self, blended: S, previous: P, rho: float, remembered: float) -> P:
-        model: Any = self.model
-        if hasattr(model, "damped"):
-            model = model.damped(rho)
-        params: P
         if self.prior is None:
-            params = model.maximize(blended, previous)
-            return params
+            return without_floor(self.model).maximize(blended, previous)
         # With the prior inside the objective, (U - log prior / n + D/eta), the statistic that it is added to is that of
         # n (1 + 1/eta) = n / rho observations; a running statistic holds data alone, hence n.
         n = remembered if self.total_weight is None else self.total_weight
         scale = n if self.inertia == "running" else n / rho
-        params = model.mode(model.update(self.prior, blended * scale), previous)
+        model: Any = self.model
+        params: P = model.mode(model.update(self.prior, blended * scale), previous)
         return params
 
-    def _averaged(self, state: OnlineState[P, S], params: P, batch: Batch) -> S | None:
-        if not self.averaging:
-            return None
-        own = self.model.model_statistics(params, batch.lengths)
+    def _expected(self, params: P, batch: Batch, n_steps: int) -> S:
+        """What the model expects of an observation like those of the batch."""
+        lengths, weights = batch.lengths, batch.length_weights
+        if not isinstance(self.inertia, FiniteSample):
+            return self.model.model_statistics(params, lengths, weights)
+        rng = np.random.default_rng((self.inertia.seed, n_steps))
+        model: Any = self.model
+        stats: S = model.sampled_statistics(params, self.inertia.n, rng, lengths, weights)
+        return stats
+
+    def _averaged(self, state: OnlineState[P, S], params: P, batch: Batch) -> S:
+        """The mean of what the iterates so far expect of an observation."""
+        own = self._expected(params, batch, state.n_steps + 1)
         if state.average is None:
             return own
         share = 1.0 / (state.n_steps + 1)

@@ -17,7 +17,9 @@ StepSize = Callable[[int], float]
 
 
 def rho_of(eta: float) -> float:
-    """The share of the batch."""
+    """The share of the batch; ``ValueError`` if eta is not a number >= 0."""
+    if not eta >= 0.0:
+        raise ValueError(f"step_size: expected eta >= 0, got {eta!r}")
     return 1.0 if math.isinf(eta) else eta / (1.0 + eta)
 
 

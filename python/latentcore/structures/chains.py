@@ -1,13 +1,19 @@
-"""What a transition matrix says by itself: its stationary law, closed classes of states, durations."""
+"""What a transition matrix says by itself: its stationary law, closed classes of states, durations, draws."""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore.protocols import Array
 
-__all__ = ["closed_classes", "expected_durations", "stationary_distribution"]
+__all__ = ["closed_classes", "drawn_states", "expected_durations", "stationary_distribution"]
+
+States = npt.NDArray[np.int64]
 
 
 def stationary_distribution(transition: Array) -> Array:
@@ -86,3 +92,26 @@ def _irreducible(transition: Array) -> Array:
         law[n] /= 1.0 + law[n]
     law /= law.sum()
     return law
+
+
+def drawn_states(initial: Array, transition: Array, lengths: Sequence[int], rng: Any) -> States:
+    """States (sum of lengths,) of chains that begin by the law ``initial`` (S,), one after another."""
+    first, steps = _cumulative(initial), [_cumulative(row) for row in transition]
+    states = np.empty(sum(lengths), np.int64)
+    uniforms = rng.uniform(size=len(states)).tolist()
+    row = 0
+    for length in lengths:
+        law = first
+        for _ in range(length):
+            state = bisect_right(law, uniforms[row])
+            states[row] = state
+            law = steps[state]
+            row += 1
+    return states
+
+
+def _cumulative(law: Array) -> list[float]:
+    """Cumulative probabilities before that of the last possible state, which takes what rounding leaves."""
+    sums = np.cumsum(law)
+    below: list[float] = (sums[sums < sums[-1]] / sums[-1]).tolist()
+    return below

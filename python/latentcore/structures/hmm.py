@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from latentcore import floors
 from latentcore.errors import ImpossibleSequenceError
 from latentcore.protocols import (
     Array,
@@ -28,6 +29,7 @@ from latentcore.protocols import (
 from latentcore.sequences import Sequences, without_absent
 from latentcore.statistics import Statistics, total
 from latentcore.structures import dirichlet_rows
+from latentcore.structures.chains import drawn_states, stationary_distribution
 from latentcore.structures.hmm_recursions import (
     Decoded,
     Smoothed,
@@ -42,7 +44,7 @@ from latentcore.structures.hmm_types import (
     HMMPrior,
     HMMStatistics,
 )
-from latentcore.structures.mixture import one_hot
+from latentcore.structures.mixture import one_hot, sampled_rows
 from latentcore.structures.topology import Topology
 
 __all__ = ["HMM", "ExpectedHMM", "HMMParams", "HMMPrior", "HMMStatistics", "usages"]
@@ -153,18 +155,79 @@ class HMM(Generic[P, S]):
         return HMMParams(*chain, emissions)
 
     def model_statistics(
-        self, params: HMMParams[P], lengths: Lengths | None = None
+        self,
+        params: HMMParams[P],
+        lengths: Lengths | None = None,
+        length_weights: Array | None = None,
     ) -> HMMStatistics[S]:
-        """What one sequence is expected to give, whose length is any of ``lengths`` (Q,) with equal probability."""
+        """What one sequence is expected to give, or one row of an endless one.
+
+        Parameters
+        ----------
+        params : HMMParams
+        lengths : (Q,), optional
+            The sequence is as long as any of these. Without them it is endless, and a row of it is expected to leave
+            and to visit the states as often as the stationary law says. It has no first state: ``starts`` are 0, so
+            that ``maximize`` keeps the law of the first state.
+        length_weights : (Q,), optional
+            Probabilities of the lengths, not normalised; by default equal ones.
+
+        Raises
+        ------
+        ValueError
+            Without lengths: the chain has several closed classes of states, and so no one stationary law.
+        """
+        starts = params.initial
         if lengths is None:
-            raise TypeError("lengths: expected the lengths of sequences, got None")
-        left, visited = usages(params.initial, params.transition, lengths)
+            left = visited = stationary_distribution(params.transition)
+            starts = np.zeros_like(starts)
+        else:
+            left, visited = usages(params.initial, params.transition, lengths, length_weights)
         return HMMStatistics(
-            params.initial,
+            starts,
             left[:, None] * params.transition,
             visited,
             self.family.model_statistics(params.emissions, visited),
         )
+
+    def sampled_statistics(
+        self,
+        params: HMMParams[P],
+        n: int,
+        rng: np.random.Generator,
+        lengths: Lengths | None = None,
+        length_weights: Array | None = None,
+    ) -> HMMStatistics[S]:
+        """An unbiased estimate of ``model_statistics``: what n draws of the model say of it, each.
+
+        With lengths n sequences are drawn. Without, n steps of one that is stationary, and the row before them.
+        """
+        if lengths is None:
+            stationary = replace(params, initial=stationary_distribution(params.transition))
+            one = self.sampled_statistics(stationary, 1, rng, np.array([n + 1]))
+            starts, of_rows = np.zeros_like(one.starts), 1.0 / (n + 1)
+            return HMMStatistics(
+                starts, one.transitions / n, one.counts * of_rows, one.emissions * of_rows
+            )
+        weights = _checked(length_weights, len(lengths))
+        share = None if weights is None else weights / weights.sum()
+        drawn = rng.choice(lengths, n, p=share)
+        states = drawn_states(params.initial, params.transition, drawn.tolist(), rng)
+        counts = np.bincount(states, minlength=len(params.initial))
+        by_state = sampled_rows(self.family, params.emissions, counts, rng)
+        x = np.empty_like(by_state)
+        x[np.argsort(states, kind="stable")] = by_state
+        begins = np.concatenate([[0], np.cumsum(drawn)]).astype(np.int64)
+        stats, _ = replace(self, hard=False).expected_statistics(params, Sequences(x, begins))
+        return stats * (1.0 / n)
+
+    def with_floor(self, stats: HMMStatistics[S]) -> HMMStatistics[S]:
+        """With what ``maximize`` adds to those of the emissions."""
+        return replace(stats, emissions=floors.with_floor(self.family, stats.emissions))
+
+    def without_floor(self) -> HMM[P, S]:
+        """The model whose ``maximize`` adds nothing."""
+        return replace(self, family=floors.without_floor(self.family))
 
     # -- with a prior
 
@@ -271,7 +334,7 @@ class HMM(Generic[P, S]):
         else:
             for given in smoothed(chain, log_density, data):
                 check_possible(chain, log_density, data, given.data, given.log_likelihood)
-                yield self._of_posteriors(params, given)
+                yield self.of_posteriors(params, given)
 
     def _log_base(self, data: Sequences) -> float | None:
         """log h(x), summed over rows by weight."""
@@ -293,7 +356,7 @@ class HMM(Generic[P, S]):
             )
         return log_base
 
-    def _of_posteriors(
+    def of_posteriors(
         self, params: HMMParams[P] | ExpectedHMM[P], found: Smoothed
     ) -> tuple[HMMStatistics[S], float]:
         block, r = found.data, found.posteriors
@@ -371,22 +434,29 @@ def _counts(states: npt.NDArray[np.integer[Any]], weight: Array, n_states: int) 
 
 
 def _transitions(found: Decoded, weight: Array, n_states: int) -> Array:
-    """Counts (S, S) of the pairs of states within sequences, and of that across the end of a segment."""
+    """Counts (S, S) of the pairs of states within sequences, and of those across the ends of a segment."""
     following = np.append(found.states[1:], max(found.following, 0))
     within = np.ones(len(following), bool)
     within[found.data.begins[1:] - 1] = found.following >= 0
     pairs = found.states[within].astype(np.int64) * n_states + following[within]
-    return _counts(pairs, weight[within], n_states**2).reshape(n_states, n_states)
+    counts = _counts(pairs, weight[within], n_states**2).reshape(n_states, n_states)
+    if found.before >= 0:
+        counts[found.before, found.states[0]] += weight[0]
+    return counts
 
 
-def usages(initial: Array, transition: Array, lengths: Lengths) -> tuple[Array, Array]:
+def usages(
+    initial: Array, transition: Array, lengths: Lengths, length_weights: Array | None = None
+) -> tuple[Array, Array]:
     """How often a sequence is expected to leave and to visit each state, (S,) each.
 
-    Its length is any of ``lengths`` (Q,) with equal probability. The states of its last row are visited and not left.
+    Its length is any of ``lengths`` (Q,), with probabilities in proportion to ``length_weights`` (Q,), by default equal
+    ones. The states of its last row are visited and not left.
     """
-    distinct, repeats = np.unique(lengths, return_counts=True)
+    distinct, index = np.unique(lengths, return_inverse=True)
     if not len(distinct) or distinct[0] < 1:
         raise ValueError("lengths: expected at least one, and integers >= 1")
+    repeats = np.bincount(index, _checked(length_weights, len(index)))
     powers = [
         (transition, np.eye(len(initial)))
     ]  # A^n and I + A + ... + A^(n-1) for n = 1, 2, 4, ...
@@ -404,6 +474,19 @@ def usages(initial: Array, transition: Array, lengths: Lengths) -> tuple[Array, 
         left += share * so_far
         visited += share * (so_far + law)
     return left, visited
+
+
+def _checked(length_weights: Array | None, n: int) -> Array | None:
+    if length_weights is None:
+        return None
+    weights = np.asarray(length_weights, np.float64)
+    if weights.shape != (n,):
+        raise ValueError(
+            f"length_weights: expected one for each of {n} lengths, got {weights.shape}"
+        )
+    if not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        raise ValueError("length_weights: expected finite numbers >= 0, and one above 0")
+    return weights
 
 
 def _laws(rows: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import kernels
+from latentcore import floors, kernels
 from latentcore.arrays import Labels, Rows
 from latentcore.errors import ImpossibleRowError
 from latentcore.protocols import (
@@ -148,12 +148,37 @@ class Mixture(Generic[P, S]):
         return MixtureParams(self._weights(stats.counts), components)
 
     def model_statistics(
-        self, params: MixtureParams[P], lengths: Lengths | None = None
+        self,
+        params: MixtureParams[P],
+        lengths: Lengths | None = None,
+        length_weights: Array | None = None,
     ) -> MixtureStatistics[S]:
         """What one row is expected to give: the weights as counts, and each component's share of the row."""
         return MixtureStatistics(
             params.weights, self.family.model_statistics(params.components, params.weights)
         )
+
+    def sampled_statistics(
+        self,
+        params: MixtureParams[P],
+        n: int,
+        rng: np.random.Generator,
+        lengths: Lengths | None = None,
+        length_weights: Array | None = None,
+    ) -> MixtureStatistics[S]:
+        """An unbiased estimate of ``model_statistics``: what n rows drawn from the model say of it, each."""
+        counts = rng.multinomial(n, params.weights / params.weights.sum())
+        x = sampled_rows(self.family, params.components, counts, rng)
+        stats, _ = replace(self, hard=False).expected_statistics(params, Rows(x))
+        return stats * (1.0 / n)
+
+    def with_floor(self, stats: MixtureStatistics[S]) -> MixtureStatistics[S]:
+        """With what ``maximize`` adds to those of the components."""
+        return MixtureStatistics(stats.counts, floors.with_floor(self.family, stats.components))
+
+    def without_floor(self) -> Mixture[P, S]:
+        """The model whose ``maximize`` adds nothing."""
+        return Mixture(floors.without_floor(self.family), self.hard, self.equal_weights)
 
     # -- with a prior
 
@@ -321,6 +346,14 @@ class Mixture(Generic[P, S]):
             r[known] = one_hot(data.labels[known], log_joint)
             log_density[known] = _picked(log_joint[known], data.labels[known])
         return r, log_density
+
+
+def sampled_rows(family: Any, params: Any, counts: npt.NDArray[Any], rng: Any) -> Array:
+    """Draws of the components, ``counts`` (K,) of each, in the order of the components."""
+    if not hasattr(family, "sample"):
+        raise TypeError(f"family: expected one with a method 'sample', got {family!r}")
+    drawn = [family.sample(params, k, int(n), rng) for k, n in enumerate(counts) if n]
+    return np.ascontiguousarray(np.vstack(drawn), np.float64)
 
 
 def one_hot(labels: Labels, like: npt.NDArray[Any]) -> RealArray:
