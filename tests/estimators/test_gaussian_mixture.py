@@ -826,4 +826,3 @@ def test_pickle_of_another_format_is_refused() -> None:
 
 def test_public_names_are_there() -> None:
     assert latentcore.GaussianMixture is GaussianMixture
-    assert not hasattr(GaussianMixture, "partial_fit"), "reserved for online learning"

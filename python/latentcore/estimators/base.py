@@ -15,6 +15,8 @@ import numpy.typing as npt
 from latentcore import storage
 from latentcore.arrays import Rows, as_matrix, as_weights, column_names
 from latentcore.errors import NotFittedError, StorageError, as_sklearn
+from latentcore.estimators.online import Stream
+from latentcore.estimators.saved_stream import is_of_stream, pack_stream, unpack_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.protocols import RealArray
 from latentcore.storage import Stored
@@ -25,6 +27,9 @@ _PICKLE_FORMAT = 1
 
 Alias = bool | str | None
 UNCHANGED = "$UNCHANGED$"  # scikit-learn's own mark
+
+_OF_ONE_COURSE = {"feature_names_in_", "_training", "_stream", "n_samples_seen_"}
+"""Attributes that end with the fit or stream that made them."""
 
 
 class Estimator:
@@ -143,16 +148,20 @@ class Estimator:
             raise ValueError(_names_differ(list(fitted), names))
 
     def _not_fitted(self) -> NotFittedError:
+        stream = self.__dict__.get("_stream")
+        n_waiting = 0 if stream is None else stream.n_waiting()
         return as_sklearn(NotFittedError)(
             f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
             "arguments before "
             "using this estimator."
+            + (f" {n_waiting} rows of 'partial_fit' wait for more to begin with." * (n_waiting > 0))
         )
 
     def _replace(self, learned: dict[str, Any], names: list[str] | None) -> None:
         """Take over what a fit learned, all at once: no thread or interrupt sees a half."""
         state = {**self.__dict__, **learned}
-        state.pop("feature_names_in_", None)
+        for name in _OF_ONE_COURSE - learned.keys():
+            state.pop(name, None)
         if names is not None:
             state["feature_names_in_"] = np.array(names, dtype=object)
         self.__dict__ = state
@@ -168,7 +177,8 @@ class Estimator:
         storage.write(path, type(self).__name__, self._to_stored())
 
     def _to_stored(self) -> Stored:
-        return {"params": pack(self.get_params()), "learned": self._learned()}
+        learned = {**self._learned(), **pack_stream(self.__dict__)}
+        return {"params": pack(self.get_params()), "learned": learned}
 
     @classmethod
     def _from_stored(cls, stored: Stored) -> Self:
@@ -178,7 +188,13 @@ class Estimator:
             raise StorageError(f"params: expected {list(defaults)}, got {list(params)}")
         model = cls(**params)
         model._check_arguments()
-        model.__dict__.update(model._checked_learned(stored["learned"]))
+        of_stream: dict[str, Any] = {}
+        learned: dict[str, Any] = {}
+        for name, value in stored["learned"].items():
+            (of_stream if is_of_stream(name) else learned)[name] = value
+        model.__dict__.update({**model._checked_learned(learned), **unpack_stream(of_stream)})
+        if of_stream:
+            model.__dict__["_stream"] = model._checked_stream(model.__dict__["_stream"])
         return model
 
     def _check_arguments(self) -> None:
@@ -191,6 +207,10 @@ class Estimator:
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
         """The attributes that ``learned``, read from a file, stands for."""
+        raise NotImplementedError
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        """The stream, read from a file, with which the model, of which all else is there, goes on."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
@@ -243,6 +263,12 @@ class Estimator:
     ) -> Self:
         """Whether meta-estimators pass ``sample_weight`` and ``labels`` to ``fit``; needs scikit-learn."""
         return self._request("fit", {"sample_weight": sample_weight, "labels": labels})
+
+    def set_partial_fit_request(
+        self, *, sample_weight: Alias = UNCHANGED, labels: Alias = UNCHANGED
+    ) -> Self:
+        """Whether meta-estimators pass ``sample_weight`` and ``labels`` to ``partial_fit``; needs scikit-learn."""
+        return self._request("partial_fit", {"sample_weight": sample_weight, "labels": labels})
 
     def set_score_request(self, *, sample_weight: Alias = UNCHANGED) -> Self:
         """Whether meta-estimators pass ``sample_weight`` to ``score``; needs scikit-learn."""

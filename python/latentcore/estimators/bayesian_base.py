@@ -45,10 +45,21 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_stream import (
+    after_fit,
+    check_batch_support,
+    checked_total,
+    incoming,
+    joined,
+    rows_to_start,
+    with_waiting,
+)
+from latentcore.estimators.online import Stream, latest
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_stream import with_rows
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -57,6 +68,7 @@ from latentcore.estimators.summary import (
     component_labels,
     components_table,
     course,
+    stream_course,
 )
 from latentcore.estimators.survey import rows_of_parts
 from latentcore.estimators.training_rows import (
@@ -70,6 +82,7 @@ from latentcore.initialization import initial_statistics
 from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import StochasticVI, VariationalState
+from latentcore.rules.steps import eta_of
 from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
@@ -155,6 +168,8 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     elbo_terms_: BoundTerms
+    n_samples_seen_: int
+    _stream: Stream
     _course: Course
     _copies: int
 
@@ -267,8 +282,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     ) -> Self:
         """One step of stochastic variational inference on a batch of rows.
 
-        The first batch makes the start and the prior, where the prior depends on the data. Step t has the size
-        ``(t + delay)^-forgetting``.
+        The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its rows
+        wait, inside the model and its pickles and files, until there are enough: ten for each component, and D + 1 for
+        each with ``covariance_type="full"``. Together they are then the first batch, and count as so many steps. Until
+        then there is nothing to predict with: ``NotFittedError`` says how many rows wait.
+
+        Step t has the size ``(t + delay)^-forgetting``. ``fit`` ends a stream; with ``warm_start`` it begins where the
+        stream is. After ``fit`` each of its iterations counts as a step.
 
         Parameters
         ----------
@@ -278,66 +298,73 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             How many rows there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
             has seen so far, with this batch; to go over the same rows again, tell their number.
 
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A row is impossible. The same.
+
         Notes
         -----
-        ``lower_bound_`` is then an estimate, from this batch, of the bound before the step.
+        ``lower_bound_`` is then an estimate, from this batch, of the bound before the step. ``lower_bounds_`` keeps
+        those of the latest 1024 steps.
         """
         self._check_arguments()
-        names = column_names(X)
-        fitted = "posterior_" in self.__dict__
+        state = self.__dict__
+        fitted = "posterior_" in state
+        stream: Stream = state.get("_stream", Stream())
+        batch = incoming(self, X, sample_weight, begun=fitted or bool(stream.waiting))
+        against = checked_total(total_weight)
+        data, present = batch.data, self._present(batch.rows)
         if fitted:
-            self._check_names(names)
-            names = (
-                None if "feature_names_in_" not in self.__dict__ else list(self.feature_names_in_)
-            )
-        rows = self._rows(X, sample_weight)
-        data = without_absent(rows)
-        if fitted:
-            self._check_width(data.x)
-            family, prior = self.family_, self.prior_
-            posterior, n_steps, seen = self.posterior_, self._course.n_steps, self._course.weight
+            family, prior, posterior = self.family_, self.prior_, self.posterior_
+            n_steps, seen = self._course.n_steps, self._course.weight
         else:
-            self._check_size(data)
-            check_observed(data.x, names)
-            family = self._family_to_fit(self._present(rows), names)
-            prior, n_steps, seen = self._prior_to_fit(family, data), 0, 0.0
-        check_support(family, self._present(rows), names)
+            data = joined([*stream.waiting, data])
+            family = self._family_to_fit(joined([*stream.waiting, Rows(present)]).x, batch.names)
+            n_steps, seen = len(stream.waiting), 0.0
+        check_batch_support(family, present, batch.names, fitted)
+        if not fitted:
+            if len(data) < rows_to_start(family, self.n_components, data.x.shape[1]):
+                self._replace(with_waiting(state, stream, batch), batch.names)
+                return self
+            check_observed(data.x, batch.names)
+            prior = self._prior_to_fit(family, data)
         weight = data.total_weight()
         seen += weight
-        total = seen if total_weight is None else real("total_weight", total_weight)
+        total = seen if against is None else against
         if total < weight:
             raise ValueError(
                 f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
             )
-        model = Mixture(family)
+        model: Mixture[P, Any] = Mixture(family)
         try:
             if not fitted:
-                start = (
-                    total
-                    / weight
-                    * self._initial(family, data, random_generator(self.random_state))
-                )
+                rng = random_generator(self.random_state)
+                start = total / weight * self._initial(family, data, rng)
                 posterior = model.update(prior, start)
             rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
-            state, info = rule.step(
+            after, info = rule.step(
                 VariationalState(posterior, n_steps), self._expectation(model, data), weight
             )
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, batch.rows) if fitted else error from None
         if self.optimize_concentration:
-            prior = with_best_concentration(prior, state.params)
-        bounds = [*self.__dict__.get("lower_bounds_", []), info.objective]
+            prior = with_best_concentration(prior, after.params)
         n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
-        learned = self._learned_of(state.params, prior, family, data, n_copies)
+        learned = self._learned_of(after.params, prior, family, data, n_copies)
         learned |= {
             "converged_": False,
-            "n_iter_": len(bounds),
+            "n_iter_": state.get("n_iter_", n_steps) + 1,
             "lower_bound_": info.objective,
-            "lower_bounds_": bounds,
+            "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
             "elbo_terms_": self._terms(model, rule.prior, posterior, data, total / weight),
-            "_course": Course(info.objective, state.n_steps, seen),
+            "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
+            "_course": Course(info.objective, after.n_steps, seen),
+            "_stream": Stream(after.n_steps, seen, eta_of(rule.rate(n_steps))),
         }
-        self._replace(learned, names)
+        self._replace(learned, batch.names)
         return self
 
     def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
@@ -449,6 +476,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "lower_bounds_": bounds,
             "elbo_terms_": terms,
             "_course": Course(last, n_steps, data.total_weight()),
+            **after_fit(len(data), data.total_weight(), prior, None),
         }
 
     def _learned_of(
@@ -666,7 +694,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             ("KL weights", terms["divergence_of_weights"]),
             ("KL components", float(np.sum(terms["divergence_of_components"]))),
         ]
-        lines = [self._heading(), course(training, self.converged_, self.n_iter_), ""]
+        stream = state.get("_stream", Stream())
+        went = (
+            stream_course(stream, self.n_samples_seen_)
+            if stream.n_steps > 0
+            else course(training, self.converged_, self.n_iter_)
+        )
+        lines = [self._heading(), went, ""]
         lines += bound_table(figures)
         lines.append(f"effective components: {state['n_effective_components_']}")
         names = state.get("feature_names_in_")
@@ -730,6 +764,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 f"X: expected at least 2 rows, got n_samples = {len(data)} while a minimum of 2 is "
                 f"required by {type(self).__name__}"
             )
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        stream = with_rows(self, stream)
+        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
+            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
+        return stream
 
     # -- storage ----------------------------------------------------------------------------------
 

@@ -12,10 +12,22 @@ import numpy as np
 from latentcore.initialization import InitMethod
 from latentcore.threads import get_num_threads
 
-__all__ = ["boolean", "fitting_arguments", "integer", "one_of", "random_generator", "real"]
+__all__ = [
+    "boolean",
+    "check_random_state",
+    "fitting_arguments",
+    "integer",
+    "one_of",
+    "random_generator",
+    "real",
+]
+
+_METHODS = get_args(InitMethod)
 
 
 def integer(name: str, value: Any, minimum: int) -> int:
+    if type(value) is int and value >= minimum:  # quickly: a stream asks at each step
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an integer >= {minimum}, got {value!r}")
     if int(value) < minimum:
@@ -25,6 +37,8 @@ def integer(name: str, value: Any, minimum: int) -> int:
 
 def real(name: str, value: Any) -> float:
     """A finite number >= 0."""
+    if type(value) is float and 0 <= value < math.inf:
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number >= 0, got {value!r}")
     if not 0 <= float(value) < math.inf:
@@ -56,12 +70,30 @@ def fitting_arguments(model: Any) -> None:
     real("tol", model.tol)
     integer("max_iter", model.max_iter, 0)
     integer("n_init", model.n_init, 1)
-    one_of("init_params", model.init_params, get_args(InitMethod))
-    random_generator(model.random_state)
+    one_of("init_params", model.init_params, _METHODS)
+    check_random_state(model.random_state)
     boolean("warm_start", model.warm_start)
     integer("verbose", int(model.verbose) if model.verbose is True else model.verbose, 0)
     integer("verbose_interval", model.verbose_interval, 1)
     get_num_threads(model.n_threads)
+
+
+def check_random_state(random_state: Any) -> None:
+    """Raise ``ValueError`` for what ``random_generator`` does not take; to seed one takes longer."""
+    if isinstance(random_state, np.random.RandomState | np.random.Generator):
+        return
+    if random_state is None or random_state is np.random:
+        return
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
+        if 0 <= int(random_state) < 2**32:
+            return
+        raise ValueError(
+            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
+        )
+    raise ValueError(
+        "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
+        f"got {random_state!r}"
+    )
 
 
 def random_generator(random_state: Any) -> np.random.RandomState | np.random.Generator:
@@ -70,17 +102,9 @@ def random_generator(random_state: Any) -> np.random.RandomState | np.random.Gen
     None is NumPy's global generator, an integer seeds a new ``RandomState``, and a ``RandomState``
     or ``Generator`` is used as it is, so that it goes on from fit to fit.
     """
+    check_random_state(random_state)
     if isinstance(random_state, np.random.RandomState | np.random.Generator):
         return random_state
     if random_state is None or random_state is np.random:
         return np.random.mtrand._rand
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool):
-        if 0 <= int(random_state) < 2**32:
-            return np.random.RandomState(int(random_state))
-        raise ValueError(
-            f"random_state: expected an integer from 0 to 2**32 - 1, got {random_state!r}"
-        )
-    raise ValueError(
-        "random_state: expected None, an integer, a numpy RandomState or a numpy Generator, "
-        f"got {random_state!r}"
-    )
+    return np.random.RandomState(int(random_state))

@@ -64,7 +64,7 @@ def mapped(function: Callable[..., AnyArray], params: P, *others: P) -> P:
 
 
 def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
-    """Parameters with component ``order[k]`` in place k; what components have in common stays."""
+    """Parameters, or statistics, with component ``order[k]`` in place k; what components have in common stays."""
     given: Any = params
     if isinstance(family, IndependentColumns):
         parts = zip(family.parts, given.parts, strict=True)
@@ -73,9 +73,13 @@ def reordered(family: Any, params: P, order: npt.NDArray[np.intp]) -> P:
         components = reordered(
             family.family, given.components, numbers_of(order, family.n_components)
         )
-        return replace(given, weights=given.weights[order], components=components)  # type: ignore[no-any-return]
+        own = "weights" if isinstance(given, MixedParams) else "counts"
+        return replace(given, components=components, **{own: getattr(given, own)[order]})  # type: ignore[no-any-return]
     if isinstance(family, Gaussian) and family.covariance_type == "tied":
-        changed = {name: getattr(given, name)[order] for name in ("means", "log_determinants")}
+        by_component = ("means", "log_determinants", "counts")
+        changed = {
+            name: getattr(given, name)[order] for name in by_component if hasattr(given, name)
+        }
         return replace(given, **changed)  # type: ignore[no-any-return]
     return mapped(lambda array: array[order], params)
 

@@ -37,6 +37,8 @@ _KEPT = ("weights_", "components_", "family_", "n_features_in_")
 class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
     """A mixture whose parameters are ``weights_`` and the family's own, ``components_``."""
 
+    _since_the_first_files = frozenset({"online"})
+
     _params_class: type[Any] | None = None
     """The family's parameters, where the family is known with the class."""
 

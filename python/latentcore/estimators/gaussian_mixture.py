@@ -28,6 +28,8 @@ __all__ = ["GaussianMixture"]
 
 Params = MixtureParams[GaussianParams]
 
+_TYPES = get_args(CovarianceType)
+
 _COLLAPSED = (
     "Fitting the mixture model failed because some components have ill-defined empirical "
     "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
@@ -84,6 +86,8 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     equal_weights : bool
         Whether the weights stay 1 / K. With ``assignment="hard"`` and
         ``covariance_type="tied_spherical"`` the fit then is k-means.
+    online : Online or float, optional
+        How ``partial_fit`` learns; a number is a constant step size eta. None is ``Online()``.
 
     Attributes
     ----------
@@ -108,6 +112,8 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     n_degenerate_ : int
         Starts that were given up, or ended, because a component collapsed.
     n_features_in_ : int
+    n_samples_seen_ : int
+        Rows of positive weight that ``fit``, and ``partial_fit`` since, have seen.
     feature_names_in_ : (D,)
         Only after a fit to a data frame whose column names are strings.
 
@@ -130,6 +136,8 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     """
 
     _since_the_first_files = frozenset({"prior", "assignment", "equal_weights", "online"})
+
+    _start_arguments = ("weights_init", "means_init", "precisions_init")
 
     means_: npt.NDArray[Any]
     covariances_: npt.NDArray[Any]
@@ -289,6 +297,8 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
         return {name: np.asarray(self.__dict__[name])[order] for name in names}
 
     def _n_features(self) -> int:
+        if "means_" not in self.__dict__:  # rows wait for a start
+            return self.n_features_in_
         return int(np.shape(self.means_)[1])  # attributes may be set by hand
 
     def _heading(self, params: Params) -> str:
@@ -301,7 +311,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
-        one_of("covariance_type", self.covariance_type, get_args(CovarianceType))
+        one_of("covariance_type", self.covariance_type, _TYPES)
         real("reg_covar", self.reg_covar)
 
     def _learned(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from latentcore.estimators.family_mixture import FamilyMixture
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.categorical import Categorical
@@ -140,6 +141,7 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
         prior: Any = ...,
         assignment: Assignment = ...,
         equal_weights: bool = ...,
+        online: OnlineArgument = ...,
     ) -> None: ...
 
     @overload
@@ -162,6 +164,7 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
         prior: Any = ...,
         assignment: Assignment = ...,
         equal_weights: bool = ...,
+        online: OnlineArgument = ...,
     ) -> None: ...
 
     def __init__(
@@ -183,12 +186,14 @@ class Mixture(FamilyMixture[P, Any], Generic[P]):
         prior: Any = None,
         assignment: Assignment = "soft",
         equal_weights: bool = False,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             weights_init=weights_init, params_init=params_init, random_state=random_state,
             warm_start=warm_start, verbose=verbose, verbose_interval=verbose_interval,
             n_threads=n_threads, prior=prior, assignment=assignment, equal_weights=equal_weights,
+            online=online,
         )  # fmt: skip
         self.family = family
 

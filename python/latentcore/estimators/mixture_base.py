@@ -15,7 +15,6 @@ from latentcore.arrays import (
     as_labels,
     as_parameter,
     as_weights,
-    check_observed,
     column_names,
     without_absent,
 )
@@ -40,8 +39,8 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.components import order_by
 from latentcore.estimators.draws import checked_number, drawn
-from latentcore.estimators.mixture_stream import learned_from
-from latentcore.estimators.online import LATEST, OnlineArgument, Stream
+from latentcore.estimators.mixture_stream import after_fit, learn, relabelled
+from latentcore.estimators.online import OnlineArgument, Stream
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
@@ -54,12 +53,14 @@ from latentcore.estimators.restarts import (
     warn_not_converged,
     warn_of_degenerate,
 )
+from latentcore.estimators.saved_stream import check_mixture_stream
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.estimators.summary import (
     component_labels,
     components_table,
     course,
     figures_table,
+    stream_course,
 )
 from latentcore.estimators.survey import rows_of_parts
 from latentcore.estimators.training_rows import (
@@ -99,6 +100,8 @@ Assignment = Literal["soft", "hard"]
 Callback = Callable[[engine.Progress], None]
 RandomState = int | np.random.RandomState | np.random.Generator
 
+_ASSIGNMENTS = get_args(Assignment)
+
 SPARSE_FAMILIES = (Bernoulli, Multinomial, Poisson)
 """Families that read sparse rows."""
 
@@ -112,6 +115,9 @@ class MixtureEstimator(Estimator, Generic[P]):
         "partial_fit": ("sample_weight", "labels"),
         "score": ("sample_weight",),
     }
+
+    _start_arguments: ClassVar[tuple[str, ...]] = ("weights_init", "params_init")
+    """Which together are all of a start."""
 
     n_components: int
     tol: float
@@ -268,63 +274,40 @@ class MixtureEstimator(Estimator, Generic[P]):
     ) -> Self:
         """One step of online EM on a batch of rows; ``online`` tells how.
 
-        The first batch makes the start. After ``fit`` the stream goes on from what was learned.
+        The first batch makes the start, as it would for ``fit``. If it is too small for one, its rows wait, inside the
+        model and its pickles and files, until there are enough: ten for each component, and D + 1 for each with
+        ``covariance_type="full"``. Together they are then the first batch, and count as so many steps. All of the start
+        given (``weights_init`` and the components'), or a prior other than "weak", need none. Until then there is
+        nothing to predict with: ``NotFittedError`` says how many rows wait.
+
+        After ``fit`` the stream goes on as if the fit had been in steps on batches like the first. ``fit`` ends a
+        stream; with ``warm_start`` it begins where the stream is.
 
         Parameters
         ----------
         X : (N, D)
+            As few as one row. Later batches may be all missing in a column.
         sample_weight : (N,), optional
         labels : (N,) integers, optional
-            As in ``fit``.
+            As in ``fit``; not every label has to occur.
         total_weight : float, optional
             Number of rows that a prior is weighed against. None: those that the model remembers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A row is impossible; such as one with a value that no batch had before, without a prior. The same.
 
         Notes
         -----
         ``lower_bound_`` is that of the batch before the step. ``lower_bounds_`` keeps those of the latest 1024 steps.
+
+        Attributes that are set by hand are what the next step starts from; a running statistic or an average, which do
+        not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
         """
-        self._check_arguments()
-        online = resolved_online(self.online)
-        names = column_names(X)
-        fitted = "converged_" in self.__dict__
-        if fitted:
-            self._check_names(names)
-        rows = self._rows_to_fit(X, sample_weight, labels)
-        data = without_absent(rows)
-        if fitted:
-            self._check_width(data.x)
-            family = self._family_to_refit()
-        else:
-            self._check_size(data)
-            check_observed(data.x, names)
-            family = self._family_to_fit(rows.x, names)
-        check_support(family, rows.x, names)
-        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
-        prior = resolved(self.prior, model, data, self.n_components)
-        stream = self.__dict__.get("_stream", Stream())
-        shard_rows = engine.rows_per_shard(len(data), self._work_per_row(data.x, self.n_components))
-        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
-        try:
-            params = self._params() if fitted else self._start(model, data, prior, None).next()
-            learned = learned_from(
-                model, prior, online, params, stream, data, expectation, total_weight
-            )
-        except NumericalError as error:
-            raise self._explained(error, rows) from None
-        bound = learned.info.objective / data.total_weight()
-        bounds = [*self.__dict__.get("lower_bounds_", [])[1 - LATEST :], bound]
-        state = self._attributes(learned.params, family, data.x.dtype)
-        state |= {
-            "converged_": False,
-            "n_iter_": learned.stream.n_steps,
-            "lower_bound_": bound,
-            "lower_bounds_": bounds,
-            "n_degenerate_": 0,
-            "n_features_in_": data.x.shape[1],
-            "n_samples_seen_": self.__dict__.get("n_samples_seen_", 0) + len(data),
-            "_stream": learned.stream,
-        }
-        self._replace(state, names)
+        learn(self, X, sample_weight, labels, total_weight)
         return self
 
     def _fit(
@@ -343,17 +326,22 @@ class MixtureEstimator(Estimator, Generic[P]):
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
-                self._take_over(Best(kept.fit, [], 0), family, data, shown=False)
+                self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
             raise
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        return self._take_over(best, family, data), data
+        return self._take_over(best, family, prior, data), data
 
     def _take_over(
-        self, best: Best[MixtureParams[P]], family: Any, data: TrainingRows, shown: bool = True
+        self,
+        best: Best[MixtureParams[P]],
+        family: Any,
+        prior: MixturePrior[Any] | None,
+        data: TrainingRows,
+        shown: bool = True,
     ) -> MixtureParams[P]:
         """Learn the parameters of a fit; ``shown`` tells whether to go over the data once more for ``summary``."""
         learned = self._attributes(best.fit.params, family, data.dtype)
@@ -362,6 +350,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         model = Model(family) if shown else None
         learned["_training"] = training(data, model, params)
         learned["n_features_in_"] = data.n_features
+        learned |= after_fit(len(data), data.total_weight(), prior, self.prior)
         self._replace(learned, data.names)
         return params
 
@@ -380,6 +369,19 @@ class MixtureEstimator(Estimator, Generic[P]):
         rows = Rows(x, weight, labels=as_labels(labels, len(x), self.n_components))
         check_all_occur(rows, self.n_components)
         return rows
+
+    def _present(self, rows: Rows) -> RealArray:
+        """The rows of which the family's ``check`` may see all."""
+        return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
+
+    def _check_all_occur(self, data: Rows) -> None:
+        check_all_occur(data, self.n_components)
+
+    def _is_start_given(self) -> bool:
+        """Whether a stream needs no rows to begin with."""
+        if self.prior is not None and not isinstance(self.prior, str):
+            return True
+        return all(getattr(self, name) is not None for name in self._start_arguments)
 
     def _best_of_starts(
         self,
@@ -559,7 +561,10 @@ class MixtureEstimator(Estimator, Generic[P]):
         params = self._params()
         state = self.__dict__
         lines = [self._heading(params)]
-        if "_training" in state:
+        stream = state.get("_stream", Stream())
+        if stream.n_steps > 0:
+            lines += [stream_course(stream, self.n_samples_seen_)]
+        elif "_training" in state:
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
             n_parameters = self._count(params) if hasattr(self._family(), "n_parameters") else None
             lines += figures_table(state["_training"], n_parameters)
@@ -597,8 +602,17 @@ class MixtureEstimator(Estimator, Generic[P]):
             order = np.argsort(-np.asarray(self.weights_), kind="stable")
         else:
             order = order_by(by, self, n_components, "components")
-        self.__dict__ = {**self.__dict__, **self._reordered(order)}
+        self.__dict__ = {**self.__dict__, **self._relabelled(order)}
         return self
+
+    def _relabelled(self, order: npt.NDArray[np.intp]) -> dict[str, Any]:
+        """What a new order of the components changes, the stream included."""
+        changed = self._reordered(order)
+        stream = self.__dict__.get("_stream")
+        if stream is not None:
+            after = self._params_of({**self.__dict__, **changed})
+            changed["_stream"] = relabelled(stream, self._family(), self._params(), after, order)
+        return changed
 
     def bootstrap(
         self,
@@ -716,13 +730,19 @@ class MixtureEstimator(Estimator, Generic[P]):
         evaluation = self._evaluation()
         return evaluation, without_absent(self._seen_rows(X, sample_weight))
 
+    def _checked_stream(self, stream: Stream) -> Stream:
+        if "converged_" not in self.__dict__:
+            return check_mixture_stream(self, stream, None, None)
+        return check_mixture_stream(self, stream, Model(self._family()), self._params())
+
     # -- checks -----------------------------------------------------------------------------------
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
         check_prior(self.prior)
-        one_of("assignment", self.assignment, get_args(Assignment))
+        one_of("assignment", self.assignment, _ASSIGNMENTS)
         boolean("equal_weights", self.equal_weights)
+        resolved_online(self.online)
         if self.equal_weights and self.weights_init is not None:
             raise ValueError("weights_init: expected None with equal_weights=True, got weights")
 

@@ -1,21 +1,250 @@
-"""Mixtures that learn from a stream: a step of online EM for each batch."""
+"""Mixtures that learn from a stream: a step of online EM for each batch, and rows that wait for a start."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from latentcore.arrays import Rows
-from latentcore.estimators.online import Online, Stream
-from latentcore.protocols import Expectation
+import numpy as np
+
+from latentcore import engine
+from latentcore.arrays import (
+    CSR,
+    Rows,
+    as_labels,
+    as_weights,
+    check_observed,
+    column_names,
+    without_absent,
+)
+from latentcore.errors import ImpossibleRowError, NumericalError
+from latentcore.estimators.checks import real
+from latentcore.estimators.components import reordered
+from latentcore.estimators.online import Online, Stream, fingerprint, latest
+from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.priors import resolved
+from latentcore.families.categorical import Categorical
+from latentcore.families.columns import IndependentColumns
+from latentcore.families.gaussian import Gaussian
+from latentcore.families.mixed import MixtureFamily
+from latentcore.protocols import RealArray
 from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
-from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
+from latentcore.threads import get_num_threads
 
-__all__ = ["Learned", "learned_from"]
+__all__ = [
+    "Incoming",
+    "after_fit",
+    "check_batch_support",
+    "checked_total",
+    "incoming",
+    "joined",
+    "learn",
+    "on_course",
+    "relabelled",
+    "rows_to_start",
+    "with_waiting",
+]
 
-P = TypeVar("P")
+_ROWS_OF_ONE = 10
+"""Rows of a component from which its parameters begin as more than a guess."""
 
 
-class Learned(NamedTuple):
+class Incoming(NamedTuple):
+    """A batch, checked."""
+
+    rows: Rows
+    """As it came."""
+    data: Rows
+    """Without rows of weight 0."""
+    names: list[str] | None
+    """To keep: those of the first batch, if the model has begun."""
+
+
+def learn(
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    labels: Any,
+    total_weight: float | None,
+) -> None:
+    """One step on a batch, or as many rows that wait for more.
+
+    The estimator changes at the end, all at once; after an exception it is as before.
+    """
+    estimator._check_arguments()
+    state = estimator.__dict__
+    fitted = "converged_" in state
+    stream: Stream = state.get("_stream", Stream())
+    batch = incoming(estimator, X, sample_weight, labels, begun=fitted or bool(stream.waiting))
+    against = checked_total(total_weight)
+    present = estimator._present(batch.rows)
+    if fitted:
+        data, family = batch.data, estimator._family_to_refit()
+    else:
+        data = joined([*stream.waiting, batch.data])
+        family = estimator._family_to_fit(joined([*stream.waiting, Rows(present)]).x, batch.names)
+    check_batch_support(family, present, batch.names, fitted)
+    if not fitted and not estimator._is_start_given():
+        if len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
+            estimator._replace(with_waiting(state, stream, batch), batch.names)
+            return
+        check_observed(data.x, batch.names)
+        estimator._check_all_occur(data)
+    model: Mixture[Any, Any] = Mixture(
+        family, hard=estimator.assignment == "hard", equal_weights=estimator.equal_weights
+    )
+    prior = stream.prior if isinstance(estimator.prior, str) else None
+    if prior is None:
+        prior = resolved(estimator.prior, model, data, estimator.n_components)
+    try:
+        if fitted:
+            params = _checked_params(estimator)
+            stream = on_course(stream, params, data.total_weight())
+        else:
+            params = estimator._start(model, data, prior, None).next()
+            stream = replace(stream, n_steps=len(stream.waiting), waiting=())
+        learned = _learned_from(estimator, model, prior, params, stream, data, against)
+    except NumericalError as error:
+        raise _explained(estimator, error, batch.rows, fitted) from None
+    bound = learned.info.objective / data.total_weight()
+    attributes = estimator._attributes(learned.params, family, data.x.dtype)
+    if isinstance(estimator.prior, str):
+        learned = learned._replace(stream=replace(learned.stream, prior=prior))
+    attributes |= {
+        "converged_": False,
+        "n_iter_": learned.stream.n_steps,
+        "lower_bound_": bound,
+        "lower_bounds_": latest(state.get("lower_bounds_", []), bound),
+        "n_degenerate_": 0,
+        "n_features_in_": data.x.shape[1],
+        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
+        "_stream": _shown(estimator, learned, attributes),
+    }
+    estimator._replace(attributes, batch.names)
+
+
+def after_fit(n_rows: int, weight: float, prior: Any, argument: Any) -> dict[str, Any]:
+    """The attributes with which a stream goes on after a fit to so many rows with this prior.
+
+    ``argument`` is the estimator's ``prior``: what "weak" was found to be stays what it is.
+    """
+    kept = prior if isinstance(argument, str) else None
+    return {"n_samples_seen_": n_rows, "_stream": Stream(seen=weight, prior=kept)}
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def incoming(
+    estimator: Any, X: Any, sample_weight: Any, labels: Any = None, *, begun: bool
+) -> Incoming:
+    """A batch, checked against the model's columns if it has any."""
+    names = column_names(X)
+    if begun:
+        estimator._check_names(names)
+        kept = estimator.__dict__.get("feature_names_in_")
+        names = None if kept is None else list(kept)
+    x = estimator._matrix(X)
+    if begun:
+        estimator._check_width(x)
+    n = len(x)
+    rows = Rows(
+        x, as_weights(sample_weight, n), labels=as_labels(labels, n, estimator.n_components)
+    )
+    return Incoming(rows, without_absent(rows), names)
+
+
+def checked_total(total_weight: Any) -> float | None:
+    """The argument ``total_weight``."""
+    if total_weight is None:
+        return None
+    total = real("total_weight", total_weight)
+    if total == 0:
+        raise ValueError(f"total_weight: expected a number > 0, got {total_weight!r}")
+    return total
+
+
+def check_batch_support(family: Any, x: RealArray, names: list[str] | None, fitted: bool) -> None:
+    """Raise ``ValueError`` for a value that the family's distributions never take."""
+    if not hasattr(family, "check"):
+        return
+    try:
+        family.check(x, names)
+    except ValueError as error:
+        if fitted and isinstance(family, Categorical):
+            raise ValueError(
+                f"{error} (the first batch tells the codes, unless n_categories, or "
+                "family=Categorical(levels), says how many there are)"
+            ) from None
+        raise
+
+
+def rows_to_start(family: Any, n_components: int, n_columns: int) -> int:
+    """The rows that a stream begins with: ten for each component, and D + 1 where it has a matrix of covariances."""
+    return n_components * _rows_of_one(family, n_columns)
+
+
+def _rows_of_one(family: Any, n_columns: int) -> int:
+    if isinstance(family, IndependentColumns):
+        return max(_rows_of_one(part.family, len(part.columns)) for part in family.parts)
+    if isinstance(family, MixtureFamily):
+        return family.n_components * _rows_of_one(family.family, n_columns)
+    full = isinstance(family, Gaussian) and family.covariance_type == "full"
+    return max(_ROWS_OF_ONE, n_columns + 1) if full else _ROWS_OF_ONE
+
+
+def with_waiting(state: dict[str, Any], stream: Stream, batch: Incoming) -> dict[str, Any]:
+    """The attributes of a model that has not begun, with the rows of a batch that wait for more."""
+    rows = batch.data.take(np.arange(len(batch.data)))
+    return {
+        "_stream": replace(stream, waiting=(*stream.waiting, rows)),
+        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(rows),
+        "n_features_in_": rows.x.shape[1],
+    }
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """All rows, one part's after the other's."""
+    if len(parts) == 1:
+        return parts[0]
+    weights = [part.sample_weight for part in parts]
+    labels = [part.labels for part in parts]
+    sizes = [len(part) for part in parts]
+    return Rows(
+        _joined_matrices([part.x for part in parts]),
+        None if all(w is None for w in weights) else _filled(weights, sizes, 1.0, np.float64),
+        labels=None if all(own is None for own in labels) else _filled(labels, sizes, -1, np.int32),
+    )
+
+
+def _filled(arrays: Sequence[Any], sizes: Sequence[int], default: float, dtype: Any) -> Any:
+    return np.concatenate(
+        [
+            np.full(n, default, dtype) if array is None else array
+            for array, n in zip(arrays, sizes, strict=True)
+        ]
+    )
+
+
+def _joined_matrices(matrices: Sequence[Any]) -> Any:
+    if not all(isinstance(x, CSR) for x in matrices):
+        return np.concatenate([x.toarray() if isinstance(x, CSR) else x for x in matrices])
+    entries = [slice(int(x.begins[0]), int(x.begins[-1])) for x in matrices]
+    lengths = np.concatenate([np.diff(x.begins) for x in matrices])
+    return CSR(
+        np.concatenate([x.values[own] for x, own in zip(matrices, entries, strict=True)]),
+        np.concatenate([x.columns[own] for x, own in zip(matrices, entries, strict=True)]),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        matrices[0].n_columns,
+    )
+
+
+# -- steps ----------------------------------------------------------------------------------------
+
+
+class _Learned(NamedTuple):
     """The parameters to show, where the stream is, and what the step says."""
 
     params: MixtureParams[Any]
@@ -23,24 +252,104 @@ class Learned(NamedTuple):
     info: OnlineInfo
 
 
-def learned_from(
-    model: Mixture[P, Any],
+def _learned_from(
+    estimator: Any,
+    model: Mixture[Any, Any],
     prior: MixturePrior[Any] | None,
-    online: Online,
-    params: MixtureParams[P],
+    params: MixtureParams[Any],
     stream: Stream,
     data: Rows,
-    expectation: Expectation[Any, Any],
     total_weight: float | None,
-) -> Learned:
-    """A step on a batch, from ``params`` unless the stream has an iterate of its own."""
+) -> _Learned:
+    """A step from ``params``, unless the stream has an iterate of its own."""
+    online: Online = resolved_online(estimator.online)
     rule: OnlineEM[Any, Any] = OnlineEM(
-        model, online.schedule(), online.inertia, prior, total_weight, online.averaging
+        model, online.schedule(), online.inertia_of_rows(), prior, total_weight, online.averaging
     )
+    shard_rows = engine.rows_per_shard(
+        len(data), estimator._work_per_row(data.x, estimator.n_components)
+    )
+    expectation = engine.expectation(model, data, shard_rows, get_num_threads(estimator.n_threads))
     start = params if stream.iterate is None else stream.iterate
-    state = OnlineState(start, stream.n_steps, stream.seen, stream.running, stream.average)
+    average = stream.average if online.averaging else None
+    running = stream.running if online.inertia == "running" else None
+    state = OnlineState(start, stream.n_steps, stream.seen, running, average)
     state, info = rule.step(state, expectation, Batch(data.total_weight()))
-    shown = rule.averaged(state)
-    iterate = state.params if online.averaging else None
-    after = Stream(state.n_steps, state.seen, state.running, state.average, iterate)
-    return Learned(shown, after, info)
+    after = Stream(
+        state.n_steps, state.seen, info.eta, state.running, state.average, iterate=state.params
+    )
+    return _Learned(rule.averaged(state), after, info)
+
+
+def _shown(estimator: Any, learned: _Learned, attributes: dict[str, Any]) -> Stream:
+    """The stream with what the public attributes do not hold, and the fingerprint of these."""
+    stream = learned.stream
+    rounded = np.asarray(attributes["weights_"]).dtype != np.float64
+    iterate = stream.iterate if rounded or stream.average is not None else None
+    if iterate is None and stream.running is None:
+        return replace(stream, iterate=None)
+    shown = fingerprint(estimator._params_of(attributes))
+    return replace(stream, iterate=iterate, shown=shown)
+
+
+def _checked_params(estimator: Any) -> MixtureParams[Any]:
+    params: MixtureParams[Any] = estimator._params()
+    found = len(params.weights)
+    if found != estimator.n_components:
+        raise ValueError(
+            f"partial_fit: expected the n_components = {found} of the model so far, "
+            f"got {estimator.n_components}"
+        )
+    return params
+
+
+def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:
+    """Where the stream goes on from these parameters.
+
+    After a fit as if it had been in steps on batches like this one. What the stream has of its own counts only while
+    the parameters are those that it showed.
+    """
+    if stream.n_steps == 0 and stream.seen > 0:
+        stream = replace(stream, n_steps=max(1, round(stream.seen / batch_weight)))
+    if stream.has_own() and stream.shown != fingerprint(params):
+        return stream.without_own()
+    return stream
+
+
+def _explained(estimator: Any, error: NumericalError, rows: Rows, fitted: bool) -> NumericalError:
+    if not fitted:
+        return error
+    error = estimator._explained(error, rows)
+    if isinstance(error, ImpossibleRowError) and estimator.prior is None:
+        error.args = (
+            f"{error}, or has a value that no batch had before (a prior, such as prior='weak', "
+            "leaves room for these)",
+        )
+    return error
+
+
+# -- components in another order ------------------------------------------------------------------
+
+
+def relabelled(stream: Stream, family: Any, before: Any, after: Any, order: Any) -> Stream:
+    """The stream of a model whose public parameters went from ``before`` to ``after``, with ``order[k]`` in place k."""
+    if not stream.has_own():
+        return stream
+    if stream.shown != fingerprint(before):
+        return stream.without_own()
+
+    def in_order(part: Any) -> Any:
+        if part is None:
+            return None
+        components = reordered(family, part.components, order)
+        if isinstance(part, MixtureStatistics):
+            return MixtureStatistics(part.counts[order], components)
+        return MixtureParams(part.weights[order], components)
+
+    return replace(
+        stream,
+        running=in_order(stream.running),
+        average=in_order(stream.average),
+        iterate=in_order(stream.iterate),
+        shown=fingerprint(after),
+    )

@@ -20,6 +20,7 @@ from latentcore.estimators.given import (
     positive,
 )
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.priors import Prior
 from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
@@ -331,12 +332,14 @@ class CategoricalMixture(FamilyMixture[CategoricalParams, DirichletPrior]):
         prior: Prior[DirichletPrior] = None,
         assignment: Assignment = "soft",
         equal_weights: bool = False,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             weights_init=weights_init, params_init=params_init, random_state=random_state,
             warm_start=warm_start, verbose=verbose, verbose_interval=verbose_interval,
             n_threads=n_threads, prior=prior, assignment=assignment, equal_weights=equal_weights,
+            online=online,
         )  # fmt: skip
         self.n_categories = n_categories
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
 
-from latentcore.estimators.checks import boolean, one_of
-from latentcore.rules.online import Inertia
-from latentcore.rules.steps import DECREASING, ConstantStep, StepSize
+import numpy as np
 
-__all__ = ["Online", "OnlineArgument", "Stream", "resolved"]
+from latentcore.estimators.checks import boolean, one_of
+from latentcore.rules.online import Inertia as RuleInertia
+from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
+
+__all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
 
 Horizon = Literal["batch", "endless"]
+Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
+
+_INERTIAS = (*get_args(RuleInertia), "forward-only")
+_HORIZONS = get_args(Horizon)
 
 LATEST = 1024
 """Steps whose objectives ``lower_bounds_`` keeps: a stream has no end."""
@@ -28,9 +36,10 @@ class Online:
     step_size : float, StepSize or callable
         eta: how many times as much a batch counts as what is known; a number is the same for all steps. A callable
         makes it of the number of the step, from 1.
-    inertia : {"model", "running"}
+    inertia : {"model", "running", "forward-only"}
         Whether what is known is derived from the parameters (Amid & Warmuth 2020), or is a running statistic (Cappé &
-        Moulines 2009).
+        Moulines 2009). Models of sequences, "forward-only": a running statistic that later rows of an endless sequence
+        correct, so that blocks are smoothed as if the sequence were whole (Cappé 2011). A step costs S times as much.
     averaging : bool
         Whether the parameters are those of the mean of all iterates' statistics (Polyak & Juditsky 1992).
     horizon : {"batch", "endless"}
@@ -49,15 +58,40 @@ class Online:
             raise TypeError(f"step_size: expected a number or a callable, got {self.step_size!r}")
         if number and not 0 <= float(self.step_size) <= math.inf:  # type: ignore[arg-type]
             raise ValueError(f"step_size: expected a number >= 0, got {self.step_size!r}")
-        one_of("inertia", self.inertia, get_args(Inertia))
+        one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
-        one_of("horizon", self.horizon, get_args(Horizon))
+        one_of("horizon", self.horizon, _HORIZONS)
+
+    def inertia_of_rows(self) -> RuleInertia:
+        """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
+        if self.inertia == "forward-only":
+            raise ValueError(
+                "online: expected inertia 'model' or 'running' for independent rows, got 'forward-only'"
+            )
+        return self.inertia
 
     def schedule(self) -> StepSize:
         """The step size as a function of the number of the step."""
         step = self.step_size
-        return step if callable(step) else ConstantStep(float(step))
+        if not callable(step):
+            return ConstantStep(float(step))
+        return step if isinstance(step, ConstantStep | InverseStep | PowerStep) else _Checked(step)
 
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A user's step size, whose values are looked at."""
+
+    step_size: StepSize
+
+    def __call__(self, step: int) -> float:
+        eta = self.step_size(step)
+        if not isinstance(eta, Real) or not 0 <= float(eta) <= math.inf:
+            raise ValueError(f"step_size: expected a number >= 0 at step {step}, got {eta!r}")
+        return float(eta)
+
+
+_DEFAULT = Online()
 
 OnlineArgument: TypeAlias = Online | float | None
 """What the argument ``online`` may be: a number is a step size."""
@@ -66,7 +100,7 @@ OnlineArgument: TypeAlias = Online | float | None
 def resolved(online: Any) -> Online:
     """The argument ``online``, checked."""
     if online is None:
-        return Online()
+        return _DEFAULT
     if isinstance(online, Online):
         return online
     if isinstance(online, Real) and not isinstance(online, bool):
@@ -83,14 +117,69 @@ class Stream:
     n_steps : int
     seen : float
         Weight of the observations so far.
+    eta : float or None
+        The size of the latest step.
     running, average : statistics or None
         See ``rules.online.OnlineState``.
     iterate : parameters or None
-        From where the next step goes on, if not from the public ones: with averaging.
+        From where the next step goes on, if not from the public ones: with averaging, and where the public ones are
+        rounded to float32.
+    shown : str
+        The fingerprint of the public parameters that ``running``, ``average`` and ``iterate`` belong to. Others were
+        set by hand: then the stream goes on from them alone.
+    prior : prior or None
+        What ``prior="weak"`` was found to be when the stream began.
+    exit : (S,) or None
+        Models of sequences with an endless horizon: the log-law of the state of the latest row, from which the sequence
+        may go on.
+    waiting : tuple
+        Batches that are too small to begin with.
     """
 
     n_steps: int = 0
     seen: float = 0.0
+    eta: float | None = None
     running: Any = None
     average: Any = None
     iterate: Any = None
+    shown: str = ""
+    prior: Any = None
+    waiting: tuple[Any, ...] = ()
+    exit: Any = None
+
+    def n_waiting(self) -> int:
+        """Rows that wait for more."""
+        return sum(map(len, self.waiting))
+
+    def has_own(self) -> bool:
+        """Whether there is more to go on from than the public parameters."""
+        return any(part is not None for part in (self.running, self.average, self.iterate))
+
+    def without_own(self) -> Stream:
+        return replace(self, running=None, average=None, iterate=None, shown="")
+
+
+def fingerprint(params: Any) -> str:
+    """Of all numbers in nested dataclasses and tuples of parameters."""
+    digest = hashlib.blake2b(digest_size=16)
+    _add(params, digest.update)
+    return digest.hexdigest()
+
+
+def _add(tree: Any, update: Callable[[bytes], None]) -> None:
+    if isinstance(tree, np.ndarray):
+        update(str(tree.shape).encode())
+        update(np.ascontiguousarray(tree).tobytes())
+    elif is_dataclass(tree):
+        for field in fields(tree):
+            _add(getattr(tree, field.name), update)
+    elif isinstance(tree, tuple):
+        for part in tree:
+            _add(part, update)
+    else:
+        update(repr(tree).encode())
+
+
+def latest(bounds: list[float], bound: float) -> list[float]:
+    """The latest ``LATEST`` of the objectives with one more."""
+    return [*bounds[1 - LATEST :], bound]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore.estimators.checks import boolean, integer
 from latentcore.estimators.summary import Training
 
-__all__ = ["check_weights", "pack_fit", "unpack_fit"]
+__all__ = ["check_weights", "feature_names", "pack_fit", "unpack_fit"]
 
 
 def pack_fit(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,8 +49,7 @@ def unpack_fit(learned: Mapping[str, Any], n_features: int) -> dict[str, Any]:
         attributes["_training"] = Training(int(n_rows), *figures)
     names = learned["feature_names_in_"]
     if names is not None:
-        _check_names(names, n_features)
-        attributes["feature_names_in_"] = np.array(names, dtype=object)
+        attributes["feature_names_in_"] = feature_names(names, n_features)
     return attributes
 
 
@@ -63,7 +63,9 @@ def check_weights(weights: Any) -> None:
         )
 
 
-def _check_names(names: Any, n_features: int) -> None:
+def feature_names(names: Any, n_features: int) -> npt.NDArray[np.object_]:
+    """The attribute of these names; raises ``ValueError`` for what is none."""
     strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not strings or len(names) != n_features:
         raise ValueError(f"feature_names_in_: expected {n_features} strings, got {names!r}")
+    return np.array(names, dtype=object)

@@ -5,6 +5,7 @@ Priors, parameters and families are dataclasses of a list of known classes; noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -14,21 +15,41 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.errors import StorageError
+from latentcore.estimators.online import Online, Stream
+from latentcore.estimators.waiting import Waiting
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
-from latentcore.families.columns import ColumnsParams, ColumnsPrior, IndependentColumns
+from latentcore.families.columns import (
+    ColumnsParams,
+    ColumnsPrior,
+    ColumnsStatistics,
+    IndependentColumns,
+)
 from latentcore.families.exponential import Exponential, ExponentialParams
 from latentcore.families.gamma import Gamma, GammaParams
-from latentcore.families.gaussian import Gaussian, GaussianParams, GaussianPrior
+from latentcore.families.gaussian import (
+    Gaussian,
+    GaussianParams,
+    GaussianPrior,
+    GaussianStatistics,
+)
 from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
-from latentcore.families.mixed import MixedParams, MixedPrior, MixtureFamily
+from latentcore.families.linear import LinearStatistics
+from latentcore.families.mixed import (
+    MixedParams,
+    MixedPrior,
+    MixedStatistics,
+    MixtureFamily,
+)
 from latentcore.families.multinomial import Multinomial, MultinomialParams, MultinomialPrior
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
-from latentcore.structures.hmm import HMMPrior
-from latentcore.structures.mixture import MixturePrior
+from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
+from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
+from latentcore.structures.hmm_forward_only import ByLastState
+from latentcore.structures.mixture import MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
 
@@ -40,10 +61,13 @@ _CLASSES: dict[str, type[Any]] = {
         Bernoulli,
         BernoulliParams,
         BetaPrior,
+        ByLastState,
         Categorical,
         CategoricalParams,
         ColumnsParams,
         ColumnsPrior,
+        ColumnsStatistics,
+        ConstantStep,
         Dirichlet,
         DirichletPrior,
         Exponential,
@@ -56,26 +80,38 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianParams,
         GaussianMeans,
         GaussianPrior,
+        GaussianStatistics,
+        HMMParams,
         HMMPrior,
+        HMMStatistics,
         IndependentColumns,
+        InverseStep,
+        LinearStatistics,
         MixedParams,
         MixedPrior,
+        MixedStatistics,
         MixtureFamily,
+        MixtureParams,
         MixturePrior,
+        MixtureStatistics,
         Multinomial,
         MultinomialParams,
         MultinomialPrior,
         NormalPrior,
+        Online,
         Poisson,
         PoissonParams,
+        PowerStep,
         PseudoRows,
         StickBreaking,
+        Stream,
         Topology,
         VonMises,
         VonMisesParams,
+        Waiting,
     )
 }
-_DEEPEST = 8
+_DEEPEST = 12
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,22 +155,29 @@ def _is_inner(name: str) -> bool:
 def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = False) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": repr(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return None
     if type(value) is _CLASSES.get(type(value).__name__) and is_dataclass(value):
         inner = {f.name: getattr(value, f.name) for f in fields(value)}
-        free_is_nan = isinstance(value, Topology)
+        free_is_nan = isinstance(value, Topology | Waiting)
         return {
             "class": type(value).__name__,
             "fields": _packed_items(inner, name, arrays, free_is_nan),
         }
     if isinstance(value, Mapping):
         return {"mapping": _packed_items(value, name, arrays)}
-    if isinstance(value, tuple) and not all(isinstance(entry, float) for entry in value):
+    if isinstance(value, tuple) and not (value and all(isinstance(v, float) for v in value)):
         inner = {str(index): entry for index, entry in enumerate(value)}
         return {"tuple": list(_packed_items(inner, name, arrays).values())}
+    if callable(value):
+        raise TypeError(
+            f"{name}: expected a step size, parameters or a family of latentcore's to save, "
+            f"got the callable {value!r}"
+        )
     try:
         array = _with_nan(value) if free_is_nan else as_parameter(value, name)
     except (TypeError, ValueError):
@@ -156,8 +199,8 @@ def _packed_items(
     }
 
 
-def _with_nan(value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    return value.astype(np.float64)
+def _with_nan(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.array(value, np.float32 if value.dtype == np.float32 else np.float64)
 
 
 def _unpacked(value: Any, name: str, packed: Mapping[str, Any], used: set[str], depth: int) -> Any:
@@ -175,6 +218,8 @@ def _unpacked(value: Any, name: str, packed: Mapping[str, Any], used: set[str], 
     if value.keys() == {"array"} and isinstance(packed.get(value["array"]), np.ndarray):
         used.add(value["array"])
         return packed[value["array"]]
+    if value.keys() == {"number"} and value["number"] in ("inf", "-inf"):
+        return float(value["number"])
     if value.keys() == {"mapping"} and isinstance(value["mapping"], dict):
         return inner(value["mapping"])
     if value.keys() == {"tuple"} and isinstance(value["tuple"], list):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latentcore import diagnostics
 from latentcore.estimators.components import arrays_of
+from latentcore.estimators.online import Stream
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
@@ -28,6 +29,7 @@ __all__ = [
     "figures_table",
     "heading",
     "state_labels",
+    "stream_course",
 ]
 
 AnyArray = npt.NDArray[Any]
@@ -57,6 +59,12 @@ def course(training: Training, converged: bool, n_iter: int) -> str:
     weighted = "" if weight == n_rows else f" of total weight {weight:g}"
     outcome = "converged" if converged else "did not converge"
     return f"fitted to {n_rows} rows{weighted}; {outcome}, {n_iter} iterations"
+
+
+def stream_course(stream: Stream, n_rows: int) -> str:
+    """One line on what was learned from a stream."""
+    eta = "" if stream.eta is None else f", the latest of size eta = {stream.eta:.4g}"
+    return f"learned from a stream of {n_rows} rows; {stream.n_steps} steps{eta}"
 
 
 def figures_table(training: Training, n_parameters: int | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.errors import CollapsedComponentError, ImpossibleRowError
-from latentcore.families import gaussian_posterior, gaussian_prior
+from latentcore.families import gaussian_divergence, gaussian_posterior, gaussian_prior
 from latentcore.families.gaussian_missing import (
     LOG_2PI,
     Indices,
@@ -34,6 +34,8 @@ from latentcore.protocols import Array, RealArray
 from latentcore.statistics import total
 
 __all__ = ["CovarianceType", "Gaussian", "GaussianParams", "GaussianPrior", "GaussianStatistics"]
+
+_TYPES = get_args(CovarianceType)
 
 _SINGULAR, _SINGULAR_ON_FLOOR, _POINT = 1e-8, 1e-6, 1e-8
 """When a component has collapsed; see ``Gaussian.degenerate``."""
@@ -58,9 +60,9 @@ class Gaussian:
     reg_covar: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.covariance_type not in get_args(CovarianceType):
+        if self.covariance_type not in _TYPES:
             raise ValueError(
-                f"covariance_type: expected one of {', '.join(map(repr, get_args(CovarianceType)))}, "
+                f"covariance_type: expected one of {', '.join(map(repr, _TYPES))}, "
                 f"got {self.covariance_type!r}"
             )
 
@@ -153,19 +155,21 @@ class Gaussian:
         if self.reg_covar == 0:
             return stats
         n_components, n_features = stats.means.shape
-        of_each: dict[str, Array] = {
-            "full": np.tile(np.eye(n_features), (n_components, 1, 1)),
-            "tied": np.eye(n_features),
-            "diag": np.ones_like(stats.means),
-            "spherical": np.ones(n_components),
-        }
-        floor = self.reg_covar * of_each[layout(self.covariance_type)]
-        added = self._scatters(floor, stats.counts, n_features)
-        return replace(stats, scatters=stats.scatters + added)
+        type_ = layout(self.covariance_type)
+        scatters = stats.scatters.copy()
+        if type_ == "tied":
+            scatters.reshape(-1)[:: n_features + 1] += self.reg_covar * stats.counts.sum()
+        elif type_ == "spherical":
+            scatters += self.reg_covar * n_features * stats.counts
+        else:
+            step = n_features + 1 if type_ == "full" else 1
+            variances = scatters.reshape(n_components, -1)[:, ::step]
+            variances += self.reg_covar * stats.counts[:, None]
+        return GaussianStatistics(stats.counts, stats.means, scatters, self.covariance_type)
 
     def without_floor(self) -> Gaussian:
         """The family with ``reg_covar`` 0."""
-        return replace(self, reg_covar=0.0)
+        return Gaussian(self.covariance_type)
 
     def _scatters(self, covariances: Array, counts: Array, n_features: int) -> Array:
         """Of ``counts`` (K,) observations with these covariances."""
@@ -220,6 +224,10 @@ class Gaussian:
         noise = rng.standard_normal(size=(n, len(mean)))
         draws: Array = mean + noise * np.sqrt(params.covariances[k])
         return draws
+
+    def relative_entropy(self, a: GaussianParams, b: GaussianParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats; see ``gaussian_divergence``."""
+        return gaussian_divergence.relative_entropy(a, b, self.covariance_type)
 
     def degenerate(self, params: GaussianParams) -> list[int]:
         """Components that have collapsed: on one point, or on a flat of fewer dimensions than the data.

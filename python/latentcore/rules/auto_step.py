@@ -65,7 +65,7 @@ class AutoState(Generic[P, S]):
 
 @dataclass(frozen=True, slots=True)
 class AutoOnlineEM(Generic[P, S]):
-    """Online EM that finds its step size; it costs two E-steps and two M-steps a batch.
+    """Online EM that finds its step size; it costs two E-steps and two M-steps a batch, and the memory of two models.
 
     It is used as ``OnlineEM`` is: ``state = rule.init(params)``, ``state, info = rule.step(state, expectation, batch)``
     for each batch, ``state.params`` or ``rule.averaged(state)`` to look at. The state is all that there is to keep.
@@ -100,16 +100,27 @@ class AutoOnlineEM(Generic[P, S]):
     def step(
         self, state: AutoState[P, S], expectation: Expectation[P, S], batch: Batch
     ) -> tuple[AutoState[P, S], OnlineInfo]:
-        """One step of both learners; the objective is that of the leader before it, eta the one it used."""
-        slow, of_slow = self._learner(state.eta).step(state.slow, expectation, batch)
-        fast, of_fast = self._learner(state.eta * self.factor).step(state.fast, expectation, batch)
-        info = of_fast if state.evidence > 0 else of_slow
-        evidence = state.evidence + of_fast.log_likelihood - of_slow.log_likelihood
+        """Score both learners, change the step sizes if there is enough evidence, and take a step of both.
+
+        The objective is that of the learner that led before the batch was seen; eta is the step size that it had.
+        """
+        of_slow = expectation(state.slow.params)
+        alike = state.fast.params is state.slow.params
+        of_fast = of_slow if alike else expectation(state.fast.params)
+        info = (
+            self.rule.info(state.fast, of_fast[1], state.eta * self.factor)
+            if state.evidence > 0
+            else self.rule.info(state.slow, of_slow[1], state.eta)
+        )
+        evidence = state.evidence + of_fast[1] - of_slow[1]
+        slow, fast, eta = state.slow, state.fast, state.eta
         if evidence > self.enough:
-            return AutoState(fast, fast, state.eta * self.factor), info
-        if evidence < -self.enough:
-            return AutoState(slow, slow, state.eta / self.factor), info
-        return AutoState(slow, fast, state.eta, evidence), info
+            slow, of_slow, eta, evidence = fast, of_fast, eta * self.factor, 0.0
+        elif evidence < -self.enough:
+            fast, of_fast, eta, evidence = slow, of_slow, eta / self.factor, 0.0
+        slow, _ = self._learner(eta).step(slow, lambda _: of_slow, batch)
+        fast, _ = self._learner(eta * self.factor).step(fast, lambda _: of_fast, batch)
+        return AutoState(slow, fast, eta, evidence), info
 
     def averaged(self, state: AutoState[P, S]) -> P:
         """The parameters of the mean statistic of the leader's iterates; those of the state if none is kept."""

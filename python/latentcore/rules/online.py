@@ -107,8 +107,6 @@ class OnlineInfo:
     objective: float
     """Log-likelihood of the batch (nats, total), and log prior if there is one, before the step."""
     eta: float
-    log_likelihood: float
-    """Of the batch, before the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +154,15 @@ class OnlineEM(Generic[P, S]):
             params = self._spent(blended, params, rho, min(batch.weight / rho, seen))
             running = blended if self.inertia == "running" else None
         average = self._averaged(state, params, batch) if self.averaging else None
+        info = self.info(state, log_likelihood, eta)
+        return OnlineState(params, n_steps, seen, running, average), info
+
+    def info(self, state: OnlineState[P, S], log_likelihood: float, eta: float) -> OnlineInfo:
+        """About a step from this state on a batch of this log-likelihood."""
         objective = log_likelihood
         if self.prior is not None:
             objective += self.model.log_prior(self.prior, state.params)  # type: ignore[attr-defined]
-        info = OnlineInfo(objective, eta, log_likelihood)
-        return OnlineState(params, n_steps, seen, running, average), info
+        return OnlineInfo(objective, eta)
 
     def averaged(self, state: OnlineState[P, S]) -> P:
         """The parameters of the mean statistic of the iterates; those of the state if none is kept."""

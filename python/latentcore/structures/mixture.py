@@ -174,11 +174,11 @@ class Mixture(Generic[P, S]):
 
     def with_floor(self, stats: MixtureStatistics[S]) -> MixtureStatistics[S]:
         """With what ``maximize`` adds to those of the components."""
-        return replace(stats, components=floors.with_floor(self.family, stats.components))
+        return MixtureStatistics(stats.counts, floors.with_floor(self.family, stats.components))
 
     def without_floor(self) -> Mixture[P, S]:
         """The model whose ``maximize`` adds nothing."""
-        return replace(self, family=floors.without_floor(self.family))
+        return Mixture(floors.without_floor(self.family), self.hard, self.equal_weights)
 
     # -- with a prior
 

@@ -1,0 +1,149 @@
+"""What files keep of a stream, so that it goes on from them bit for bit, and the checks when it comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from latentcore.arrays import Rows
+from latentcore.estimators.checks import integer, real
+from latentcore.estimators.components import arrays_of
+from latentcore.estimators.online import Stream
+from latentcore.estimators.priors import resolved
+from latentcore.estimators.saved_fit import feature_names
+from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.waiting import Waiting
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
+
+__all__ = [
+    "check_like",
+    "check_mixture_stream",
+    "is_of_stream",
+    "pack_stream",
+    "unpack_stream",
+    "with_rows",
+]
+
+_NAME = "_stream"
+_COUNTS = ("n_samples_seen_", "n_iter_", "n_features_in_")
+
+
+def is_of_stream(name: str) -> bool:
+    """Whether a value of this name is one that ``pack_stream`` makes."""
+    return name.partition(".")[0] == _NAME
+
+
+def pack_stream(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the attributes in ``state`` that tell of a stream; nothing if none do.
+
+    Raises
+    ------
+    TypeError
+        Statistics that no file can hold.
+    """
+    stream: Stream | None = state.get("_stream")
+    if stream is None:
+        return {}
+    names = state.get("feature_names_in_")
+    kept = {
+        "stream": replace(stream, waiting=tuple(map(Waiting.of, stream.waiting))),
+        "names": None if names is None else tuple(names),
+        **{name: int(state[name]) for name in _COUNTS if name in state},
+    }
+    return pack({_NAME: kept})
+
+
+def unpack_stream(packed: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that ``pack_stream`` packed, checked as far as they are the same for all models.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        They are not those of a stream.
+    """
+    if not packed:
+        return {}
+    kept = dict(unpack(packed)[_NAME])
+    stream, names = kept.pop("stream"), kept.pop("names")
+    attributes: dict[str, Any] = {name: integer(name, kept.pop(name), 0) for name in list(kept)}
+    if not attributes.keys() <= set(_COUNTS) or type(stream) is not Stream:
+        raise ValueError(f"_stream: expected a Stream, got {stream!r} and {sorted(attributes)}")
+    integer("_stream.n_steps", stream.n_steps, 0)
+    real("_stream.seen", stream.seen)
+    if stream.eta is not None and stream.eta != math.inf:
+        real("_stream.eta", stream.eta)
+    if not isinstance(stream.shown, str) or not isinstance(stream.waiting, tuple):
+        raise ValueError(f"_stream: expected a Stream, got {stream!r}")
+    if names is not None:
+        attributes["feature_names_in_"] = feature_names(
+            list(names), integer("n_features_in_", attributes["n_features_in_"], 1)
+        )
+    return {**attributes, "_stream": stream}
+
+
+# -- mixtures -------------------------------------------------------------------------------------
+
+
+def check_mixture_stream(
+    estimator: Any, stream: Stream, model: Mixture[Any, Any] | None, params: Any
+) -> Stream:
+    """The stream of a mixture with these parameters; None for both before the start.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It cannot go on from there.
+    """
+    stream = with_rows(estimator, stream)
+    if model is None:
+        if not stream.waiting or stream.has_own() or stream.prior is not None:
+            raise ValueError("_stream: expected rows that wait, got none, or more than these")
+        return stream
+    if stream.waiting:
+        raise ValueError("_stream.waiting: expected no rows once there are parameters, got some")
+    if stream.prior is not None:
+        if type(stream.prior) is not MixturePrior:
+            raise ValueError(f"_stream.prior: expected a MixturePrior, got {stream.prior!r}")
+        prior: Any = stream.prior
+        resolved(prior, model, Rows(np.empty((0, 1))), len(params.weights))
+    expected = model.model_statistics(params)
+    for name, part in (("running", stream.running), ("average", stream.average)):
+        if part is not None:
+            check_like(part, expected, f"_stream.{name}")
+            _check_usable(model, model.maximize(part, params), estimator)
+    if stream.iterate is not None:
+        check_like(stream.iterate, params, "_stream.iterate")
+        _check_usable(model, stream.iterate, estimator)
+    return stream
+
+
+def with_rows(estimator: Any, stream: Stream) -> Stream:
+    """The stream with waiting rows as the estimator takes them."""
+    for part in stream.waiting:
+        if type(part) is not Waiting:
+            raise ValueError(f"_stream.waiting: expected rows, got {part!r}")
+    return replace(stream, waiting=tuple(part.rows(estimator) for part in stream.waiting))
+
+
+def check_like(value: Any, expected: Any, name: str) -> None:
+    """Raise ``ValueError`` for what is not of the type and shapes of ``expected``, or not finite."""
+    if type(value) is not type(expected):
+        raise ValueError(f"{name}: expected {type(expected).__name__}, got {value!r}")
+    shapes = [[(part, array.shape) for part, array in arrays_of(v)] for v in (value, expected)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{name}: expected arrays of shapes {shapes[1]}, got {shapes[0]}")
+    for part, array in arrays_of(value):
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}.{part}: expected finite numbers, got others")
+
+
+def _check_usable(model: Mixture[Any, Any], params: MixtureParams[Any], estimator: Any) -> None:
+    """Parameters under which a row of zeros has a density, be it 0."""
+    weights = params.weights
+    density = model.log_joint(params, np.zeros((1, estimator.n_features_in_)))
+    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-3 or np.isnan(density).any():
+        raise ValueError("_stream: expected statistics of a mixture, got others")
