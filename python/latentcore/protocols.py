@@ -157,7 +157,7 @@ class LabelledModel(Protocol[P, S]):
         """The order in which labels are most alike those of ``like``; a search begins at ``begin``."""
 
     def margin(self, params: P, like: P) -> float:
-        """How clearly the labels agree: 1 for no doubt, 0 or less if others would do as well."""
+        """How clearly the labels agree, from -1 to 1: 1 for no doubt, 0 or less if others would do as well."""
 
     def relabelled(self, params: P, order: Order, like: P) -> P:
         """The same model in this order, and with what components have inside as it is in ``like``."""
