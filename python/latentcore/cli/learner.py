@@ -94,6 +94,8 @@ class Learner:
     is_live : bool
         Whether rows that have been read are lost.
     show : callable
+    greeting : str
+        To be told once it is clear that the stream is one for the model.
     batch_size, snapshot_every : int
     online : dict
         Arguments of ``Online`` for a new model.
@@ -110,6 +112,7 @@ class Learner:
         description: Description | None,
         is_live: bool,
         show: StreamProgress,
+        greeting: str,
         batch_size: int,
         snapshot_every: int,
         online: Mapping[str, Any],
@@ -125,6 +128,7 @@ class Learner:
         self._description = description
         self._is_live = is_live
         self._show = show
+        self._greeting = greeting
         self._batch_size = batch_size
         self._snapshot_every = snapshot_every
         self._online = online
@@ -144,6 +148,9 @@ class Learner:
         names, records = records_of(lines.name, lines, format_, self._fields())
         if self._names is None:
             self._names = names
+        if self._greeting:
+            print(self._greeting, file=sys.stderr)
+            self._greeting = ""
         for record in records:
             self._n_read += 1
             if self._n_read <= n_skipped:
@@ -165,12 +172,12 @@ class Learner:
     def _take(self, row: _Row) -> None:
         grouped = self._group_by is not None
         if grouped and len(self._pending) >= self._batch_size and row.key != self._pending[-1].key:
-            self.flush()
+            self.flush(self._batch_size)
         if not self._pending:
             self._since = monotonic()
         self._pending.append(row)
-        if not grouped and len(self._pending) == self._batch_size:
-            self.flush()
+        if not grouped and len(self._pending) >= self._batch_size:
+            self.flush(self._batch_size)
 
     def patience(self, seconds: float | None) -> Callable[[], float | None]:
         """How many seconds the oldest pending row may still wait; None: as long as it takes."""
@@ -198,9 +205,9 @@ class Learner:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Learn from what is pending."""
-        while self._pending:
+    def flush(self, fewest: int = 1) -> None:
+        """Learn from what is pending, if so many rows are left when bad ones are out."""
+        while len(self._pending) >= fewest:
             found = self._attempt(self._pending)
             if found is None:
                 self._pending = []

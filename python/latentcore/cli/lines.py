@@ -127,6 +127,8 @@ class Lines:
         zipped = source.lower().endswith(".gz")
         self._file: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
         self._raw = raw
+        # what is whole of a truncated file, before it fails
+        self._read_some = self._file.read1 if zipped else raw.read
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +160,7 @@ class Lines:
 
     def _read(self) -> bytes:
         try:
-            chunk: bytes = self._file.read(_CHUNK)
+            chunk: bytes = self._read_some(_CHUNK)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise StreamError(f"{self.name}: truncated or damaged: {error}") from None
         return chunk
