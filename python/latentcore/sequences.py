@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -21,7 +21,14 @@ from latentcore.arrays import (
     column_names,
 )
 
-__all__ = ["Begins", "Sequences", "as_sequences", "names_of_columns", "without_absent"]
+__all__ = [
+    "Begins",
+    "Sequences",
+    "as_sequences",
+    "begins_of_groups",
+    "names_of_columns",
+    "without_absent",
+]
 
 Begins = npt.NDArray[np.int64]
 """(Q + 1,): sequence q has the rows ``begins[q]`` to ``begins[q + 1] - 1``."""
@@ -134,6 +141,18 @@ class Sequences:
         if weight is not None:
             weight = np.repeat(weight, self.lengths)
         return Rows(self.x, weight, self.start, self.labels)
+
+    def in_equal_parts(self, n_parts: int) -> Rows:
+        """The same with known labels, and elsewhere the number of the part that a row lies in of its sequence.
+
+        Sequences are cut into ``n_parts`` parts as equal as may be.
+        """
+        lengths = np.repeat(self.lengths, self.lengths)
+        steps = np.arange(len(self)) - np.repeat(self.begins[:-1], self.lengths)
+        labels: Labels = (steps * n_parts // lengths).astype(np.int32)
+        if self.labels is not None:
+            labels = np.where(self.labels < 0, labels, self.labels)
+        return replace(self.rows(), labels=labels)
 
 
 def without_absent(data: Sequences) -> Sequences:
@@ -268,7 +287,7 @@ def _begins(lengths: Any, groups: Any, n_rows: int) -> Begins:
     if lengths is not None:
         return _begins_of_lengths(lengths, n_rows)
     if groups is not None:
-        return _begins_of_groups(groups, n_rows)
+        return begins_of_groups(groups, n_rows)
     return np.array([0, n_rows], np.int64)
 
 
@@ -292,7 +311,14 @@ def _begins_of_lengths(lengths: Any, n_rows: int) -> Begins:
     return begins
 
 
-def _begins_of_groups(groups: Any, n_rows: int) -> Begins:
+def begins_of_groups(groups: Any, n_rows: int) -> Begins:
+    """Where the sequences begin, of rows with these identifiers of sequences (N,), and N.
+
+    Raises
+    ------
+    ValueError
+        Not N of them, missing ones, or rows of a sequence that do not lie one after another.
+    """
     values = np.asarray(groups)
     if values.shape != (n_rows,):
         raise ValueError(
