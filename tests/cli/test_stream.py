@@ -368,7 +368,9 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         assert ("not begun yet" in err) == (len(rows) == 3)
     expected = GaussianMixture(2, random_state=0).partial_fit(named(ROWS[:3]))
     step = latentcore.load(path).online
-    expected.set_params(online=Online().schedule()(1) * (47 / 50)).partial_fit(named(ROWS[3:50]))
+    schedule = Online().schedule()
+    expected.set_params(online=Online(lambda step: schedule(step) * (47 / 50)))
+    expected.partial_fit(named(ROWS[3:50]))
     assert step is None
     assert same(path, expected)
 

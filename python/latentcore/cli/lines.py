@@ -128,7 +128,7 @@ class Lines:
         self._file: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
         self._raw = raw
         # what is whole of a truncated file, before it fails
-        self._read_some = self._file.read1 if zipped else raw.read
+        self._read_some: Any = self._file.read1 if zipped else raw.read
 
     def __enter__(self) -> Self:
         return self

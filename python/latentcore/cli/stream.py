@@ -46,12 +46,12 @@ def stream(
     if saved is not None:
         seen = getattr(saved.model, "n_samples_seen_", 0)
         greeting = f"going on from {found}, which has learned from {seen} rows"
-        set_online(saved.model, online)
-        if group_by is not None and not saved.is_hmm:
-            raise ValueError(
-                f"--group-by: only for hidden Markov models, got {type(saved.model).__name__}"
-            )
+        for option, value in (("group-by", group_by), ("continues", continues)):
+            if value and not saved.is_hmm:
+                name = type(saved.model).__name__
+                raise ValueError(f"--{option}: only for hidden Markov models, got {name}")
         group_by = None if continues else group_by or saved.group_by
+        set_online(saved, online, group_by)
     n_read = saved.rows_read if saved is not None and resume else 0
     with Stop() as stop, StreamProgress(progress) as show:
         learner = Learner(
