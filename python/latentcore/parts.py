@@ -21,6 +21,7 @@ __all__ = [
     "LocalParts",
     "Part",
     "Parts",
+    "check_same",
     "expectation_over",
     "named",
     "over_parts",
@@ -167,7 +168,13 @@ def over_parts(
         found += length
         if length:
             yield cast(R, result)
-    if n_rows is not None and found != n_rows:
+    if n_rows is not None:
+        check_same(found, n_rows)
+
+
+def check_same(found: int, n_rows: int) -> None:
+    """Raise ``ChangedPartsError`` unless parts have as many rows, of positive weight, as they had."""
+    if found != n_rows:
         raise ChangedPartsError(
             f"X: expected parts that stay the same from pass to pass, with {n_rows} rows (of positive weight) "
             f"as in the first, got {found}"

@@ -23,7 +23,7 @@ from latentcore.arrays import (
 )
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.checks import random_generator
-from latentcore.estimators.priors import Pooled
+from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.training_rows import (
     Names,
     absent_replaced,
@@ -31,9 +31,9 @@ from latentcore.estimators.training_rows import (
     check_support,
     numbered_as_given,
 )
-from latentcore.parts import Part, Parts, expectation_over, named, over_parts
+from latentcore.families.gaussian_missing import has_missing
+from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.statistics import total
 from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
@@ -117,8 +117,8 @@ class Facts:
     n_features : int
     dtype : dtype
     sparse : bool
-    weighted : bool
-        Whether there are weights.
+    weighted, missing : bool
+        Whether there are weights, and missing entries.
     lowest, highest : (D,) float64
         NaN of a column without numbers.
     labels : (K,)
@@ -133,6 +133,7 @@ class Facts:
     dtype: Any
     sparse: bool
     weighted: bool
+    missing: bool
     lowest: Array
     highest: Array
     labels: npt.NDArray[np.intp]
@@ -161,6 +162,7 @@ class Facts:
             weight=self.weight + other.weight,
             dtype=np.promote_types(self.dtype, other.dtype),
             weighted=self.weighted or other.weighted,
+            missing=self.missing or other.missing,
             lowest=np.fmin(self.lowest, other.lowest),
             highest=np.fmax(self.highest, other.highest),
             labels=self.labels + other.labels,
@@ -180,7 +182,7 @@ def facts_of(rows: Rows, names: Names, n_components: int) -> Facts:
         labels = np.bincount(present.labels[present.labels >= 0], minlength=n_components)
     return Facts(
         len(rows), len(present), present.total_weight(), names, rows.n_features, rows.x.dtype, sparse,
-        rows.sample_weight is not None, lowest, highest, labels,
+        rows.weighted, not sparse and has_missing(present.x), lowest, highest, labels,
     )  # fmt: skip
 
 
@@ -209,15 +211,16 @@ class _Drawn:
     shares: Array
     seed: int
 
-    def __call__(self, part: Part) -> Rows:
+    def __call__(self, part: Part) -> tuple[int, Rows]:
+        """The number of rows, and those that were drawn."""
         rows = self.reader.present(part)
         if (self.shares == 1).all():
-            return rows
+            return len(rows), rows
         keys = np.random.default_rng([self.seed, part.number]).random(len(rows))
         labels = np.full(len(rows), -1) if rows.labels is None else rows.labels
         share = self.shares[labels]
         weight = (1.0 if rows.sample_weight is None else rows.sample_weight) / share
-        return replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
+        return len(rows), replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -321,7 +324,9 @@ class InParts:
             shares[:-1] = np.minimum(1.0, np.maximum(share, _OF_EACH_LABEL / with_label))
             shares[-1] = share
             seed = _seed(self._random_state)
-        drawn = joined(list(named(self._parts.map(_Drawn(self._reader, shares, seed)))))
+        found = list(named(self._parts.map(_Drawn(self._reader, shares, seed))))
+        check_same(sum(n for n, _ in found), len(self))
+        drawn = joined([rows for _, rows in found])
         if len(self) <= most:
             return drawn
         assert drawn.sample_weight is not None
@@ -329,7 +334,7 @@ class InParts:
         return replace(drawn, sample_weight=scale * drawn.sample_weight)
 
     def pooled(self, family: Any, /) -> Any:
-        return total(self.over(Pooled(family)))
+        return pooled_over(family, self.n_features, self.facts.missing, self.over)
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return expectation_over(model, self._present, len(self))

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine
-from latentcore.arrays import Rows, check_observed, without_absent
+from latentcore.arrays import CSR, Rows, check_observed, without_absent
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.blocks import LikelihoodAndEntropy, summed
-from latentcore.estimators.priors import Pooled
+from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.summary import Training
+from latentcore.families.gaussian_missing import has_missing
 from latentcore.protocols import Expectation, RealArray
-from latentcore.statistics import total
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import ordered_map
 
@@ -140,7 +140,8 @@ class InMemory:
         return self._rows
 
     def pooled(self, family: Any, /) -> Any:
-        return total(self.over(Pooled(family)))
+        missing = not isinstance(self._rows.x, CSR) and has_missing(self._rows.x)
+        return pooled_over(family, self.n_features, missing, self.over)
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return engine.expectation(model, self._rows, self._shard_rows, self._n_threads)
