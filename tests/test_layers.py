@@ -28,6 +28,7 @@ LAYERS = {
     "latentcore._special": 1,
     "latentcore.kernels": 1,
     "latentcore.arrays": 2,
+    "latentcore.assignment": 2,
     "latentcore.floors": 2,
     "latentcore.protocols": 2,
     "latentcore.sequences": 2,
@@ -40,8 +41,11 @@ LAYERS = {
     "latentcore.engine": 5,
     "latentcore.initialization": 5,
     "latentcore.parts": 5,
+    "latentcore.regrouping": 5,
+    "latentcore.streams": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,
+    "latentcore.distributed": 7,
     "latentcore.estimators": 6,
     "latentcore.selection": 6,
     "latentcore.splitters": 6,
@@ -175,6 +179,7 @@ def test_only_numpy_is_imported_at_module_level() -> None:
 def test_importing_every_module_loads_numpy_alone() -> None:
     names = sorted(MODULES - {"latentcore.__main__"})
     optional = ["sklearn", "scipy", "pandas", "polars", "pyarrow", "matplotlib", "typer", "rich"]
+    optional += ["dask", "distributed", "pyspark", "cloudpickle"]
     program = (
         f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
         f"print([name for name in {optional} if name in sys.modules])"

@@ -13,6 +13,7 @@ from latentcore.estimators.bayesian_hmm_named import (
 )
 from latentcore.estimators.bayesian_means import GaussianMeansMixture
 from latentcore.estimators.bayesian_mixture import BayesianMixture
+from latentcore.estimators.combining import Alignment, combine, relative_entropy
 from latentcore.estimators.gaussian_mixture import GaussianMixture
 from latentcore.estimators.gmm_hmm import GMMHMM
 from latentcore.estimators.hmm import HMM
@@ -33,6 +34,7 @@ from latentcore.estimators.saved import load
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.selection import Selection, select
 from latentcore.splitters import SequenceKFold
+from latentcore.streams import Batches
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
 
@@ -41,6 +43,8 @@ __version__ = _version()
 __all__ = [
     "GMMHMM",
     "HMM",
+    "Alignment",
+    "Batches",
     "BayesianGaussianMixture",
     "BayesianHMM",
     "BayesianMixture",
@@ -69,9 +73,11 @@ __all__ = [
     "VariationalGaussianHMM",
     "VonMisesMixture",
     "__version__",
+    "combine",
     "get_include",
     "get_num_threads",
     "load",
+    "relative_entropy",
     "select",
     "set_num_threads",
     "threads",

@@ -118,6 +118,18 @@ class Rows:
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
+    @property
+    def n_features(self) -> int:
+        return int(self.x.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.x.dtype
+
+    @property
+    def weighted(self) -> bool:
+        return self.sample_weight is not None
+
     def total_weight(self) -> float:
         return float(len(self)) if self.sample_weight is None else float(self.sample_weight.sum())
 

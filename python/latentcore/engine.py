@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from latentcore.protocols import Expectation, Model, Rule
@@ -98,6 +99,14 @@ class Progress:
     change: float
     restart: int = 0
     """Which of several starts this is, from 0; set by who runs several."""
+    seconds: float = 0.0
+    """That the step took."""
+    n_rows: int | None = None
+    """That the step went over, of data in parts; None of data in memory."""
+
+    def rows_per_second(self) -> float | None:
+        """None of data in memory."""
+        return None if self.n_rows is None or not self.seconds else self.n_rows / self.seconds
 
 
 @dataclass(slots=True)
@@ -124,6 +133,8 @@ def run(
     max_iter: int,
     previous: float = float("-inf"),
     callback: Callable[[Progress], None] | None = None,
+    n_rows: int | None = None,
+    ended: Callable[[Fit[P]], None] | None = None,
 ) -> Fit[P]:
     """Step until the objective per unit of weight changes by less than ``tol``, or ``max_iter`` steps are done.
 
@@ -133,20 +144,31 @@ def run(
         The objective before the first step, to go on from an earlier run.
     callback : callable, optional
         Called with a ``Progress`` after each step; an exception from it ends the run.
+    n_rows : int, optional
+        For ``Progress``.
+    ended : callable, optional
+        Called with the fit at the end, or, if an exception, Ctrl-C among them, ends the run, as the last complete step
+        left it.
     """
     state = rule.init(params)
     fit = Fit(params)
     del params  # of the size of statistics: not to be held beyond the first step
-    for iteration in range(1, max_iter + 1):
-        state, info = rule.step(state, expectation)
-        objective = info.objective / total_weight
-        change = objective - previous
-        previous = objective
-        fit.params = state.params
-        fit.history.append(objective)
-        if callback is not None:
-            callback(Progress(iteration, objective, change))
-        if abs(change) < tol:
-            fit.converged, fit.stop_reason = True, "tol"
-            break
+    try:
+        for iteration in range(1, max_iter + 1):
+            begin = perf_counter()
+            state, info = rule.step(state, expectation)
+            objective = info.objective / total_weight
+            change = objective - previous
+            previous = objective
+            fit.params = state.params
+            fit.history.append(objective)
+            if callback is not None:
+                seconds = perf_counter() - begin
+                callback(Progress(iteration, objective, change, seconds=seconds, n_rows=n_rows))
+            if abs(change) < tol:
+                fit.converged, fit.stop_reason = True, "tol"
+                break
+    finally:
+        if ended is not None:
+            ended(fit)
     return fit

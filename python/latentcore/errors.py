@@ -6,6 +6,7 @@ import sys
 from typing import Any, TypeVar
 
 __all__ = [
+    "AmbiguousAlignmentWarning",
     "CollapsedComponentError",
     "ConvergenceWarning",
     "DegenerateComponentWarning",
@@ -32,17 +33,21 @@ class ImpossibleRowError(NumericalError):
     ----------
     row : int
         Index of the row within the data that the kernel saw.
+    part : int or None
+        Of data in parts, the part that the row is counted in.
     """
 
-    def __init__(self, row: int) -> None:
+    def __init__(self, row: int, part: int | None = None) -> None:
+        where = "" if part is None else f"part {part}, "
         super().__init__(
-            f"row {row}: expected a positive density under at least one component, got 0 "
+            f"{where}row {row}: expected a positive density under at least one component, got 0 "
             "or not a number; the row lies impossibly far from every component"
         )
         self.row = row
+        self.part = part
 
-    def __reduce__(self) -> tuple[type[ImpossibleRowError], tuple[int]]:
-        return type(self), (self.row,)
+    def __reduce__(self) -> tuple[type[ImpossibleRowError], tuple[int, int | None]]:
+        return type(self), (self.row, self.part)
 
 
 class ImpossibleSequenceError(NumericalError):
@@ -54,18 +59,22 @@ class ImpossibleSequenceError(NumericalError):
         Index of the first such sequence.
     step : int
         Its first row, counted from 0 within the sequence, that no path reaches with a positive density.
+    part : int or None
+        Of data in parts, the part that the sequence is counted in.
     """
 
-    def __init__(self, sequence: int, step: int) -> None:
+    def __init__(self, sequence: int, step: int, part: int | None = None) -> None:
+        where = "" if part is None else f"part {part}, "
         super().__init__(
-            f"sequence {sequence}, step {step}: expected a positive density along some path of states, "
+            f"{where}sequence {sequence}, step {step}: expected a positive density along some path of states, "
             "got 0 or not a number; no state that can be reached there explains the row"
         )
         self.sequence = sequence
         self.step = step
+        self.part = part
 
-    def __reduce__(self) -> tuple[type[ImpossibleSequenceError], tuple[int, int]]:
-        return type(self), (self.sequence, self.step)
+    def __reduce__(self) -> tuple[type[ImpossibleSequenceError], tuple[int, int, int | None]]:
+        return type(self), (self.sequence, self.step, self.part)
 
 
 class CollapsedComponentError(NumericalError):
@@ -100,6 +109,10 @@ class NotFittedError(ValueError, AttributeError):
 
 class ConvergenceWarning(UserWarning):
     """A fit used up its iterations before its tolerance was met."""
+
+
+class AmbiguousAlignmentWarning(UserWarning):
+    """Models were combined of which some components might as well be exchanged."""
 
 
 class DegenerateComponentWarning(UserWarning):

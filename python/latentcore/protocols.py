@@ -21,16 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import Array, RealArray, Rows
+from latentcore.assignment import Matched, MatchedBy, Order
 from latentcore.statistics import Statistics
 
 __all__ = [
     "Array",
+    "Comparable",
     "Conjugate",
     "ConjugateModel",
     "Expectation",
     "Family",
     "FusedFamily",
     "KernelFamily",
+    "LabelledModel",
     "Lengths",
     "Model",
     "PreparingFamily",
@@ -129,6 +132,35 @@ class FusedFamily(Protocol[P_contra, S_co]):
         self, params: P_contra, log_weights: Array, x: RealArray
     ) -> npt.NDArray[np.intp]:
         """(N,) the most responsible component of each row."""
+
+
+class Comparable(Protocol[P_contra]):
+    """A family that tells how far apart its distributions are, as combining models needs it."""
+
+    def relative_entropy(self, a: P_contra, b: P_contra) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats; +inf where ``b`` forbids what happens."""
+
+
+class LabelledModel(Protocol[P, S]):
+    """A model whose hidden values have labels that mean nothing, as combining models needs it."""
+
+    def statistics(self, params: P) -> S:
+        """What one observation is expected to give."""
+
+    def maximize(self, stats: S, previous: P) -> P:
+        """The parameters of these statistics; ``previous`` serves what they say nothing of."""
+
+    def relative_entropy(self, params: P, other: P) -> float:
+        """Of the joint distributions of visible and hidden values, with the labels that they have, nats."""
+
+    def match(self, params: P, like: P, by: MatchedBy, begin: Order | None = None) -> Matched:
+        """The order in which labels are most alike those of ``like``; a search begins at ``begin``."""
+
+    def margin(self, params: P, like: P) -> float:
+        """How clearly the labels agree, from -1 to 1: 1 for no doubt, 0 or less if others would do as well."""
+
+    def relabelled(self, params: P, order: Order, like: P) -> P:
+        """The same model in this order, and with what components have inside as it is in ``like``."""
 
 
 class Model(Protocol[P, S, D_contra]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -21,7 +21,14 @@ from latentcore.arrays import (
     column_names,
 )
 
-__all__ = ["Begins", "Sequences", "as_sequences", "names_of_columns", "without_absent"]
+__all__ = [
+    "Begins",
+    "Sequences",
+    "as_sequences",
+    "begins_of_groups",
+    "names_of_columns",
+    "without_absent",
+]
 
 Begins = npt.NDArray[np.int64]
 """(Q + 1,): sequence q has the rows ``begins[q]`` to ``begins[q + 1] - 1``."""
@@ -45,6 +52,8 @@ class Sequences:
         Indices of the first row and of the first sequence within the whole data, for messages.
     prepared : object
         What the model found out of these rows; None if it was not asked.
+    entry : (S,) float64, or None
+        The log-law of the state before the first row: the first sequence goes on from there. None where it begins.
     """
 
     x: RealArray
@@ -54,10 +63,15 @@ class Sequences:
     start: int = 0
     first: int = 0
     prepared: object = None
+    entry: Array | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
         return int(self.x.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.x.shape[1])
 
     @property
     def n_sequences(self) -> int:
@@ -83,6 +97,7 @@ class Sequences:
             None if self.labels is None else self.labels[begin:end],
             self.start + begin,
             self.first + first,
+            entry=self.entry if first == 0 else None,
         )
 
     def shards(self, rows: int) -> Iterator[Sequences]:
@@ -105,6 +120,7 @@ class Sequences:
                 None if self.labels is None else self.labels[begin:end],
                 self.start + begin,
                 self.first,
+                entry=self.entry if begin == 0 else None,
             )
 
     def take(self, chosen: npt.NDArray[Any]) -> Sequences:
@@ -120,6 +136,7 @@ class Sequences:
             None if self.labels is None else self.labels[rows],
             self.start,
             self.first,
+            entry=self.entry if len(index) and index[0] == 0 else None,
         )
 
     def rows(self) -> Rows:
@@ -128,6 +145,18 @@ class Sequences:
         if weight is not None:
             weight = np.repeat(weight, self.lengths)
         return Rows(self.x, weight, self.start, self.labels)
+
+    def in_equal_parts(self, n_parts: int) -> Rows:
+        """The same with known labels, and elsewhere the number of the part that a row lies in of its sequence.
+
+        Sequences are cut into ``n_parts`` parts as equal as may be.
+        """
+        lengths = np.repeat(self.lengths, self.lengths)
+        steps = np.arange(len(self)) - np.repeat(self.begins[:-1], self.lengths)
+        labels: Labels = (steps * n_parts // lengths).astype(np.int32)
+        if self.labels is not None:
+            labels = np.where(self.labels < 0, labels, self.labels)
+        return replace(self.rows(), labels=labels)
 
 
 def without_absent(data: Sequences) -> Sequences:
@@ -262,7 +291,7 @@ def _begins(lengths: Any, groups: Any, n_rows: int) -> Begins:
     if lengths is not None:
         return _begins_of_lengths(lengths, n_rows)
     if groups is not None:
-        return _begins_of_groups(groups, n_rows)
+        return begins_of_groups(groups, n_rows)
     return np.array([0, n_rows], np.int64)
 
 
@@ -286,7 +315,14 @@ def _begins_of_lengths(lengths: Any, n_rows: int) -> Begins:
     return begins
 
 
-def _begins_of_groups(groups: Any, n_rows: int) -> Begins:
+def begins_of_groups(groups: Any, n_rows: int) -> Begins:
+    """Where the sequences begin, of rows with these identifiers of sequences (N,), and N.
+
+    Raises
+    ------
+    ValueError
+        Not N of them, missing ones, or rows of a sequence that do not lie one after another.
+    """
     values = np.asarray(groups)
     if values.shape != (n_rows,):
         raise ValueError(

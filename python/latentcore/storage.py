@@ -12,7 +12,8 @@ import os
 import secrets
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from latentcore._core import version
 from latentcore.errors import StorageError
 
-__all__ = ["Stored", "annotate", "notes", "read", "unreadable", "write"]
+__all__ = ["Stored", "annotate", "notes", "read", "replacing", "unreadable", "write"]
 
 Stored = dict[str, dict[str, Any]]
 """``params`` and ``learned`` of a model: JSON values and arrays, by name."""
@@ -94,12 +95,19 @@ def notes(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _replace(path: Path, header: dict[str, Any], arrays: Mapping[str, AnyArray]) -> None:
     """Put an archive at ``path``; it appears complete or not at all."""
     text = json.dumps(header, indent=1, allow_nan=False).encode()
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        _write_archive(file, {_HEADER: np.frombuffer(text, np.uint8), **arrays})
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path beside ``path`` for what is to take its place at the end, at once; after an exception nothing is left."""
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(temporary, "xb") as file:
-            _write_archive(file, {_HEADER: np.frombuffer(text, np.uint8), **arrays})
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

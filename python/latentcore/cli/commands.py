@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from latentcore import plots
-from latentcore.cli.hmm_models import bayesian_hmm, hidden_markov_model
+from latentcore.cli.hmm_models import described_hmm
 from latentcore.cli.models import (
-    WEIGHT_PRIORS,
-    AnyHMM,
-    AnyMixture,
+    OF_TEXTS,
     ColumnFamilies,
-    bayesian_mixture,
     described_categories,
-    mixture,
+    described_mixture,
     product_family,
     read_labels,
     read_rows,
@@ -30,49 +27,28 @@ from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.gaussian import CovarianceType
 from latentcore.selection import Criterion, Selection
 from latentcore.selection import select as select_over_grid
-from latentcore.structures.topology import Topology
 
 __all__ = ["fit", "fit_hmm", "select"]
-
-
-_OF_TEXTS = {"categorical", "mixed"}
-"""Families that take columns of text."""
-_NOT_BAYESIAN = {"prior", "assignment", "equal_weights"}
-"""Settings that Bayesian mixtures do not have."""
 
 
 def fit(
     file: str,
     components: int,
     family: str,
-    covariance: CovarianceType,
-    column_families: ColumnFamilies,
     columns: list[str] | None,
     labels: str | None,
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
-    bayes: bool,
-    weight_prior: str | None,
-    concentration: float | None,
-    batch_size: int | None,
-    **settings: Any,
+    **description: Any,
 ) -> None:
     """Fit a mixture, print its table; perhaps save it, perhaps draw it."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
-    table = read_rows(file, columns, labels, text=family in _OF_TEXTS)
+    table = read_rows(file, columns, labels, text=family in OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
-    make: Callable[..., AnyMixture] = mixture
-    if bayes:
-        make = bayesian_mixture
-        settings = {name: settings[name] for name in settings.keys() - _NOT_BAYESIAN} | {
-            "weight_concentration_prior_type": WEIGHT_PRIORS[weight_prior or "dp"],
-            "weight_concentration_prior": concentration,
-            "batch_size": batch_size,
-        }
     with complaints_about(file):
-        model = make(family, table, covariance, column_families, components, settings)
+        model = described_mixture(table, components, family, **description)
     with FitProgress(model.max_iter, model.n_init, progress) as callback, complaints_about(file):
         if isinstance(model, BayesianEstimator):
             model.fit(table, callback=callback)
@@ -91,34 +67,22 @@ def fit_hmm(
     file: str,
     components: int,
     family: str,
-    covariance: CovarianceType,
-    column_families: ColumnFamilies,
     columns: list[str] | None,
     labels: str | None,
     group_by: str | None,
-    mixtures: int | None,
-    topology: Topology | None,
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
-    bayes: bool,
-    concentration: float | None,
-    **settings: Any,
+    **description: Any,
 ) -> None:
     """Fit a hidden Markov model, print its table; perhaps save it, perhaps draw it."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
-    table = read_rows(file, columns, labels, text=family in _OF_TEXTS, group_by=group_by)
+    table = read_rows(file, columns, labels, text=family in OF_TEXTS, group_by=group_by)
     known = None if labels is None else read_labels(file, labels, components)
     rows = gathered(file, table, group_by)
-    model: AnyHMM
     with complaints_about(file):
-        named = (family, table, covariance, column_families, components)
-        if bayes:
-            settings = {name: settings[name] for name in settings.keys() - _NOT_BAYESIAN}
-            model = bayesian_hmm(*named, concentration, topology, settings)
-        else:
-            model = hidden_markov_model(*named, mixtures, {**settings, "topology": topology})
+        model = described_hmm(table, components, family, **description)
     of_rows = None if known is None else known.values[rows.order]
     with (
         FitProgress(model.max_iter, model.n_init, progress) as callback,
@@ -150,7 +114,7 @@ def select(
     """Fit mixtures over a grid, print the table; perhaps save the best, perhaps draw the criterion."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
-    table = read_rows(file, columns, None, text=set(families) <= _OF_TEXTS)
+    table = read_rows(file, columns, None, text=set(families) <= OF_TEXTS)
     grid: list[Any] = list(families)
     if "mixed" in families:
         with complaints_about(file):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import latentcore
-from latentcore.cli.models import AnyHMM, ColumnFamilies, product_family
+from latentcore.cli.models import NOT_BAYESIAN, AnyHMM, ColumnFamilies, product_family
 from latentcore.cli.tables import Table
 from latentcore.families.gaussian import CovarianceType
 from latentcore.structures.topology import Start, Topology
 
-__all__ = ["bayesian_hmm", "hidden_markov_model", "topology"]
+__all__ = ["bayesian_hmm", "described_hmm", "hidden_markov_model", "topology"]
 
 _WITH_A_CLASS = {
     "bernoulli": latentcore.BernoulliHMM,
@@ -62,6 +62,26 @@ def bayesian_hmm(
         return latentcore.VariationalCategoricalHMM(n_states, **chain)
     emissions = _emissions(family, table, covariance, column_families)
     return latentcore.BayesianHMM(emissions, n_states, **chain)
+
+
+def described_hmm(
+    table: Table,
+    components: int,
+    family: str,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    mixtures: int | None,
+    topology: Topology | None,
+    bayes: bool,
+    concentration: float | None,
+    **settings: Any,
+) -> AnyHMM:
+    """The unfitted model that the options describe."""
+    named = (family, table, covariance, column_families, components)
+    if not bayes:
+        return hidden_markov_model(*named, mixtures, {**settings, "topology": topology})
+    settings = {name: settings[name] for name in settings.keys() - NOT_BAYESIAN}
+    return bayesian_hmm(*named, concentration, topology, settings)
 
 
 def _emissions(

@@ -29,6 +29,8 @@ from latentcore.families.gaussian import CovarianceType, Gaussian
 __all__ = [
     "BAYESIAN_FAMILIES",
     "FAMILIES",
+    "NOT_BAYESIAN",
+    "OF_TEXTS",
     "WEIGHT_PRIORS",
     "AnyHMM",
     "AnyMixture",
@@ -38,6 +40,7 @@ __all__ = [
     "as_mixture",
     "bayesian_mixture",
     "described_categories",
+    "described_mixture",
     "load",
     "mixture",
     "product_family",
@@ -45,6 +48,8 @@ __all__ = [
     "read_rows",
     "save",
     "tell_missing",
+    "tell_saved",
+    "write",
 ]
 
 FAMILIES = (*sorted(get_args(FamilyName)), "mixed")
@@ -58,6 +63,10 @@ WEIGHT_PRIORS: dict[str, WeightPriorType] = {
     "fixed": "fixed",
 }
 """What ``--weight-prior`` takes."""
+OF_TEXTS = {"categorical", "mixed"}
+"""Families that take columns of text."""
+NOT_BAYESIAN = {"prior", "assignment", "equal_weights"}
+"""Settings that Bayesian models do not have."""
 
 Mixture = MixtureEstimator[Any]
 AnyMixture = MixtureEstimator[Any] | BayesianEstimator[Any, Any]
@@ -109,6 +118,30 @@ def bayesian_mixture(
     if family == "mixed":
         family_ = product_family(table, covariance, column_families)
     return latentcore.BayesianMixture(family_, n_components, **settings)
+
+
+def described_mixture(
+    table: Table,
+    components: int,
+    family: str,
+    covariance: CovarianceType,
+    column_families: ColumnFamilies,
+    bayes: bool,
+    weight_prior: str | None,
+    concentration: float | None,
+    batch_size: int | None = None,
+    **settings: Any,
+) -> AnyMixture:
+    """The unfitted mixture that the options describe."""
+    named = (family, table, covariance, column_families, components)
+    if not bayes:
+        return mixture(*named, settings)
+    settings = {name: settings[name] for name in settings.keys() - NOT_BAYESIAN} | {
+        "weight_concentration_prior_type": WEIGHT_PRIORS[weight_prior or "dp"],
+        "weight_concentration_prior": concentration,
+        "batch_size": batch_size,
+    }
+    return bayesian_mixture(*named, settings)
 
 
 def product_family(
@@ -242,6 +275,8 @@ class SavedModel(NamedTuple):
     categories: Categories
     classes: list[str] | None
     group_by: str | None
+    rows_read: int = 0
+    """Of the stream that it learns from: rows that need not be read again."""
 
     def names(self) -> list[str] | None:
         """The columns' names, if they have any."""
@@ -304,7 +339,10 @@ def load(path: str) -> SavedModel:
         raise StorageError(f"{path}: expected names of classes, got {str(classes)[:80]}")
     if group_by is not None and not isinstance(group_by, str):
         raise StorageError(f"{path}: expected the name of a column, got {str(group_by)[:80]}")
-    return SavedModel(model, categories, classes, group_by)
+    rows_read = notes.get("rows_read", 0)
+    if not isinstance(rows_read, int) or rows_read < 0:
+        raise StorageError(f"{path}: expected a number of rows read, got {str(rows_read)[:80]}")
+    return SavedModel(model, categories, classes, group_by, rows_read)
 
 
 def as_mixture(path: str, model: AnyMixture | AnyHMM) -> AnyMixture:
@@ -322,14 +360,28 @@ def save(
     group_by: str | None = None,
 ) -> None:
     """Save a model with the texts that stand behind its codes and labels, and the column of its sequences."""
-    model.save(path)
-    notes: dict[str, Any] = {"categories": dict(categories)} if categories else {}
-    if classes is not None:
-        notes["classes"] = classes
-    if group_by is not None:
-        notes["group_by"] = group_by
-    if notes:
-        storage.annotate(path, notes)
+    write(path, SavedModel(model, categories, classes, group_by))
+    tell_saved(path)
+
+
+def write(path: Path, saved: SavedModel) -> None:
+    """Put all of it into a file; it is replaced at once."""
+    notes: dict[str, Any] = {}
+    if saved.categories:
+        notes["categories"] = dict(saved.categories)
+    if saved.classes is not None:
+        notes["classes"] = saved.classes
+    if saved.group_by is not None:
+        notes["group_by"] = saved.group_by
+    if saved.rows_read:
+        notes["rows_read"] = saved.rows_read
+    with storage.replacing(path) as temporary:
+        saved.model.save(temporary)
+        if notes:
+            storage.annotate(temporary, notes)
+
+
+def tell_saved(path: Path) -> None:
     print(f"model saved to {path}", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from latentcore.engine import Progress
 from latentcore.selection import SelectionProgress
 
-__all__ = ["FitProgress", "SelectProgress"]
+__all__ = ["FitProgress", "SelectProgress", "StreamProgress"]
 
 _SHORT = 0.5
 """Seconds that work may take without a word."""
@@ -123,3 +123,23 @@ class SelectProgress(_Shown):
             text = f"{last.family[:30]}, K = {last.n_components}"
             done, total = progress.n_done, progress.n_total
             self._show(f"fit {done} of {total}", done, total, text)
+
+
+class StreamProgress(_Shown):
+    """Of learning from a stream: rows, their rate, the bound of late batches and the step size.
+
+    Parameters
+    ----------
+    shown : bool, optional
+        None shows it only where standard error is a terminal.
+    """
+
+    def __init__(self, shown: bool | None = None) -> None:
+        super().__init__("stream", None, shown)
+        self._begin = monotonic()
+
+    def __call__(self, n_rows: int, bound: float, eta: float) -> None:
+        if self._is_due():
+            rate = n_rows / max(monotonic() - self._begin, 1e-9)
+            text = f"{rate:,.0f} rows/s, bound {bound:.6f}, eta {eta:.3g}"
+            self._show(f"row {n_rows}", n_rows, None, text)

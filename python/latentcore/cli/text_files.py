@@ -16,7 +16,7 @@ import numpy.typing as npt
 from latentcore.cli.cells import NULLS, Categories, number
 from latentcore.cli.columns import Table, arrow, chosen_columns, columns_of, numbered, with_texts
 
-__all__ = ["DELIMITERS", "TextFile", "read_text", "write_text"]
+__all__ = ["DELIMITERS", "TextFile", "is_header", "read_text", "write_text"]
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _HEAD_BYTES = 1 << 20
@@ -49,10 +49,7 @@ class TextFile:
             raise ValueError(f"{source}: line {records.line_num}: {error}") from None
         if first is None:
             raise ValueError(f"{source}: the file is empty")
-        cells = [number(cell) for cell in first]
-        known = [cell for cell in cells if cell is not None and not math.isnan(cell)]
-        is_data = None not in cells and len(known) > 0
-        return cls(source, delimiter, first, None if is_data else first, blank)
+        return cls(source, delimiter, first, first if is_header(first) else None, blank)
 
     @property
     def names(self) -> list[str]:
@@ -98,6 +95,12 @@ class TextFile:
                     header_passed = header_passed or bool(record)
             except csv.Error as error:
                 yield reader.line_num, str(error)
+
+
+def is_header(first: Sequence[str]) -> bool:
+    """Whether the first line of a file names the columns: it does if a cell is no number, or none is one."""
+    cells = [number(cell) for cell in first]
+    return None in cells or all(cell is None or math.isnan(cell) for cell in cells)
 
 
 def read_text(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
 from typing import get_args
 
 from latentcore.cli.models import FAMILIES
+from latentcore.estimators.online import Online
 from latentcore.families.gaussian import CovarianceType
+from latentcore.rules.steps import InverseStep, PowerStep, StepSize
 
 __all__ = [
     "SELECTABLE",
@@ -18,16 +21,20 @@ __all__ = [
     "concentration",
     "count",
     "counts",
+    "duration",
     "family_names",
     "levels",
     "seed",
+    "step_size",
     "tolerance",
     "topology",
+    "weights",
 ]
 
 TOPOLOGIES = ("ergodic", "left-to-right", "banded", "cyclic")
 SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
 """Families that can be compared, and shapes of Gaussians."""
+_SCHEDULES: dict[str, Callable[..., StepSize]] = {"power": PowerStep, "inverse": InverseStep}
 
 
 def count(text: str) -> int:
@@ -64,6 +71,39 @@ def concentration(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number > 0, got {text!r}")
     return value
+
+
+def step_size(text: str) -> float | StepSize:
+    """A number, or a schedule that decreases."""
+    kind, colon, rest = text.partition(":")
+    if kind not in _SCHEDULES:
+        try:
+            eta = float(text)
+            Online(eta)
+            return eta
+        except ValueError:
+            expected = f"a number >= 0, {', '.join(f'{name}:NUMBER' for name in _SCHEDULES)}"
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
+    try:
+        schedule: StepSize = _SCHEDULES[kind](*(float(part) for part in rest.split(",") if colon))
+    except (ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return schedule
+
+
+def duration(text: str) -> float:
+    """In seconds."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds > 0, got {text!r}")
+    return value
+
+
+def weights(text: str) -> list[float]:
+    found = [_number(part) for part in text.split(",")]
+    if not all(0 < weight < math.inf for weight in found):
+        raise argparse.ArgumentTypeError(f"expected numbers > 0 with commas between, got {text!r}")
+    return found
 
 
 def levels(text: str) -> list[float]:

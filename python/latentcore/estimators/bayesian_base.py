@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar
 
 import numpy as np
@@ -30,7 +29,12 @@ from latentcore.estimators.bayesian_weights import (
     expected_counts,
     weight_prior,
 )
-from latentcore.estimators.blocks import Evaluation, work_per_row
+from latentcore.estimators.blocks import (
+    Evaluation,
+    LikelihoodAndEntropy,
+    summed,
+    work_per_row,
+)
 from latentcore.estimators.checks import (
     boolean,
     fitting_arguments,
@@ -38,14 +42,10 @@ from latentcore.estimators.checks import (
     one_of,
     random_generator,
     real,
+    stochastic_steps,
 )
 from latentcore.estimators.draws import checked_number, drawn
-from latentcore.estimators.mixture_base import (
-    Callback,
-    RandomState,
-    absent_replaced,
-    check_support,
-)
+from latentcore.estimators.mixture_base import Callback, RandomState
 from latentcore.estimators.mixture_stream import (
     after_fit,
     check_batch_support,
@@ -56,8 +56,9 @@ from latentcore.estimators.mixture_stream import (
     with_waiting,
 )
 from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import best_of, numbered_as_given, warn_not_converged
+from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_stream import with_rows
 from latentcore.estimators.saved_values import pack, unpack
@@ -70,10 +71,20 @@ from latentcore.estimators.summary import (
     course,
     stream_course,
 )
+from latentcore.estimators.survey import rows_of_parts
+from latentcore.estimators.training_rows import (
+    InMemory,
+    TrainingRows,
+    absent_replaced,
+    check_support,
+    numbered_as_given,
+)
 from latentcore.initialization import initial_statistics
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, Expectation, RealArray
-from latentcore.rules.cavi import CAVI, StochasticVI, VariationalState
+from latentcore.rules.cavi import StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
+from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
 from latentcore.threads import get_num_threads
@@ -93,6 +104,8 @@ _KEPT = (
     "_course",
     "_copies",
 )
+_OF_DATA = ("expected_log_joint", "entropy")
+"""Terms of the bound that are NaN after an interrupted fit, and None in its file, which knows no NaN."""
 
 
 class Course(NamedTuple):
@@ -171,7 +184,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         """The family that is fitted to ``x``."""
         raise NotImplementedError
 
-    def _prior_to_fit(self, family: Any, data: Rows) -> MixturePrior[H]:
+    def _prior_to_fit(self, family: Any, data: Rows | Pooling) -> MixturePrior[H]:
         """The prior, with what depends on the data found out."""
         raise NotImplementedError
 
@@ -207,8 +220,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
         Parameters
         ----------
-        X : array or data frame, (N, D)
+        X : array or data frame, (N, D), or rows in parts
             C-contiguous float32 and float64 arrays are not copied.
+
+            Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
+            data frames, or a function that returns an iterator over them; then each iteration reads
+            them once, and the start is made from as many rows, drawn at random, as memory holds.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.
@@ -221,11 +238,20 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             An argument is wrong.
         NumericalError
             The numbers made every start impossible.
+        ChangedPartsError
+            Parts had not as many rows in one pass as in another.
 
         Warns
         -----
         ConvergenceWarning
             ``tol`` was not met in ``max_iter`` iterations.
+
+        Notes
+        -----
+        After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to
+        parts: then it has the posterior of the last complete iteration, ``lower_bound_`` is the bound that this
+        iteration started from, and what else would ask for the data once more is NaN: the last of ``lower_bounds_``,
+        and the first two of ``elbo_terms_``.
         """
         self._fit(X, sample_weight, callback)
         return self
@@ -239,8 +265,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        x = self._fit(X, sample_weight, callback)
-        return self._evaluation().labels(x)
+        if as_parts(X) is not None:
+            raise TypeError(
+                "X: expected a matrix, got parts; use fit, and then predict for each of them"
+            )
+        data = self._fit(X, sample_weight, callback)
+        assert isinstance(data, InMemory)
+        return self._evaluation().labels(data.given.x)
 
     def partial_fit(
         self,
@@ -337,59 +368,79 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         self._replace(learned, batch.names)
         return self
 
-    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> RealArray:
+    def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
         self._check_arguments()
-        names = column_names(X)
-        rows = self._rows(X, sample_weight)
-        data = without_absent(rows)
+        data = self._training_rows(X, sample_weight)
         self._check_size(data)
-        check_observed(data.x, names)
-        present = self._present(rows)
-        family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        family = data.family(self._family_to_fit)
         prior = self._prior_to_fit(family, data)
         model = Mixture(family)
         warm = self._warm_posterior(data, family)
+        kept: Kept[Both[H]] = Kept()
         try:
-            learned = self._learned_from(model, prior, data, warm, callback)
+            fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, data) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                n_steps = len(kept.fit.history)
+                learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
+                self._replace(learned, data.names)
+            raise
+        learned = self._learned_from(model, data, fit, n_steps)
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        self._replace(learned, names)
-        return rows.x
+        self._replace(learned, data.names)
+        return data
 
-    def _learned_from(
+    def _training_rows(self, X: Any, sample_weight: Any) -> TrainingRows:
+        parts = rows_of_parts(self, X, sample_weight=sample_weight)
+        if parts is not None:
+            if self.batch_size is not None:
+                raise ValueError(
+                    "batch_size: expected None with X in parts, as partial_fit makes a step for each of them, "
+                    f"got {self.batch_size}"
+                )
+            return parts
+        names = column_names(X)
+        rows = self._rows(X, sample_weight)
+        work = self._work_per_row(rows.x, self.n_components)
+        return InMemory(rows, names, work, get_num_threads(self.n_threads))
+
+    def _best_of_starts(
         self,
         model: Mixture[P, Any],
         prior: MixturePrior[H],
-        data: Rows,
+        data: TrainingRows,
         warm: MixturePrior[H] | None,
         callback: Callback | None,
-    ) -> dict[str, Any]:
+        kept: Kept[Both[H]],
+    ) -> tuple[engine.Fit[Both[H]], int]:
+        """The best fit, and its number of steps."""
         rng = random_generator(self.random_state)
-        expectation = self._expectation(model, data)
+        expectation = data.expectation(model)
+        rows = data.sample() if warm is None or self.batch_size is not None else data.some()
         n_steps = 0
 
         def run(step: Callback | None) -> engine.Fit[Both[H]]:
             nonlocal n_steps
             start = warm
             if start is None:
-                start = model.update(prior, self._initial(model.family, data, rng))
+                start = model.update(prior, self._initial(model.family, rows, rng))
             before = None if warm is None else self._course.before
             previous = float("-inf") if before is None else before
             stop: dict[str, Any] = {
                 "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
             }  # fmt: skip
-            if self.batch_size is None and self.optimize_concentration:
-                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model)
-                return engine.run(rule, Both(start, prior), expectation, total_weight=1.0, **stop)
             if self.batch_size is None:
-                cavi = engine.run(CAVI(model, prior), start, expectation, total_weight=1.0, **stop)
-                return replace(cavi, params=Both(cavi.params, prior))
+                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model, self.optimize_concentration)
+                return engine.run(
+                    rule, Both(start, prior), expectation,
+                    total_weight=1.0, n_rows=data.n_rows_read, ended=kept, **stop,
+                )  # fmt: skip
             fit, n_steps = run_by_batches(
                 StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
-                start, data, lambda batch: self._expectation(model, batch),
+                start, rows, lambda batch: self._expectation(model, batch),
                 lambda both: bound_of(model, both.prior, both.posterior, expectation),
                 batch_size=self.batch_size, rng=rng,
                 optimize_concentration=self.optimize_concentration, **stop,
@@ -397,20 +448,33 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             return fit
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        n_starts = self.n_init if warm is None else 1
-        fit = best_of(n_starts, run, lambda _: [], reporter).fit
+        fit = best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
+        return fit, n_steps if self.batch_size is not None else len(fit.history)
+
+    def _learned_from(
+        self,
+        model: Mixture[P, Any],
+        data: TrainingRows,
+        fit: engine.Fit[Both[H]],
+        n_steps: int,
+        assess: bool = True,
+    ) -> dict[str, Any]:
+        """What a fit found; ``assess`` tells whether to go over the data once more for the terms of the bound."""
         posterior, prior = fit.params.posterior, fit.params.prior
-        terms = self._terms(model, prior, posterior, data)
-        bound = total_of(terms)
-        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
         last = fit.history[-1] if fit.history else None
-        n_steps = n_steps if self.batch_size is not None else len(fit.history)
-        n_copies = self._n_copies(data.x.shape[1])
+        terms = self._terms(model, prior, posterior, data if assess else None)
+        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
+        bound = total_of(terms)
+        bounds = [*bounds, bound] if fit.history else []
+        if not assess:
+            assert last is not None
+            bound = last  # of the posterior that the last step started from
+        n_copies = self._n_copies(data.n_features)
         return self._learned_of(posterior, prior, model.family, data, n_copies) | {
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
-            "lower_bounds_": [*bounds, bound] if fit.history else [],
+            "lower_bounds_": bounds,
             "elbo_terms_": terms,
             "_course": Course(last, n_steps, data.total_weight()),
             **after_fit(len(data), data.total_weight(), prior, None),
@@ -421,18 +485,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         posterior: MixturePrior[H],
         prior: MixturePrior[H],
         family: Any,
-        data: Rows,
+        data: Rows | TrainingRows,
         n_copies: int,
     ) -> dict[str, Any]:
         """What the posterior and the shape of the data tell."""
-        dtype = np.dtype(data.x.dtype)
+        dtype = np.dtype(data.dtype)
         return {
             "posterior_": posterior,
             "prior_": prior,
             "family_": family,
             "_dtype": dtype.name,
             "_copies": n_copies,
-            "n_features_in_": data.x.shape[1],
+            "n_features_in_": data.n_features,
             **self._public(posterior, prior, family, dtype, n_copies),
         }
 
@@ -469,12 +533,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         model: Mixture[P, Any],
         prior: MixturePrior[H],
         posterior: MixturePrior[H],
-        data: Rows,
+        data: Rows | TrainingRows | None,
         scale: float = 1.0,
     ) -> BoundTerms:
+        """The terms of the bound of ``data``, times ``scale``; NaN for those that nobody asked of data."""
         of_weights, of_components = model.divergence(posterior, prior)
-        evaluation = self._evaluation_of(model, posterior)
-        expected, entropy = evaluation.log_likelihood_and_entropy(data)
+        expected = entropy = float("nan")
+        if isinstance(data, Rows):
+            evaluation = self._evaluation_of(model, posterior)
+            expected, entropy = evaluation.log_likelihood_and_entropy(data)
+        elif data is not None:
+            both = LikelihoodAndEntropy(model, model.expected(posterior))
+            expected, entropy = summed(data.over(both))
         return {
             "expected_log_joint": scale * (expected - entropy),
             "entropy": scale * entropy,
@@ -489,10 +559,10 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     def _present(self, rows: Rows) -> RealArray:
         return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
 
-    def _warm_posterior(self, data: Rows, family: Any) -> MixturePrior[H] | None:
+    def _warm_posterior(self, data: TrainingRows, family: Any) -> MixturePrior[H] | None:
         if not self.warm_start or "posterior_" not in self.__dict__:
             return None
-        self._check_width(data.x)
+        self._check_width(data.some().x)
         found = len(self.weights_)
         if found != self.n_components:
             raise ValueError(
@@ -507,9 +577,11 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             )
         return self.posterior_
 
-    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        return numbered_as_given(error, rows)
+        if isinstance(rows, Rows):
+            return numbered_as_given(error, rows)
+        return rows.numbered(error)
 
     # -- fewer components -------------------------------------------------------------------------
 
@@ -675,10 +747,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         fitting_arguments(self)
         if self.batch_size is not None:
             integer("batch_size", self.batch_size, 1)
-        real("delay", self.delay)
-        forgetting = real("forgetting", self.forgetting)
-        if not (forgetting == 0 or 0.5 < forgetting <= 1):
-            raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        stochastic_steps(self.delay, self.forgetting)
         boolean("sort_sticks", self.sort_sticks)
         boolean("optimize_concentration", self.optimize_concentration)
         check_weight_prior(
@@ -687,7 +756,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             self.n_components,
         )
 
-    def _check_size(self, data: Rows) -> None:
+    def _check_size(self, data: Rows | TrainingRows) -> None:
         if len(data) < 2:
             raise ValueError(
                 f"X: expected at least 2 rows, got n_samples = {len(data)} while a minimum of 2 is "
@@ -706,6 +775,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if "posterior_" not in self.__dict__:
             return {}
         kept = {name: self.__dict__[name] for name in _KEPT}
+        terms = kept["elbo_terms_"]
+        if np.isnan(total_of(terms)):  # of an interrupted fit
+            kept["elbo_terms_"] = {**terms, **dict.fromkeys(_OF_DATA)}
         return {**pack(kept), **pack_fit(self.__dict__), "lower_bound_": self.lower_bound_}
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
@@ -729,7 +801,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             raise ValueError("posterior_: expected a finite divergence from the prior")
         n_copies = integer("_copies", values["_copies"], 1)
         terms = values["elbo_terms_"]
-        if terms.keys() != BoundTerms.__required_keys__ or not np.isfinite(total_of(terms)):
+        if all(terms.get(name, 0.0) is None for name in _OF_DATA):
+            terms.update(dict.fromkeys(_OF_DATA, np.nan))
+        if terms.keys() != BoundTerms.__required_keys__ or np.isinf(total_of(terms)):
             raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
         went = Course(*values["_course"])
         if went.before is not None:
@@ -738,11 +812,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         real("_course.weight", went.weight)
         one_of("_dtype", values["_dtype"], ("float32", "float64"))
         public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
+        of_fit = unpack_fit(fit, n_features)
+        del of_fit["n_degenerate_"]  # no posterior is
         return {
             **values,
             "_course": went,
             **public,
-            **unpack_fit(fit, n_features),
+            **of_fit,
             "lower_bound_": float(learned["lower_bound_"]),
         }
 

@@ -29,9 +29,17 @@ def with_best_concentration(prior: MixturePrior[H], posterior: MixturePrior[H]) 
 
 @dataclass(frozen=True, slots=True)
 class EmpiricalCAVI(Generic[H]):
-    """CAVI that ends each step with the best concentration. The objective, the ELBO, never decreases."""
+    """CAVI that ends each step with the best concentration. The objective, the ELBO, never decreases.
+
+    Parameters
+    ----------
+    model : Mixture
+    optimize : bool
+        Otherwise the prior stays, and this is CAVI.
+    """
 
     model: Mixture[Any, Any]
+    optimize: bool = True
 
     def init(self, params: Both[H]) -> VariationalState[Both[H]]:
         return VariationalState(params)
@@ -42,5 +50,6 @@ class EmpiricalCAVI(Generic[H]):
         prior = state.params.prior
         rule: CAVI[MixturePrior[H], Any] = CAVI(self.model, prior)
         after, info = rule.step(VariationalState(state.params.posterior), expectation)
-        both = Both(after.params, with_best_concentration(prior, after.params))
-        return VariationalState(both, state.n_steps + 1), info
+        if self.optimize:
+            prior = with_best_concentration(prior, after.params)
+        return VariationalState(Both(after.params, prior), state.n_steps + 1), info

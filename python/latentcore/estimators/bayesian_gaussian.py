@@ -17,6 +17,7 @@ from latentcore.estimators.bayesian_gaussian_prior import (
 )
 from latentcore.estimators.bayesian_weights import WeightPriorType, concentration_prior
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
 from latentcore.protocols import Array, RealArray
@@ -213,7 +214,7 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Gaussian:
         return Gaussian(self.covariance_type)
 
-    def _prior_to_fit(self, family: Gaussian, data: Rows) -> MixturePrior[GaussianPrior]:
+    def _prior_to_fit(self, family: Gaussian, data: Rows | Pooling) -> MixturePrior[GaussianPrior]:
         return MixturePrior(self._weight_prior(), resolved(self, data))
 
     def _attributes(

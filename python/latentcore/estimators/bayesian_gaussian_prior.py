@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from latentcore.arrays import Rows, as_parameter
 from latentcore.estimators.checks import one_of, real
+from latentcore.estimators.priors import Pooling, pooled
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianPrior
 from latentcore.families.gaussian_types import layout
 from latentcore.protocols import Array
-from latentcore.statistics import total
 
 __all__ = [
     "GaussianPriorArguments",
@@ -35,7 +35,6 @@ __all__ = [
     "resolved",
 ]
 
-_BLOCK_ROWS = 1 << 14
 _SINGULAR = 1e-12
 """Least eigenvalue, relative to the largest, from which a covariance of the data counts as singular."""
 
@@ -100,7 +99,7 @@ def check_arguments(model: Any) -> None:
     check_positive("degrees_of_freedom_prior", model.degrees_of_freedom_prior)
 
 
-def resolved(model: Any, data: Rows) -> GaussianPrior:
+def resolved(model: Any, data: Rows | Pooling) -> GaussianPrior:
     """The prior that the arguments of a model mean for these rows."""
     arguments = resolve(
         model.covariance_type, data,
@@ -121,7 +120,7 @@ def check_positive(name: str, value: Any) -> None:
 
 def resolve(
     type_: CovarianceType,
-    data: Rows,
+    data: Rows | Pooling,
     *,
     mean_precision: float | None,
     mean: npt.ArrayLike | None,
@@ -138,7 +137,7 @@ def resolve(
     ValueError
         A wrong shape, a covariance that is not positive definite, or degrees of freedom that no proper prior has.
     """
-    n_features = data.x.shape[1]
+    n_features = data.n_features
     if mean is None or covariance is None:
         data_mean, data_covariance = _moments(type_, data)
     nu = float(n_features) if degrees_of_freedom is None else float(degrees_of_freedom)
@@ -158,21 +157,13 @@ def resolve(
     )
 
 
-def _moments(type_: CovarianceType, data: Rows) -> tuple[Array, Array]:
+def _moments(type_: CovarianceType, data: Rows | Pooling) -> tuple[Array, Array]:
     """The mean of the rows, and their covariance in the shape of one component's."""
-    family = Gaussian("full" if type_ == "tied" else type_)
-
-    def pooled(block: Rows) -> Any:
-        ones = np.ones((len(block), 1), block.x.dtype)
-        weight = block.sample_weight
-        weights = ones if weight is None else ones * weight[:, None].astype(ones.dtype)
-        return family.expected_statistics(None, block.x, weights)
-
-    stats = total(map(pooled, data.shards(_BLOCK_ROWS)))
+    stats = pooled(Gaussian("full" if type_ == "tied" else type_), data)
     weight = float(stats.counts[0])
     denominator = max(weight - 1.0, 0.5 * weight)  # weights may sum to less than one
     if layout(type_) == "spherical":
-        denominator *= data.x.shape[1]
+        denominator *= stats.means.shape[1]
     covariance: Array = stats.scatters[0] / denominator
     return stats.means[0], covariance
 

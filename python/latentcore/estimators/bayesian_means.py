@@ -11,6 +11,7 @@ from latentcore.arrays import Rows, as_parameter
 from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.estimators.bayesian_gaussian_prior import check_positive
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import GaussianParams
 from latentcore.families.gaussian_means import GaussianMeans, NormalPrior
@@ -112,8 +113,10 @@ class GaussianMeansMixture(BayesianEstimator[GaussianParams, NormalPrior]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> GaussianMeans:
         return GaussianMeans(float(self.variance))
 
-    def _prior_to_fit(self, family: GaussianMeans, data: Rows) -> MixturePrior[NormalPrior]:
-        n_features = data.x.shape[1]
+    def _prior_to_fit(
+        self, family: GaussianMeans, data: Rows | Pooling
+    ) -> MixturePrior[NormalPrior]:
+        n_features = data.n_features
         mean = np.asarray(as_parameter(self.mean_prior, "mean_prior"), np.float64)
         if mean.shape not in ((), (n_features,)):
             raise ValueError(

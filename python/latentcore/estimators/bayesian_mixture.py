@@ -14,7 +14,7 @@ from latentcore.estimators.bayesian_weights import WeightPriorType, concentratio
 from latentcore.estimators.components import arrays_of
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import SPARSE_FAMILIES, RandomState
-from latentcore.estimators.priors import resolved
+from latentcore.estimators.priors import Pooling, resolved
 from latentcore.estimators.starts import InitParams
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
@@ -176,14 +176,14 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
 
-    def _prior_to_fit(self, family: Any, data: Rows) -> MixturePrior[Any]:
+    def _prior_to_fit(self, family: Any, data: Rows | Pooling) -> MixturePrior[Any]:
         given = "weak" if self.prior is None else self.prior
         model: Mixture[P, Any] = Mixture(family)
         with_weights = resolved(given, model, data, self.n_components)
         assert with_weights is not None
         components = with_weights.components
         if hasattr(family, "check_prior"):
-            family.check_prior(components, self.n_components, data.x.shape[1])
+            family.check_prior(components, self.n_components, data.n_features)
         weights = self._weight_prior()
         if self.sort_sticks and not _exchangeable(family, components, self.n_components):
             raise ValueError(

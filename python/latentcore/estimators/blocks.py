@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import ExpectedMixture, Mixture
 from latentcore.threads import get_num_threads, ordered_map
 
-__all__ = ["Evaluation", "work_per_row"]
+__all__ = ["Evaluation", "LikelihoodAndEntropy", "summed", "work_per_row"]
 
 Out = TypeVar("Out", bound=npt.NDArray[Any])
 R = TypeVar("R")
@@ -84,19 +84,10 @@ class Evaluation:
         return sum(self._over_blocks(data, log_likelihood))
 
     def log_likelihood_and_entropy(self, data: Rows) -> tuple[float, float]:
-        def both(block: Rows) -> tuple[float, float]:
-            r, log_density = self.model.responsibilities(self.params, block.x)
-            log_likelihood = _weighted_sum(log_density, block.sample_weight)
-            return log_likelihood, diagnostics.entropy(r, block.sample_weight)
-
-        log_likelihoods, entropies = zip(*self._over_blocks(data, both), strict=True)
-        return sum(log_likelihoods), sum(entropies)
+        both = LikelihoodAndEntropy(self.model, self.params)
+        return summed(self._over_shards(data, both))
 
     # -- inside
-
-    def _n_components(self) -> int:
-        params = self.params
-        return len(params.log_weights if isinstance(params, ExpectedMixture) else params.weights)
 
     def _responsibilities(self, block: RealArray) -> RealArray:
         return self.model.responsibilities(self.params, block)[0]
@@ -106,7 +97,7 @@ class Evaluation:
         return self._by_rows(x, out, lambda block: function(self._responsibilities(block)))
 
     def _for_components(self, x: RealArray) -> RealArray:
-        return np.empty((len(x), self._n_components()), x.dtype)
+        return np.empty((len(x), _n_components(self.params)), x.dtype)
 
     def _by_rows(self, x: RealArray, out: Out, function: Callable[[RealArray], Out]) -> Out:
         """Fill ``out`` with what ``function`` makes of the rows, block by block."""
@@ -119,16 +110,48 @@ class Evaluation:
 
     def _over_blocks(self, data: Rows, function: Callable[[Rows], R]) -> list[R]:
         """What ``function`` gives for each block of rows, in their order."""
-        n_components = self._n_components()
-        block_rows = max(1, _BLOCK_ELEMENTS // n_components)
-        shard_rows = rows_per_shard(len(data), self.work_per_row(data.x, n_components))
-        n_threads = get_num_threads(self.n_threads) if len(data) > shard_rows else 1
+        block_rows = _block_rows(self.params)
 
         def over_shard(shard: Rows) -> list[R]:
             return [function(block) for block in shard.shards(block_rows)]
 
-        shards = ordered_map(over_shard, data.shards(shard_rows), n_threads)
-        return [result for results in shards for result in results]
+        return [result for results in self._over_shards(data, over_shard) for result in results]
+
+    def _over_shards(self, data: Rows, function: Callable[[Rows], R]) -> Iterator[R]:
+        work = self.work_per_row(data.x, _n_components(self.params))
+        shard_rows = rows_per_shard(len(data), work)
+        n_threads = get_num_threads(self.n_threads) if len(data) > shard_rows else 1
+        return ordered_map(function, data.shards(shard_rows), n_threads)
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodAndEntropy:
+    """Of rows, block by block: log-likelihood, and entropy of the responsibilities (nats)."""
+
+    model: Mixture[Any, Any]
+    params: Any
+
+    def __call__(self, rows: Rows) -> list[tuple[float, float]]:
+        return [self._of(block) for block in rows.shards(_block_rows(self.params))]
+
+    def _of(self, block: Rows) -> tuple[float, float]:
+        r, log_density = self.model.responsibilities(self.params, block.x)
+        log_likelihood = _weighted_sum(log_density, block.sample_weight)
+        return log_likelihood, diagnostics.entropy(r, block.sample_weight)
+
+
+def summed(shards: Iterable[list[tuple[float, float]]]) -> tuple[float, float]:
+    """Log-likelihood and entropy of all rows."""
+    blocks = [block for shard in shards for block in shard]
+    return sum(block[0] for block in blocks), sum(block[1] for block in blocks)
+
+
+def _n_components(params: Any) -> int:
+    return len(params.log_weights if isinstance(params, ExpectedMixture) else params.weights)
+
+
+def _block_rows(params: Any) -> int:
+    return max(1, _BLOCK_ELEMENTS // _n_components(params))
 
 
 def _weighted_sum(values: RealArray, weights: Array | None) -> float:

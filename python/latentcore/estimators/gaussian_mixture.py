@@ -18,6 +18,7 @@ from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.priors import Prior
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import heading
+from latentcore.estimators.training_rows import TrainingRows
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
 from latentcore.protocols import RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
@@ -268,7 +269,7 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
             n_threads=get_num_threads(self.n_threads),
         )  # fmt: skip
 
-    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
         """A collapse in our words, which name the component, and in those of scikit-learn."""
         if not isinstance(error, ImpossibleRowError):
             error.args = (f"{error}. {_COLLAPSED}",)

@@ -18,6 +18,7 @@ from latentcore.estimators.hmm_evaluation import work_of_chain
 from latentcore.estimators.hmm_gaussian import given_gaussians
 from latentcore.estimators.hmm_prior import HMMPriorArgument
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams
 from latentcore.families.mixed import MixedParams, MixedPrior, MixtureFamily
@@ -103,13 +104,14 @@ class GMMHMM(HMMEstimator[MixedParams, MixedPrior]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             startprob_init=startprob_init, transmat_init=transmat_init, topology=topology,
             prior=prior, assignment=assignment, algorithm=algorithm, random_state=random_state,
             warm_start=warm_start, verbose=verbose, verbose_interval=verbose_interval,
-            n_threads=n_threads,
+            n_threads=n_threads, online=online,
         )  # fmt: skip
         del self.params_init  # weights_init, means_init and covariances_init are in its place
         self.n_mix = n_mix

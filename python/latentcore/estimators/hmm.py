@@ -10,6 +10,7 @@ from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture import FamilyName, check_family, family_class, family_named
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.starts import InitParams
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.topology import Topology
@@ -76,6 +77,7 @@ class HMM(HMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        online: OnlineArgument = ...,
     ) -> None: ...
 
     @overload
@@ -100,6 +102,7 @@ class HMM(HMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        online: OnlineArgument = ...,
     ) -> None: ...
 
     def __init__(
@@ -123,13 +126,14 @@ class HMM(HMMEstimator[P, Any], Generic[P]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             startprob_init=startprob_init, transmat_init=transmat_init, params_init=params_init,
             topology=topology, prior=prior, assignment=assignment, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, online=online,
         )  # fmt: skip
         self.family = family
 

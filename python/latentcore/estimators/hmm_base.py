@@ -28,37 +28,45 @@ from latentcore.estimators.components import (
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
-from latentcore.estimators.hmm_fitting import FittedHMM, explained
+from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
-from latentcore.estimators.hmm_start import HMMStart, begun
+from latentcore.estimators.hmm_start import HMMStart, ToBegin, begun
+from latentcore.estimators.hmm_stream import learn, relabelled
 from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
     RandomState,
-    check_all_occur,
     outcome,
 )
-from latentcore.estimators.priors import check_prior
+from latentcore.estimators.mixture_stream import after_fit
+from latentcore.estimators.online import OnlineArgument, Stream
+from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.priors import Pooling, check_prior
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import (
     Best,
+    Kept,
     best_of,
     degenerate_components,
     warn_not_converged,
     warn_of_degenerate,
 )
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_hmm_stream import check_hmm_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
-    Training,
     chain_table,
     components_table,
     course,
     figures_table,
     state_labels,
+    stream_course,
 )
+from latentcore.estimators.training_sequences import TrainingSequences, training
 from latentcore.families.mixed import MixtureFamily
+from latentcore.initialization import Everywhere
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import RealArray
 from latentcore.rules.em import EM, MAPEM
 from latentcore.sequences import Sequences
@@ -92,6 +100,11 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     n_degenerate_: int
+    online: OnlineArgument
+    n_samples_seen_: int
+    _stream: Stream
+
+    _since_the_first_files = frozenset({"online"})
 
     def __init__(
         self,
@@ -113,6 +126,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        online: OnlineArgument = None,
     ) -> None:
         self.n_components = n_components
         self.tol = tol
@@ -131,6 +145,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.online = online
 
     @classmethod
     def _made(
@@ -184,7 +199,69 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         """Whether a start needs no data."""
         return self.params_init is not None
 
+    def _is_start_given(self) -> bool:
+        """Whether a stream needs no rows to begin with."""
+        if self.prior is not None and not isinstance(self.prior, str):
+            return True
+        return self._emissions_are_given()
+
     # -- fitting ----------------------------------------------------------------------------------
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        total_weight: float | None = None,
+        continues: bool = False,
+    ) -> Self:
+        """One step of online EM on a batch of sequences, or on a block of one; ``online`` tells how.
+
+        With ``horizon="batch"``, the default, an observation is a whole sequence, and what is known is weighed over
+        sequences as long as those of the batch. With ``horizon="endless"`` it is a row of a sequence without an end:
+        the law of the first state then keeps its value, and a sequence may come in blocks (``continues``).
+
+        The first batch makes the start, as it would for ``fit``. If it is too small for one, its sequences wait, inside
+        the model and its pickles and files, until there are enough rows: ten for each state, D + 1 for each with
+        ``covariance_type="full"``. Emissions that are given, or a prior other than "weak", need none. Until then there
+        is nothing to predict with: ``NotFittedError`` says how many rows wait.
+
+        After ``fit`` the stream goes on as if the fit had been in steps on batches like the first. ``fit`` ends a
+        stream; with ``warm_start`` it begins where the stream is.
+
+        Parameters
+        ----------
+        X : (N, D), or a list of such
+        lengths, groups, sample_weight, labels : optional
+            As in ``fit``; not every label has to occur.
+        total_weight : float, optional
+            Number of observations, sequences or rows by the horizon, that a prior is weighed against. None: those that
+            the model remembers.
+        continues : bool
+            Whether the first sequence goes on where the last one of the batch before ended. Its states are smoothed
+            within the block, given the law of the state at the cut, and the transition across the cut counts. With
+            ``inertia="forward-only"`` the statistics of blocks before are corrected, too.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A sequence is impossible; such as one with a value that no batch had before, without a prior. The same.
+
+        Notes
+        -----
+        ``lower_bound_`` is that of the batch before the step. ``lower_bounds_`` keeps those of the latest 1024 steps.
+
+        Attributes that are set by hand are what the next step starts from; a running statistic or an average, which do
+        not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
+        """
+        learn(self, X, lengths, groups, sample_weight, labels, total_weight, continues)
+        return self
 
     def _fit(
         self,
@@ -196,55 +273,62 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         callback: Callback | None,
     ) -> None:
         self._check_arguments()
-        names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
-        check_all_occur(data.rows(), self.n_components)
+        data = self._training_sequences(X, lengths, groups, sample_weight, labels)
+        data.check_all_occur()
+        family = self._family_of(data)
         warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
+        prior = self._resolved_prior(model, data, warm)
+        kept: Kept[HMMParams[P]] = Kept()
         try:
-            best = self._best_of_starts(model, data, warm, callback)
+            best = self._best_of_starts(model, prior, data, warm, callback, kept)
         except NumericalError as error:
-            raise explained(error, given) from None
+            raise data.numbered(error) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
+            raise
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
+        self._take_over(best, family, prior, data)
+
+    def _take_over(
+        self,
+        best: Best[HMMParams[P]],
+        family: Any,
+        prior: HMMPrior[Any] | None,
+        data: TrainingSequences,
+        shown: bool = True,
+    ) -> None:
+        """Learn the parameters of a fit; ``shown`` tells whether to go over the data once more for ``summary``."""
         params = best.fit.params
-        evaluation = HMMEvaluation(Model(family), params, self._work_per_row, self.n_threads)
         learned = {
             "startprob_": params.initial,
             "transmat_": params.transition,
             "components_": params.emissions,
             "family_": family,
-            "n_features_in_": data.x.shape[1],
-            "_training": Training(
-                len(data), data.total_weight(), evaluation.log_likelihood(data), float("nan")
-            ),
+            "n_features_in_": data.n_features,
+            "_training": training(data, Model(family) if shown else None, params),
             **outcome(best),
+            **after_fit(len(data), data.total_weight(), prior, self.prior),
         }
-        self._replace(learned, names)
+        self._replace(learned, data.names)
 
     def _best_of_starts(
         self,
         model: Model[P, Any],
-        data: Sequences,
+        prior: HMMPrior[Any] | None,
+        data: TrainingSequences,
         warm: HMMParams[P] | None,
         callback: Callback | None,
+        kept: Kept[HMMParams[P]],
     ) -> Best[HMMParams[P]]:
-        n_threads = get_num_threads(self.n_threads)
-        initial, transition = self._given_chain()
-        chain = begun(model.topology, self.n_components, initial, transition)
-        if warm is not None:
-            model.topology.check_law(warm.initial, warm.transition)
-            chain = warm.initial, warm.transition
-        prior = resolved(self.prior, model, data, *chain)
         self._check_size(data, warm)
-        start = HMMStart(
-            model, data, self.n_components, self.init_params, random_generator(self.random_state),
-            initial, transition, self._given_emissions(model.family, data.x.shape[1]), prior, warm,
-            n_threads,
-        )  # fmt: skip
-        run = self._run(model, prior, data, n_threads)
+        start = self._start(model, prior, data, warm, data.everywhere())
+        run = self._run(model, prior, data, kept)
         previous = float("-inf") if warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         return best_of(
@@ -254,13 +338,40 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             reporter,
         )
 
+    def _resolved_prior(
+        self, model: Model[P, Any], data: Sequences | Pooling, known: HMMParams[P] | None
+    ) -> HMMPrior[Any] | None:
+        """The prior where zeros of the chain are those of ``known`` parameters, else of what a fit begins with."""
+        if known is None:
+            chain = begun(model.topology, self.n_components, *self._given_chain())
+        else:
+            model.topology.check_law(known.initial, known.transition)
+            chain = known.initial, known.transition
+        return resolved(self.prior, model, data, *chain)
+
+    def _start(
+        self,
+        model: Model[P, Any],
+        prior: HMMPrior[Any] | None,
+        data: ToBegin,
+        warm: HMMParams[P] | None,
+        everywhere: Everywhere | None = None,
+    ) -> HMMStart[P]:
+        return HMMStart(
+            model, data, self.n_components, self.init_params, random_generator(self.random_state),
+            *self._given_chain(), self._given_emissions(model.family, data.n_features), prior, warm,
+            get_num_threads(self.n_threads), everywhere,
+        )  # fmt: skip
+
     def _run(
-        self, model: Model[P, Any], prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+        self,
+        model: Model[P, Any],
+        prior: HMMPrior[Any] | None,
+        data: TrainingSequences,
+        kept: Kept[HMMParams[P]],
     ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        work = self._work_per_row(data.x, self.n_components)
-        shard_rows = engine.rows_per_shard(len(data), work)
-        expectation = engine.expectation(model, data, shard_rows, n_threads)
+        expectation = data.expectation(model)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -275,6 +386,8 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
                 max_iter=self.max_iter,
                 previous=previous,
                 callback=step,
+                n_rows=data.n_rows_read,
+                ended=kept,
             )
 
         return run
@@ -346,14 +459,21 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         ValueError
             Not S numbers, or not a permutation of 0 to S - 1.
         """
-        params = self._params()
+        params, family = self._params(), self._family()
         order = order_by(by, self, len(params.initial), "states")
-        self.__dict__ = {
-            **self.__dict__,
-            "startprob_": params.initial[order],
-            "transmat_": params.transition[np.ix_(order, order)],
-            "components_": reordered(self._family(), params.emissions, order),
+        after = HMMParams(
+            params.initial[order],
+            params.transition[np.ix_(order, order)],
+            reordered(family, params.emissions, order),
+        )
+        changed = {
+            "startprob_": after.initial,
+            "transmat_": after.transition,
+            "components_": after.emissions,
         }
+        if "_stream" in self.__dict__:
+            changed["_stream"] = relabelled(self._stream, family, params, after, order)
+        self.__dict__ = {**self.__dict__, **changed}
         return self
 
     def summary(self) -> str:
@@ -363,7 +483,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         mixed = isinstance(family, MixtureFamily)
         name = f"{type(family.family).__name__} mixture" if mixed else type(family).__name__
         lines = [f"{name} hidden Markov model: S = {n_states}, D = {self.n_features_in_}"]
-        if "_training" in state:
+        stream = state.get("_stream", Stream())
+        if stream.n_steps > 0:
+            lines += [stream_course(stream, self.n_samples_seen_)]
+        elif "_training" in state:
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
             n_parameters = self._n_parameters() if hasattr(family, "n_parameters") else None
             lines += figures_table(state["_training"], n_parameters)
@@ -385,11 +508,12 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         check_prior(self.prior)
         one_of("assignment", self.assignment, get_args(Assignment))
         one_of("algorithm", self.algorithm, get_args(Algorithm))
+        resolved_online(self.online)
         if self.topology is not None and not isinstance(self.topology, Topology):
             raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
         self._topology().check(self.n_components)
 
-    def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
+    def _check_size(self, data: TrainingSequences, warm: HMMParams[P] | None) -> None:
         """A start needs a row for each state."""
         allowed = warm is not None or self.prior is not None or self._emissions_are_given()
         if len(data) < self.n_components and not allowed:
@@ -399,6 +523,12 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             )
 
     # -- storage ----------------------------------------------------------------------------------
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        if "components_" not in self.__dict__:
+            return check_hmm_stream(self, stream, None, None)
+        model: Model[P, Any] = Model(self._family(), topology=self._topology())
+        return check_hmm_stream(self, stream, model, self._params())
 
     def _learned(self) -> dict[str, Any]:
         if "components_" not in self.__dict__:

@@ -17,6 +17,7 @@ from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.hmm_evaluation import work_of_chain
 from latentcore.estimators.hmm_prior import HMMPriorArgument
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.starts import InitParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
 from latentcore.protocols import Array, RealArray
@@ -73,6 +74,8 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
         Iterations between two lines.
     n_threads : int, optional
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+    online : Online or float, optional
+        How ``partial_fit`` learns; a number is a constant step size eta. None is ``Online()``.
 
     Attributes
     ----------
@@ -98,6 +101,8 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
     n_degenerate_ : int
         Starts that were given up, or ended, because a state collapsed.
     n_features_in_ : int
+    n_samples_seen_ : int
+        Rows of sequences of positive weight that ``fit``, and ``partial_fit`` since, have seen.
     feature_names_in_ : (D,)
         Only after a fit to a data frame whose column names are strings.
 
@@ -137,13 +142,14 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             startprob_init=startprob_init, transmat_init=transmat_init, topology=topology,
             prior=prior, assignment=assignment, algorithm=algorithm, random_state=random_state,
             warm_start=warm_start, verbose=verbose, verbose_interval=verbose_interval,
-            n_threads=n_threads,
+            n_threads=n_threads, online=online,
         )  # fmt: skip
         del self.params_init  # means_init and covariances_init are in its place
         self.covariance_type = covariance_type

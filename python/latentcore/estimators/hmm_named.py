@@ -20,6 +20,7 @@ from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.hmm_prior import HMMPriorArgument
 from latentcore.estimators.mixture_base import Assignment, RandomState
+from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.starts import InitParams
 from latentcore.families.bernoulli import Bernoulli, BernoulliParams, BetaPrior
 from latentcore.families.categorical import Categorical, CategoricalParams
@@ -255,13 +256,14 @@ class CategoricalHMM(HMMEstimator[CategoricalParams, DirichletPrior]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        online: OnlineArgument = None,
     ) -> None:
         super().__init__(
             n_components, tol=tol, max_iter=max_iter, n_init=n_init, init_params=init_params,
             startprob_init=startprob_init, transmat_init=transmat_init, params_init=params_init,
             topology=topology, prior=prior, assignment=assignment, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, online=online,
         )  # fmt: skip
         self.n_categories = n_categories
 

@@ -15,7 +15,6 @@ from latentcore.arrays import (
     as_labels,
     as_parameter,
     as_weights,
-    check_observed,
     column_names,
     without_absent,
 )
@@ -47,28 +46,39 @@ from latentcore.estimators.priors import check_prior, resolved
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import (
     Best,
+    Kept,
     best_of,
     bound,
     degenerate_components,
-    numbered_as_given,
     warn_not_converged,
     warn_of_degenerate,
 )
 from latentcore.estimators.saved_stream import check_mixture_stream
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.estimators.summary import (
-    Training,
     component_labels,
     components_table,
     course,
     figures_table,
     stream_course,
 )
+from latentcore.estimators.survey import rows_of_parts
+from latentcore.estimators.training_rows import (
+    InMemory,
+    TrainingRows,
+    absent_replaced,
+    check_all_occur,
+    check_support,
+    numbered_as_given,
+    training,
+)
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, RealArray
 from latentcore.rules.em import EM, MAPEM
+from latentcore.streams import as_parts
 from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
@@ -195,9 +205,13 @@ class MixtureEstimator(Estimator, Generic[P]):
 
         Parameters
         ----------
-        X : array or data frame, (N, D)
+        X : array or data frame, (N, D), or rows in parts
             C-contiguous float32 and float64 arrays are not copied. NaN, and what a data frame has
             for a missing value, is a missing entry.
+
+            Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
+            data frames, or a function that returns an iterator over them; then each iteration reads
+            them once, and the start is made from as many rows, drawn at random, as memory holds.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.
@@ -213,6 +227,8 @@ class MixtureEstimator(Estimator, Generic[P]):
             An argument is wrong.
         NumericalError
             A component collapsed, from every start.
+        ChangedPartsError
+            Parts had not as many rows in one pass as in another.
 
         Warns
         -----
@@ -220,6 +236,11 @@ class MixtureEstimator(Estimator, Generic[P]):
             ``tol`` was not met in ``max_iter`` iterations.
         DegenerateComponentWarning
             Every start ended with a component that has collapsed.
+
+        Notes
+        -----
+        After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to
+        parts: then it has the parameters of the last complete iteration, and ``converged_`` is False.
         """
         self._fit(X, sample_weight, labels, callback)
         return self
@@ -234,8 +255,13 @@ class MixtureEstimator(Estimator, Generic[P]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        params, x = self._fit(X, sample_weight, labels, callback)
-        return self._evaluation(params).labels(x)
+        if as_parts(X) is not None:
+            raise TypeError(
+                "X: expected a matrix, got parts; use fit, and then predict for each of them"
+            )
+        params, data = self._fit(X, sample_weight, labels, callback)
+        assert isinstance(data, InMemory)
+        return self._evaluation(params).labels(data.given.x)
 
     def partial_fit(
         self,
@@ -286,38 +312,56 @@ class MixtureEstimator(Estimator, Generic[P]):
 
     def _fit(
         self, X: Any, sample_weight: Any, labels: Any, callback: Callback | None
-    ) -> tuple[MixtureParams[P], RealArray]:
+    ) -> tuple[MixtureParams[P], TrainingRows]:
         self._check_arguments()
-        names = column_names(X)
-        rows = self._rows_to_fit(X, sample_weight, labels)
-        data = without_absent(rows)
+        data = self._training_rows(X, sample_weight, labels)
         self._check_size(data)
-        check_observed(data.x, names)
-        present = absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
-        family = self._family_to_fit(present, names)
-        check_support(family, present, names)
+        family = data.family(self._family_to_fit)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
         prior = resolved(self.prior, model, data, self.n_components)
+        kept: Kept[MixtureParams[P]] = Kept()
         try:
-            best = self._best_of_starts(model, prior, data, callback)
+            best = self._best_of_starts(model, prior, data, callback, kept)
         except NumericalError as error:
-            raise self._explained(error, rows) from None
+            raise self._explained(error, data) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
+            raise
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        learned = self._attributes(best.fit.params, family, data.x.dtype)
+        return self._take_over(best, family, prior, data), data
+
+    def _take_over(
+        self,
+        best: Best[MixtureParams[P]],
+        family: Any,
+        prior: MixturePrior[Any] | None,
+        data: TrainingRows,
+        shown: bool = True,
+    ) -> MixtureParams[P]:
+        """Learn the parameters of a fit; ``shown`` tells whether to go over the data once more for ``summary``."""
+        learned = self._attributes(best.fit.params, family, data.dtype)
         params = self._params_of(learned)
-        evaluation = Evaluation(Model(family), params, self._work_per_row, self.n_threads)
         learned |= outcome(best)
-        learned["_training"] = Training(
-            len(data), data.total_weight(), *evaluation.log_likelihood_and_entropy(data)
-        )
-        learned["n_features_in_"] = data.x.shape[1]
+        model = Model(family) if shown else None
+        learned["_training"] = training(data, model, params)
+        learned["n_features_in_"] = data.n_features
         learned |= after_fit(len(data), data.total_weight(), prior, self.prior)
-        self._replace(learned, names)
-        return params, rows.x
+        self._replace(learned, data.names)
+        return params
+
+    def _training_rows(self, X: Any, sample_weight: Any, labels: Any) -> TrainingRows:
+        parts = rows_of_parts(self, X, sample_weight=sample_weight, labels=labels)
+        if parts is not None:
+            return parts
+        names = column_names(X)
+        rows = self._rows_to_fit(X, sample_weight, labels)
+        work = self._work_per_row(rows.x, self.n_components)
+        return InMemory(rows, names, work, get_num_threads(self.n_threads))
 
     def _rows_to_fit(self, X: Any, sample_weight: Any, labels: Any) -> Rows:
         x = self._matrix(X)
@@ -343,11 +387,14 @@ class MixtureEstimator(Estimator, Generic[P]):
         self,
         model: Model[P, Any],
         prior: MixturePrior[Any] | None,
-        data: Rows,
+        data: TrainingRows,
         callback: Callback | None,
+        kept: Kept[MixtureParams[P]],
     ) -> Best[MixtureParams[P]]:
-        start = self._start(model, data, prior, self._warm_params(data))
-        run = self._run(model, prior, data)
+        warm = self._warm_params(data)
+        rows = data.sample() if warm is None else data.some()
+        start = self._start(model, rows, prior, warm)
+        run = self._run(model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
@@ -359,12 +406,14 @@ class MixtureEstimator(Estimator, Generic[P]):
         )
 
     def _run(
-        self, model: Model[P, Any], prior: MixturePrior[Any] | None, data: Rows
+        self,
+        model: Model[P, Any],
+        prior: MixturePrior[Any] | None,
+        data: TrainingRows,
+        kept: Kept[MixtureParams[P]] | None = None,
     ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        work = self._work_per_row(data.x, self.n_components)
-        shard_rows = engine.rows_per_shard(len(data), work)
-        expectation = engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
+        expectation = data.expectation(model)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -379,14 +428,16 @@ class MixtureEstimator(Estimator, Generic[P]):
                 max_iter=self.max_iter,
                 previous=previous,
                 callback=step,
+                n_rows=data.n_rows_read,
+                ended=kept,
             )
 
         return run
 
-    def _warm_params(self, data: Rows) -> MixtureParams[P] | None:
+    def _warm_params(self, data: TrainingRows) -> MixtureParams[P] | None:
         if not self.warm_start or "converged_" not in self.__dict__:
             return None
-        self._check_width(data.x)
+        self._check_width(data.some().x)
         params = self._params()
         found = len(params.weights)
         if found != self.n_components:
@@ -396,9 +447,11 @@ class MixtureEstimator(Estimator, Generic[P]):
             )
         return params
 
-    def _explained(self, error: NumericalError, rows: Rows) -> NumericalError:
+    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
         """The error with the number of the row as the user counts."""
-        return numbered_as_given(error, rows)
+        if isinstance(rows, Rows):
+            return numbered_as_given(error, rows)
+        return rows.numbered(error)
 
     # -- predictions ------------------------------------------------------------------------------
 
@@ -631,7 +684,9 @@ class MixtureEstimator(Estimator, Generic[P]):
     ) -> MixtureParams[P] | None:
         """Parameters of a fit that begins at ``params``; None if a component collapsed."""
         try:
-            fit = self._run(model, prior, data)(params, float("-inf"), None)
+            work = self._work_per_row(data.x, self.n_components)
+            again = InMemory(data, None, work, get_num_threads(self.n_threads))
+            fit = self._run(model, prior, again)(params, float("-inf"), None)
         except NumericalError:
             return None
         return None if degenerate_components(model.family, fit.params.components) else fit.params
@@ -691,9 +746,9 @@ class MixtureEstimator(Estimator, Generic[P]):
         if self.equal_weights and self.weights_init is not None:
             raise ValueError("weights_init: expected None with equal_weights=True, got weights")
 
-    def _check_size(self, data: Rows) -> None:
+    def _check_size(self, data: Rows | TrainingRows) -> None:
         found = f"n_samples = {len(data)}"
-        if data.sample_weight is not None:
+        if data.weighted:
             found += " of positive weight"
         if len(data) < 2:
             raise ValueError(
@@ -707,21 +762,6 @@ class MixtureEstimator(Estimator, Generic[P]):
             )
 
 
-def absent_replaced(rows: Rows) -> RealArray:
-    """The rows, where one of weight 0 may be anything: a copy of one that counts is in its place."""
-    weight = rows.sample_weight
-    if weight is None or weight.all():
-        return rows.x
-    there = np.where(weight > 0, np.arange(len(rows)), np.flatnonzero(weight)[0])
-    return rows.x[there]
-
-
-def check_support(family: Any, x: RealArray, names: Any) -> None:
-    """Raise ``ValueError`` for a value that the family's distributions never take."""
-    if hasattr(family, "check"):
-        family.check(x, None if names is None else list(names))
-
-
 def outcome(best: Best[Any] | None) -> dict[str, Any]:
     return {
         "converged_": best is not None and best.fit.converged,
@@ -730,17 +770,3 @@ def outcome(best: Best[Any] | None) -> dict[str, Any]:
         "lower_bounds_": [] if best is None else best.fit.history,
         "n_degenerate_": 0 if best is None else best.n_degenerate,
     }
-
-
-def check_all_occur(rows: Rows, n_components: int) -> None:
-    """Where every row has a label, every label has a row."""
-    if rows.labels is None:
-        return
-    present = rows.labels if rows.sample_weight is None else rows.labels[rows.sample_weight > 0]
-    if (present >= 0).all():
-        counts = np.bincount(present, minlength=n_components)
-        if not counts.all():
-            raise ValueError(
-                f"labels: expected every label from 0 to n_components - 1 = {n_components - 1} "
-                f"where all rows have one, but label {int(counts.argmin())} never occurs"
-            )

@@ -12,14 +12,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from latentcore.estimators.checks import boolean, one_of
-from latentcore.rules.online import Inertia
+from latentcore.rules.online import FiniteSample
+from latentcore.rules.online import Inertia as RuleInertia
 from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
 __all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
 
 Horizon = Literal["batch", "endless"]
+Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
 
-_INERTIAS = get_args(Inertia)
+_INERTIAS = (*get_args(RuleInertia), "forward-only")
 _HORIZONS = get_args(Horizon)
 
 LATEST = 1024
@@ -32,12 +34,16 @@ class Online:
 
     Parameters
     ----------
-    step_size : float, StepSize or callable
+    step_size : float, StepSize, callable or "auto"
         eta: how many times as much a batch counts as what is known; a number is the same for all steps. A callable
-        makes it of the number of the step, from 1.
-    inertia : {"model", "running"}
+        makes it of the number of the step, from 1. "auto" finds it: two learners, one twice as fast as the other, and
+        the evidence of the batches between them, for twice the work (see ``rules.auto_step``).
+    inertia : {"model", "running", "forward-only"} or FiniteSample
         Whether what is known is derived from the parameters (Amid & Warmuth 2020), or is a running statistic (Cappé &
-        Moulines 2009).
+        Moulines 2009). Models of sequences, "forward-only": a running statistic that later rows of an endless sequence
+        correct, so that blocks are smoothed as if the sequence were whole (Cappé 2011). A step costs S times as much.
+        A ``FiniteSample`` draws from the model what it expects; so does "model" by itself for a family without a method
+        ``model_statistics``.
     averaging : bool
         Whether the parameters are those of the mean of all iterates' statistics (Polyak & Juditsky 1992).
     horizon : {"batch", "endless"}
@@ -45,23 +51,34 @@ class Online:
         rows of an endless sequence.
     """
 
-    step_size: float | StepSize = DECREASING
-    inertia: Inertia = "model"
+    step_size: float | StepSize | Literal["auto"] = DECREASING
+    inertia: Inertia | FiniteSample = "model"
     averaging: bool = False
     horizon: Horizon = "batch"
 
     def __post_init__(self) -> None:
         number = isinstance(self.step_size, Real) and not isinstance(self.step_size, bool)
-        if not number and not callable(self.step_size):
-            raise TypeError(f"step_size: expected a number or a callable, got {self.step_size!r}")
+        if not number and not callable(self.step_size) and self.step_size != "auto":
+            raise TypeError(
+                f"step_size: expected a number, a callable or 'auto', got {self.step_size!r}"
+            )
         if number and not 0 <= float(self.step_size) <= math.inf:  # type: ignore[arg-type]
             raise ValueError(f"step_size: expected a number >= 0, got {self.step_size!r}")
-        one_of("inertia", self.inertia, _INERTIAS)
+        if not isinstance(self.inertia, FiniteSample):
+            one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
         one_of("horizon", self.horizon, _HORIZONS)
 
+    def inertia_of_rows(self) -> RuleInertia | FiniteSample:
+        """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
+        if self.inertia == "forward-only":
+            raise ValueError(
+                "online: expected inertia 'model' or 'running' for independent rows, got 'forward-only'"
+            )
+        return self.inertia
+
     def schedule(self) -> StepSize:
-        """The step size as a function of the number of the step."""
+        """The step size as a function of the number of the step; not of "auto"."""
         step = self.step_size
         if not callable(step):
             return ConstantStep(float(step))
@@ -119,8 +136,13 @@ class Stream:
         set by hand: then the stream goes on from them alone.
     prior : prior or None
         What ``prior="weak"`` was found to be when the stream began.
+    exit : (S,) or None
+        Models of sequences with an endless horizon: the log-law of the state of the latest row, from which the sequence
+        may go on.
     waiting : tuple
         Batches that are too small to begin with.
+    auto : AutoState or None
+        With automatic steps, all that the rule goes on from.
     """
 
     n_steps: int = 0
@@ -132,6 +154,8 @@ class Stream:
     shown: str = ""
     prior: Any = None
     waiting: tuple[Any, ...] = ()
+    auto: Any = None
+    exit: Any = None
 
     def n_waiting(self) -> int:
         """Rows that wait for more."""
@@ -139,10 +163,12 @@ class Stream:
 
     def has_own(self) -> bool:
         """Whether there is more to go on from than the public parameters."""
-        return any(part is not None for part in (self.running, self.average, self.iterate))
+        return any(
+            part is not None for part in (self.running, self.average, self.iterate, self.auto)
+        )
 
     def without_own(self) -> Stream:
-        return replace(self, running=None, average=None, iterate=None, shown="")
+        return replace(self, running=None, average=None, iterate=None, auto=None, shown="")
 
 
 def fingerprint(params: Any) -> str:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields, is_dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from latentcore.arrays import Rows
-from latentcore.families.columns import ColumnsPrior
-from latentcore.families.gaussian import GaussianPrior
-from latentcore.families.mixed import MixedPrior
-from latentcore.statistics import total
+from latentcore.arrays import CSR, Array, RealArray, Rows
+from latentcore.families.columns import ColumnsPrior, IndependentColumns
+from latentcore.families.gaussian import Gaussian, GaussianPrior
+from latentcore.families.gaussian_missing import has_missing
+from latentcore.families.mixed import MixedPrior, MixtureFamily
+from latentcore.statistics import Statistics, total
 from latentcore.structures.mixture import Mixture, MixturePrior
 
-__all__ = ["Prior", "check_component_prior", "check_prior", "resolved", "weak_prior"]
+__all__ = [
+    "Pooling",
+    "Prior",
+    "check_component_prior",
+    "check_prior",
+    "pooled",
+    "pooled_over",
+    "resolved",
+    "weak_prior",
+]
 
 H = TypeVar("H")
 
@@ -36,7 +47,7 @@ def check_prior(prior: Any) -> None:
 
 
 def resolved(
-    prior: Any, model: Mixture[Any, Any], data: Rows, n_components: int
+    prior: Any, model: Mixture[Any, Any], data: Rows | Pooling, n_components: int
 ) -> MixturePrior[Any] | None:
     """The prior of a fit; None for maximum likelihood.
 
@@ -75,16 +86,121 @@ def resolved(
     return MixturePrior(alpha, prior.components)
 
 
-def weak_prior(family: Any, data: Rows, n_components: int) -> Any:
+def weak_prior(family: Any, data: Rows | Pooling, n_components: int) -> Any:
     """The family's prior on the scale of the data."""
+    return family.weak_prior(pooled(family, data), n_components)
 
-    def pooled(block: Rows) -> Any:
+
+def pooled(family: Any, data: Rows | Pooling) -> Any:
+    """Statistics of all rows, as of one component."""
+    if not isinstance(data, Rows):
+        return data.pooled(family)
+    missing = not isinstance(data.x, CSR) and has_missing(data.x)
+    return pooled_over(family, data.n_features, missing, lambda function: iter([function(data)]))
+
+
+def pooled_over(
+    family: Any,
+    n_features: int,
+    missing: bool,
+    over: Callable[[Callable[[Rows], Any]], Iterator[Any]],
+) -> Any:
+    """Statistics of all rows.
+
+    Parameters
+    ----------
+    family : Family
+    n_features : int
+    missing : bool
+        Whether entries are.
+    over : callable
+        What it makes, of a function, is what the function makes of each shard of the rows.
+    """
+    columns = _filled_columns(family, n_features) if missing else ()
+    means = total(over(_Sums(columns))).means() if columns else None
+    return total(over(Pooled(family, columns, means)))
+
+
+class Pooling(Protocol):
+    """Data that know their statistics, wherever they lie."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    def pooled(self, family: Any, /) -> Any:
+        """Statistics of all rows, as of one component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Statistics of rows as of one component; they add, as missing entries are filled in with means of all rows.
+
+    Attributes
+    ----------
+    family : Family
+    columns : tuple of int
+        Whose missing entries count as their means; in others they are left out.
+    means : (len(columns),), optional
+    """
+
+    family: Any
+    columns: tuple[int, ...] = ()
+    means: Array | None = None
+
+    def __call__(self, rows: Rows) -> Any:
+        return total(map(self._of, rows.shards(_BLOCK_ROWS)))
+
+    def _of(self, block: Rows) -> Any:
         ones = np.ones((len(block), 1), block.x.dtype)
         weight = block.sample_weight
         weights = ones if weight is None else ones * weight[:, None].astype(ones.dtype)
-        return family.expected_statistics(None, block.x, weights)
+        return self.family.expected_statistics(None, self._filled(block.x), weights)
 
-    return family.weak_prior(total(map(pooled, data.shards(_BLOCK_ROWS))), n_components)
+    def _filled(self, x: RealArray) -> RealArray:
+        if self.means is None or not has_missing(x):
+            return x
+        means = np.full(x.shape[1], np.nan, x.dtype)
+        means[list(self.columns)] = self.means
+        return np.where(np.isnan(x), means, x)
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnSums(Statistics):
+    """Counts and sums of what is observed in some columns."""
+
+    counts: Array
+    sums: Array
+
+    def means(self) -> Array:
+        """0 where nothing is."""
+        means: Array = self.sums / np.maximum(self.counts, 1.0)
+        return means
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    columns: tuple[int, ...]
+
+    def __call__(self, rows: Rows) -> _ColumnSums:
+        x = rows.x[:, list(self.columns)]
+        missing = np.isnan(x)
+        counts = (~missing).sum(axis=0).astype(np.float64)
+        return _ColumnSums(counts, np.where(missing, 0, x).sum(axis=0, dtype=np.float64))
+
+
+def _filled_columns(family: Any, n_features: int) -> tuple[int, ...]:
+    """Columns of which a Gaussian has to say without parameters what is missing."""
+    if isinstance(family, Gaussian):
+        return tuple(range(n_features))
+    if isinstance(family, MixtureFamily):
+        return _filled_columns(family.family, n_features)
+    if isinstance(family, IndependentColumns):
+        return tuple(
+            part.columns[j]
+            for part in family.parts
+            for j in _filled_columns(part.family, len(part.columns))
+        )
+    return ()
 
 
 def check_component_prior(prior: Any, family: Any, n_components: int) -> None:

@@ -41,6 +41,9 @@ class Reporter:
                 now = perf_counter()
                 line += f"\t time lapse {now - self._before:.5f}s\t ll change {progress.change:.5f}"
                 self._before = now
+            rate = progress.rows_per_second()
+            if rate is not None:
+                line += f"\t lower bound {progress.objective:.5f}\t {rate:.3g} rows/s"
             print(line)
         if self._callback is not None:
             self._callback(replace(progress, restart=self._restart))

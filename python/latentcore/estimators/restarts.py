@@ -7,14 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from latentcore import engine
-from latentcore.arrays import Rows
 from latentcore.errors import (
     ConvergenceWarning,
     DegenerateComponentWarning,
-    ImpossibleRowError,
     NumericalError,
     as_sklearn,
 )
@@ -22,10 +18,10 @@ from latentcore.estimators.progress import Reporter
 
 __all__ = [
     "Best",
+    "Kept",
     "best_of",
     "bound",
     "degenerate_components",
-    "numbered_as_given",
     "warn_not_converged",
     "warn_of_degenerate",
 ]
@@ -80,6 +76,17 @@ def best_of(
     return Best(best.fit, best.degenerate, n_degenerate)
 
 
+class Kept(Generic[P]):
+    """The best of the fits so far, whole or interrupted after a step: what Ctrl-C leaves."""
+
+    def __init__(self) -> None:
+        self.fit: engine.Fit[P] | None = None
+
+    def __call__(self, fit: engine.Fit[P]) -> None:
+        if fit.history and (self.fit is None or bound(fit) > bound(self.fit)):
+            self.fit = fit
+
+
 def bound(fit: engine.Fit[Any]) -> float:
     """The last objective; -inf of a fit that made no step."""
     return fit.history[-1] if fit.history else float("-inf")
@@ -92,13 +99,6 @@ def _rank(fit: engine.Fit[Any], degenerate: list[int]) -> tuple[bool, float]:
 def degenerate_components(family: Any, components: Any) -> list[int]:
     """Components at a cap or floor, as far as the family can tell."""
     return list(family.degenerate(components)) if hasattr(family, "degenerate") else []
-
-
-def numbered_as_given(error: NumericalError, rows: Rows) -> NumericalError:
-    """The error of a fit to the rows of positive weight, with the number of the row as the user counts."""
-    if isinstance(error, ImpossibleRowError) and rows.sample_weight is not None:
-        return ImpossibleRowError(int(np.flatnonzero(rows.sample_weight)[error.row]))
-    return error
 
 
 def warn_of_degenerate(components: list[int], has_prior: bool, *, stacklevel: int) -> None:

@@ -46,8 +46,11 @@ from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import FiniteSample, OnlineState
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
-from latentcore.structures.hmm import HMMPrior
+from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
+from latentcore.structures.hmm_forward_only import ByLastState
 from latentcore.structures.mixture import MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.structures.topology import Topology
 from latentcore.structures.weights import Dirichlet, FixedWeights, StickBreaking
@@ -57,9 +60,11 @@ __all__ = ["pack", "unpack"]
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        AutoState,
         Bernoulli,
         BernoulliParams,
         BetaPrior,
+        ByLastState,
         Categorical,
         CategoricalParams,
         ColumnsParams,
@@ -70,6 +75,7 @@ _CLASSES: dict[str, type[Any]] = {
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FiniteSample,
         FixedWeights,
         Gamma,
         GammaParams,
@@ -79,7 +85,9 @@ _CLASSES: dict[str, type[Any]] = {
         GaussianMeans,
         GaussianPrior,
         GaussianStatistics,
+        HMMParams,
         HMMPrior,
+        HMMStatistics,
         IndependentColumns,
         InverseStep,
         LinearStatistics,
@@ -95,6 +103,7 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         NormalPrior,
         Online,
+        OnlineState,
         Poisson,
         PoissonParams,
         PowerStep,
@@ -107,7 +116,7 @@ _CLASSES: dict[str, type[Any]] = {
         Waiting,
     )
 }
-_DEEPEST = 8
+_DEEPEST = 12
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def stream_course(stream: Stream, n_rows: int) -> str:
 def figures_table(training: Training, n_parameters: int | None) -> list[str]:
     """Lines with the log-likelihood and, if the parameters are counted, criteria of the training data."""
     _, weight, log_likelihood, entropy = training
+    if math.isnan(log_likelihood):
+        return ["the log-likelihood is not known, as the fit was interrupted"]
     figures = [("log-likelihood", f"{log_likelihood:.3f}")]
     if n_parameters is not None:
         figures += [

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
+from latentcore.families.divergences import by_pairs, of_counts
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
 from latentcore.families.priors import blended, hyperparameter, of_components, times_log
 from latentcore.families.support import (
@@ -83,6 +84,14 @@ class Bernoulli(Linear[BernoulliParams]):
         """Statistics that ``counts`` (K,) complete rows of the components are expected to give."""
         seen = np.repeat(counts[:, None], params.probabilities.shape[1], axis=1)
         return LinearStatistics(seen, seen * params.probabilities)
+
+    def relative_entropy(self, a: BernoulliParams, b: BernoulliParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats; +inf where what ``b`` forbids happens."""
+
+        def term(p: Array, q: Array) -> Array:
+            return of_counts(p, q) + of_counts(1.0 - p, 1.0 - q)
+
+        return by_pairs(term, (a.probabilities,), (b.probabilities,))
 
     # -- with a prior: p ~ Beta(a, b)
 

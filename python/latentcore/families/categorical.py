@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from latentcore.arrays import Array, RealArray
+from latentcore.families.divergences import by_pairs, of_counts
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
 from latentcore.families.priors import DirichletPrior, blended, of_components
 from latentcore.families.support import check_entries, filled, log_of, quotients, whole
@@ -103,6 +104,10 @@ class Categorical(Linear[CategoricalParams]):
         """Statistics that ``counts`` (K,) complete rows of the components are expected to give."""
         seen = np.repeat(counts[:, None], len(self.levels), axis=1)
         return LinearStatistics(seen, counts[:, None] * params.probabilities)
+
+    def relative_entropy(self, a: CategoricalParams, b: CategoricalParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats; +inf where what ``b`` forbids happens."""
+        return by_pairs(of_counts, (a.probabilities,), (b.probabilities,))
 
     # -- with a prior: the probabilities of each column ~ Dirichlet(concentration)
 

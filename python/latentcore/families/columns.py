@@ -144,6 +144,12 @@ class IndependentColumns:
             tuple(part.family.model_statistics(p, counts) for part, p in self._with(params.parts))
         )
 
+    def relative_entropy(self, a: ColumnsParams, b: ColumnsParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats: sums over the parts."""
+        triples = zip(self._capability("relative_entropy"), a.parts, b.parts, strict=True)
+        divergence: Array = sum(of_part(p, q) for of_part, p, q in triples)
+        return divergence
+
     def with_floor(self, stats: ColumnsStatistics) -> ColumnsStatistics:
         """With what ``maximize`` adds, part by part."""
         return ColumnsStatistics(

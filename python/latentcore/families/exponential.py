@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from latentcore.arrays import Array, RealArray
+from latentcore.families.divergences import by_pairs, of_counts
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
 from latentcore.families.priors import GammaPrior, blended, of_components
 from latentcore.families.support import (
@@ -66,6 +67,14 @@ class Exponential(Linear[ExponentialParams]):
         """Statistics that ``counts`` (K,) complete rows of the components are expected to give."""
         seen = np.repeat(counts[:, None], params.rates.shape[1], axis=1)
         return LinearStatistics(seen, seen / params.rates)
+
+    def relative_entropy(self, a: ExponentialParams, b: ExponentialParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats: ``sum_d log(r / r') + r' / r - 1``."""
+
+        def term(rates: Array, others: Array) -> Array:
+            return of_counts(np.ones_like(rates), others / rates)
+
+        return by_pairs(term, (a.rates,), (b.rates,))
 
     # -- with a prior: rate ~ Gamma(shape, rate)
 

@@ -10,9 +10,18 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
+from latentcore.families.divergences import by_pairs, log_ratio
 from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
-from latentcore.families.support import check_entries, filled, imputed, log_of, quotients
+from latentcore.families.support import (
+    check_entries,
+    digamma,
+    filled,
+    imputed,
+    log_of,
+    log_rising,
+    quotients,
+)
 from latentcore.families.wide import WideLinear
 
 __all__ = ["LARGEST_SHAPE", "Gamma", "GammaParams"]
@@ -80,6 +89,20 @@ class Gamma(WideLinear[GammaParams]):
         means = params.shapes / params.rates
         mean_logs = kernels.digamma(np.ascontiguousarray(params.shapes)) - log_of(params.rates)
         return LinearStatistics(seen, np.hstack([seen * means, seen * mean_logs]))
+
+    def relative_entropy(self, a: GammaParams, b: GammaParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats.
+
+        ``(a - a') psi(a) - log G(a) + log G(a') + a' log(b / b') + a (b' / b - 1)``, summed over columns.
+        """
+
+        def term(shapes: Array, rates: Array, psi: Array, shapes_b: Array, rates_b: Array) -> Array:
+            more = shapes_b - shapes
+            rising = np.sign(more) * log_rising(np.minimum(shapes, shapes_b), np.abs(more))
+            log = log_ratio(rates, rates_b)
+            return shapes * ((rates_b - rates) / rates - log) - more * (log + psi) + rising
+
+        return by_pairs(term, (a.shapes, a.rates, digamma(a.shapes)), (b.shapes, b.rates))
 
     # -- with a prior: rows seen before the data
 

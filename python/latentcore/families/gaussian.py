@@ -11,7 +11,7 @@ import numpy.typing as npt
 from latentcore import kernels
 from latentcore.arrays import Rows
 from latentcore.errors import CollapsedComponentError, ImpossibleRowError
-from latentcore.families import gaussian_posterior, gaussian_prior
+from latentcore.families import gaussian_divergence, gaussian_posterior, gaussian_prior
 from latentcore.families.gaussian_missing import (
     LOG_2PI,
     Indices,
@@ -224,6 +224,10 @@ class Gaussian:
         noise = rng.standard_normal(size=(n, len(mean)))
         draws: Array = mean + noise * np.sqrt(params.covariances[k])
         return draws
+
+    def relative_entropy(self, a: GaussianParams, b: GaussianParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats; see ``gaussian_divergence``."""
+        return gaussian_divergence.relative_entropy(a, b, self.covariance_type)
 
     def degenerate(self, params: GaussianParams) -> list[int]:
         """Components that have collapsed: on one point, or on a flat of fewer dimensions than the data.

@@ -106,6 +106,10 @@ class GaussianMeans:
         """None: a known variance cannot collapse."""
         return []
 
+    def relative_entropy(self, a: GaussianParams, b: GaussianParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats."""
+        return _SPHERICAL.relative_entropy(a, b)
+
     def sample(
         self,
         params: GaussianParams,

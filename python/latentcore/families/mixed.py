@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from latentcore import floors, kernels
 from latentcore.arrays import Array, Labels, RealArray
+from latentcore.assignment import assignment, joint_costs
 from latentcore.families.priors import DirichletPrior, blended
 from latentcore.families.support import filled, log_of, quotients
 from latentcore.statistics import Statistics, total
@@ -175,6 +176,31 @@ class MixtureFamily:
         of_components: Array = counts[:, None] * params.weights
         stats = self.family.model_statistics(params.components, of_components.ravel())
         return MixedStatistics(of_components, stats)
+
+    def relative_entropy(self, a: MixedParams, b: MixedParams) -> Array:
+        """Of state i of ``a`` to state j of ``b``, (S, S'), nats: of the joint law of a row and its component.
+
+        The components have the labels that make it least. That of rows alone has no closed form, and is at most this.
+        """
+        costs = self._costs(a, b)
+        n_states, n_others = costs.shape[:2]
+        divergence = np.empty((n_states, n_others))
+        for i, j in np.ndindex(n_states, n_others):
+            order = assignment(costs[i, j])
+            divergence[i, j] = costs[i, j][np.arange(len(order)), order].sum()
+        return np.maximum(divergence, 0.0)
+
+    def inner_order(self, params: MixedParams, like: MixedParams) -> npt.NDArray[np.intp]:
+        """(S, M): the component of each state of ``params`` that is to be called m, as it is most alike ``like``'s."""
+        costs = self._costs(params, like)
+        return np.stack([assignment(costs[s, s].T) for s in range(len(costs))])
+
+    def _costs(self, a: MixedParams, b: MixedParams) -> Array:
+        """(S, S', M, M): the shares of pairs of components in the relative entropy of their states."""
+        m = self.n_components
+        divergences = self._able("relative_entropy")(a.components, b.components)
+        costs = joint_costs(a.weights.ravel(), b.weights.ravel(), divergences)
+        return costs.reshape(-1, m, len(b.weights), m).swapaxes(1, 2)
 
     def with_floor(self, stats: MixedStatistics) -> MixedStatistics:
         """With what ``maximize`` adds to those of the components."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
+from latentcore.families.divergences import by_pairs, of_counts
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
 from latentcore.families.priors import DirichletPrior, blended, of_components
 from latentcore.families.support import (
@@ -105,6 +106,13 @@ class Multinomial(Linear[MultinomialParams]):
         """Statistics that ``counts`` (K,) rows of the components, of the mean total, are expected to give."""
         seen = np.repeat(counts[:, None], params.probabilities.shape[1], axis=1)
         return LinearStatistics(seen, seen * params.mean_total * params.probabilities)
+
+    def relative_entropy(self, a: MultinomialParams, b: MultinomialParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats, of rows of the mean total of ``a``.
+
+        Totals are given, not modelled. +inf where what ``b`` forbids happens.
+        """
+        return a.mean_total * by_pairs(of_counts, (a.probabilities,), (b.probabilities,))
 
     # -- with a prior: p ~ Dirichlet(concentration)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from latentcore.arrays import CSR, Array, RealArray
+from latentcore.families.divergences import by_pairs, of_counts
 from latentcore.families.linear import Features, Linear, LinearForm, LinearStatistics
 from latentcore.families.priors import GammaPrior, blended, of_components
 from latentcore.families.support import (
@@ -63,6 +64,13 @@ class Poisson(Linear[PoissonParams]):
         """Statistics that ``counts`` (K,) complete rows of the components are expected to give."""
         seen = np.repeat(counts[:, None], params.rates.shape[1], axis=1)
         return LinearStatistics(seen, seen * params.rates)
+
+    def relative_entropy(self, a: PoissonParams, b: PoissonParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats.
+
+        ``sum_d r log(r / r') - r + r'``; +inf where r > 0 = r'.
+        """
+        return by_pairs(of_counts, (a.rates,), (b.rates,))
 
     # -- with a prior: rate ~ Gamma(shape, rate)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
+from latentcore.families.divergences import by_pairs
 from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.support import check_entries, filled, quotients
@@ -79,6 +80,25 @@ class VonMises(WideLinear[VonMisesParams]):
         """Statistics that ``counts`` (K,) complete rows of the components are expected to give."""
         seen = np.repeat(counts[:, None], params.means.shape[1], axis=1)
         return LinearStatistics(seen, np.hstack([seen, seen]) * _resultants(params))
+
+    def relative_entropy(self, a: VonMisesParams, b: VonMisesParams) -> Array:
+        """KL(component i of ``a`` || component j of ``b``), (K, K'), nats.
+
+        ``log I0(k') - log I0(k) + A(k) (k - k' cos(mu - mu'))``, summed over columns, ``A = I1 / I0``.
+        """
+
+        def term(mu: Array, k: Array, log: Array, short: Array, *of_b: Array) -> Array:
+            mu_b, k_b, log_b = of_b
+            turned = 2.0 * np.sin(0.5 * (mu - mu_b)) ** 2
+            divergence: Array = (k_b - k) * short + log_b - log + (1.0 - short) * k_b * turned
+            return divergence
+
+        logs = [_log_scaled_bessel(params.concentrations) for params in (a, b)]
+        return by_pairs(
+            term,
+            (a.means, a.concentrations, logs[0], _shortfall(a.concentrations)[0]),
+            (b.means, b.concentrations, logs[1]),
+        )
 
     # -- with a prior: rows seen before the data
 
@@ -163,9 +183,14 @@ def _resultants(params: VonMisesParams) -> Array:
 
 def _log_bessel(kappa: Array) -> Array:
     """log I0."""
+    return kappa + _log_scaled_bessel(kappa)
+
+
+def _log_scaled_bessel(kappa: Array) -> Array:
+    """``log I0(kappa) - kappa``."""
     from scipy.special import i0e
 
-    log_bessel: Array = kappa + np.log(i0e(kappa))
+    log_bessel: Array = np.log(i0e(kappa))
     return log_bessel
 
 

@@ -52,6 +52,11 @@ class WholeRows:
         """The family's, of rows that were observed."""
         return self.family.model_statistics(params, counts)
 
+    def relative_entropy(self, a: Any, b: Any) -> Array:
+        """The family's."""
+        divergence: Array = self.family.relative_entropy(a, b)
+        return divergence
+
     def with_floor(self, stats: Any) -> Any:
         """The family's."""
         return floors.with_floor(self.family, stats)

@@ -334,7 +334,7 @@ class HMM(Generic[P, S]):
         else:
             for given in smoothed(chain, log_density, data):
                 check_possible(chain, log_density, data, given.data, given.log_likelihood)
-                yield self._of_posteriors(params, given)
+                yield self.of_posteriors(params, given)
 
     def _log_base(self, data: Sequences) -> float | None:
         """log h(x), summed over rows by weight."""
@@ -356,7 +356,7 @@ class HMM(Generic[P, S]):
             )
         return log_base
 
-    def _of_posteriors(
+    def of_posteriors(
         self, params: HMMParams[P] | ExpectedHMM[P], found: Smoothed
     ) -> tuple[HMMStatistics[S], float]:
         block, r = found.data, found.posteriors
@@ -435,12 +435,15 @@ def _counts(states: npt.NDArray[np.integer[Any]], weight: Array, n_states: int) 
 
 
 def _transitions(found: Decoded, weight: Array, n_states: int) -> Array:
-    """Counts (S, S) of the pairs of states within sequences, and of that across the end of a segment."""
+    """Counts (S, S) of the pairs of states within sequences, and of those across the ends of a segment."""
     following = np.append(found.states[1:], max(found.following, 0))
     within = np.ones(len(following), bool)
     within[found.data.begins[1:] - 1] = found.following >= 0
     pairs = found.states[within].astype(np.int64) * n_states + following[within]
-    return _counts(pairs, weight[within], n_states**2).reshape(n_states, n_states)
+    counts = _counts(pairs, weight[within], n_states**2).reshape(n_states, n_states)
+    if found.before >= 0:
+        counts[found.before, found.states[0]] += weight[0]
+    return counts
 
 
 def usages(

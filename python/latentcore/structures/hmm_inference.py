@@ -22,6 +22,7 @@ from latentcore.structures.hmm_types import Chain, ExpectedHMM, HMMParams
 
 __all__ = [
     "FilterState",
+    "exit_law",
     "filter_start",
     "filter_update",
     "filtered",
@@ -122,6 +123,20 @@ def sample_paths(
     for block, drawn in recursions.sampled(chain, log_density, data, rng.random, n_paths):
         out[:, _rows(block, data)] = drawn
     return out
+
+
+def exit_law(model: HMM[Any, Any], params: Params, data: Sequences) -> Array:
+    """(S,): the log-law of the state of the last row, given the rows of its sequence; to be an ``entry`` of rows after.
+
+    Of a ``hard`` model: the scores of the best paths to each state, less that of the best.
+    """
+    chain, log_density = _chain_and_density(model, params)
+    last = data.part(data.n_sequences - 1, data.n_sequences)
+    if model.hard:
+        return recursions.scores_of_last(chain, log_density, last)
+    [(_, _, [law])] = recursions.last_filtered(chain, log_density, last)
+    exit_: Array = law
+    return exit_
 
 
 # -- row by row

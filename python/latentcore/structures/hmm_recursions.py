@@ -27,8 +27,12 @@ __all__ = [
     "decoded",
     "filtered",
     "last_filtered",
+    "law_of_first",
     "sampled",
+    "scores_of_last",
+    "segments_of",
     "smoothed",
+    "softmax",
 ]
 
 LogDensity = Callable[[Sequences], RealArray]
@@ -45,8 +49,23 @@ _WHOLE_PATH_ELEMENTS = 1 << 23
 
 
 def blocks(chain: Chain, data: Sequences) -> Iterator[Sequences]:
-    """Whole sequences that share a block, or one that may need segments."""
-    return data.shards(max(1, _BLOCK_ELEMENTS // chain.n_states))
+    """Whole sequences that share a block, or one that may need segments, or goes on from rows before."""
+    rows = max(1, _BLOCK_ELEMENTS // chain.n_states)
+    if data.entry is None:
+        yield from data.shards(rows)
+        return
+    yield data.part(0, 1)
+    yield from data.part(1, data.n_sequences).shards(rows)
+
+
+def segments_of(chain: Chain, sequence: Sequences) -> list[Sequences]:
+    """A sequence, cut if it is long."""
+    return _segments(chain, sequence, _SEGMENT_ELEMENTS)
+
+
+def law_of_first(chain: Chain, data: Sequences) -> Array:
+    """The log-law of the first state, (S,), unnormalised like the chain."""
+    return chain.log_initial if data.entry is None else chain.next(data.entry)
 
 
 def _segments(chain: Chain, block: Sequences, whole_elements: int) -> list[Sequences]:
@@ -65,7 +84,7 @@ def last_filtered(
     """Blocks with the log-likelihoods (Q,) of their sequences and the log-laws (Q, S) of the last states."""
     for block in blocks(chain, data):
         log_likelihood: Array = np.zeros(block.n_sequences)
-        entry = chain.log_initial
+        entry = law_of_first(chain, block)
         for segment in _segments(chain, block, _SEGMENT_ELEMENTS):
             value, law = kernels.hmm_log_likelihood(
                 log_density(segment), segment.begins, entry, chain.log_transition
@@ -81,7 +100,7 @@ def filtered(
 ) -> Iterator[tuple[Sequences, Array, Array]]:
     """Blocks and segments with their log-likelihoods, given the rows before, and the log-laws (N, S) of states."""
     for block in blocks(chain, data):
-        entry = chain.log_initial
+        entry = law_of_first(chain, block)
         for segment in _segments(chain, block, _SEGMENT_ELEMENTS):
             value, laws = kernels.hmm_forward(
                 log_density(segment), segment.begins, entry, chain.log_transition
@@ -98,20 +117,21 @@ class _Checkpoints:
     Attributes
     ----------
     entries : list of (S,)
-        The log-law of each segment's first state given the rows of earlier segments.
+        The log-law of each segment's first state given the rows before.
     exits : list of (S,)
-        The log-law of the last state of each segment but the last, given the rows so far.
+        The log-law of the state before each segment, given the rows so far; None where a sequence begins.
     log_likelihood : float
         Of the rows of all segments but the last; not finite if the sequence is impossible.
     """
 
     entries: list[Array]
-    exits: list[Array]
+    exits: list[Array | None]
     log_likelihood: float
 
 
 def _checkpoints(chain: Chain, log_density: LogDensity, segments: list[Sequences]) -> _Checkpoints:
-    entries, exits, log_likelihood = [chain.log_initial], [], 0.0
+    entries, log_likelihood = [law_of_first(chain, segments[0])], 0.0
+    exits = [segments[0].entry]
     for segment in segments[:-1]:
         value, law = kernels.hmm_log_likelihood(
             log_density(segment), segment.begins, entries[-1], chain.log_transition
@@ -137,7 +157,7 @@ class Smoothed:
     posteriors : (N, S)
         Of the states, times the weight of the sequence. NaN for an impossible sequence.
     transitions : (S, S)
-        Sum of the two-slice marginals by weight, that into the first row of a segment included.
+        Sum of the two-slice marginals by weight, that into the first row from a row before included.
     first : bool
         Whether it begins with the first rows of sequences.
     """
@@ -153,7 +173,7 @@ def smoothed(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator
     """Blocks in order; segments from the last to the first."""
     for block in blocks(chain, data):
         segments = _segments(chain, block, _WHOLE_ELEMENTS)
-        if len(segments) > 1:
+        if len(segments) > 1 or block.entry is not None:
             yield from _smoothed_segments(chain, log_density, segments)
             continue
         value, posteriors, transitions, _ = kernels.hmm_forward_backward(
@@ -179,17 +199,19 @@ def _smoothed_segments(
             possible = bool(np.isfinite(log_likelihood[0]))
         else:
             log_likelihood = np.zeros(1)
+        exit_before = cuts.exits[s]
         if not possible:
             posteriors[:] = np.nan
-        elif s > 0:
+        elif exit_before is not None:
             onward = chain.log_transition + messages[0]
-            pair = _softmax(cuts.exits[s - 1][:, None] + onward)
+            pair = softmax(exit_before[:, None] + onward)
             transitions = transitions + (pair if weight is None else weight[0] * pair)
             log_future = kernels.logsumexp(onward)
-        yield Smoothed(segments[s], log_likelihood, posteriors, transitions, s == 0)
+        yield Smoothed(segments[s], log_likelihood, posteriors, transitions, exit_before is None)
 
 
-def _softmax(logs: Array) -> Array:
+def softmax(logs: Array) -> Array:
+    """Numbers >= 0 that sum to one, of the shape of their logs."""
     return np.exp(logs - kernels.logsumexp(logs.reshape(1, -1)))
 
 
@@ -211,6 +233,8 @@ class Decoded:
         The state of the row after a segment, -1 where there is none.
     first : bool
         Whether it begins with the first rows of sequences.
+    before : int
+        The state before the first row of data that go on, -1 where there is none.
     """
 
     data: Sequences
@@ -218,19 +242,17 @@ class Decoded:
     log_joint: Array
     following: int
     first: bool
+    before: int = -1
 
 
 def decoded(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[Decoded]:
-    """Blocks in order; segments from the last to the first. Of equal paths the one of the lowest last states."""
+    """Blocks in order; segments from the last to the first. Of equal paths the one of the lowest last states.
+
+    The ``entry`` of data that go on holds the scores of the best paths so far (see ``scores_of_last``).
+    """
     for block in blocks(chain, data):
         segments = _segments(chain, block, _WHOLE_PATH_ELEMENTS)
-        entries, exits = [chain.log_initial], []
-        for segment in segments[:-1]:
-            _, _, scores = kernels.hmm_viterbi(
-                log_density(segment), segment.begins, entries[-1], chain.log_transition, -1
-            )
-            exits.append(scores[0])
-            entries.append((scores[0][:, None] + chain.log_transition).max(axis=0))
+        entries, exits = _scored(chain, log_density, segments)
         following, end_state = -1, -1
         for s in range(len(segments) - 1, -1, -1):
             states, log_joint, _ = kernels.hmm_viterbi(
@@ -239,10 +261,43 @@ def decoded(chain: Chain, log_density: LogDensity, data: Sequences) -> Iterator[
             )  # fmt: skip
             if following >= 0:
                 log_joint = np.zeros(1)
-            yield Decoded(segments[s], states, log_joint, following, s == 0)
-            if s > 0:
+            exit_before, after = exits[s], following
+            if exit_before is not None:
                 following = int(states[0])
-                end_state = int((exits[s - 1] + chain.log_transition[:, following]).argmax())
+                end_state = int((exit_before + chain.log_transition[:, following]).argmax())
+            before = end_state if s == 0 and exit_before is not None else -1
+            yield Decoded(segments[s], states, log_joint, after, exit_before is None, before)
+
+
+def _scored(
+    chain: Chain, log_density: LogDensity, segments: list[Sequences]
+) -> tuple[list[Array], list[Array | None]]:
+    """Scores (S,) of the best paths into the first row of each segment, and up to the row before it."""
+    exits = [segments[0].entry]
+    entries = [chain.log_initial if exits[0] is None else _best_onward(chain, exits[0])]
+    for segment in segments[:-1]:
+        _, _, scores = kernels.hmm_viterbi(
+            log_density(segment), segment.begins, entries[-1], chain.log_transition, -1
+        )
+        exits.append(scores[0])
+        entries.append(_best_onward(chain, scores[0]))
+    return entries, exits
+
+
+def _best_onward(chain: Chain, scores: Array) -> Array:
+    best: Array = (scores[:, None] + chain.log_transition).max(axis=0)
+    return best
+
+
+def scores_of_last(chain: Chain, log_density: LogDensity, sequence: Sequences) -> Array:
+    """(S,): the log joint density of a sequence and the best path to each last state, less that of the best."""
+    segments = _segments(chain, sequence, _SEGMENT_ELEMENTS)
+    entries, _ = _scored(chain, log_density, segments)
+    _, _, [scores] = kernels.hmm_viterbi(
+        log_density(segments[-1]), segments[-1].begins, entries[-1], chain.log_transition, -1
+    )
+    less: Array = scores - scores.max()
+    return less
 
 
 # -- backward sampling
@@ -324,7 +379,7 @@ def check_possible(
 
 
 def _first_impossible_step(chain: Chain, log_density: LogDensity, sequence: Sequences) -> int:
-    reached = chain.log_initial > -np.inf
+    reached = law_of_first(chain, sequence) > -np.inf
     possible = chain.log_transition > -np.inf
     for segment in _segments(chain, sequence, _SEGMENT_ELEMENTS):
         for t, row in enumerate(log_density(segment)):

@@ -1,0 +1,128 @@
+"""Which columns of a table are what, and whether sequences are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentcore.parts import Part
+
+__all__ = ["Roles", "check_whole", "distinct_groups", "size_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Names of a table's columns by what they are for.
+
+    Attributes
+    ----------
+    columns : sequence of str, or None for all that are nothing else
+        The visible columns.
+    sample_weight, labels, groups, order_by : str, optional
+    """
+
+    columns: Sequence[str] | None = None
+    sample_weight: str | None = None
+    labels: str | None = None
+    groups: str | None = None
+    order_by: str | None = None
+
+    def resolved(self, names: Sequence[str]) -> Roles:
+        """The same with the visible columns named.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is no name of a column, or no column is left.
+        """
+        others = {
+            name: getattr(self, name) for name in ("sample_weight", "labels", "groups", "order_by")
+        }
+        for argument, name in others.items():
+            _check_name(argument, name, names)
+        if self.order_by is not None and self.groups is None:
+            raise ValueError("groups: expected the name of a column beside order_by, got None")
+        if self.columns is None:
+            taken = set(others.values())
+            columns = [name for name in names if name not in taken]
+        elif isinstance(self.columns, str):
+            raise TypeError(f"columns: expected a list of names, got {self.columns!r}")
+        else:
+            columns = list(self.columns)
+            for name in columns:
+                _check_name("columns", name, names)
+        if not columns:
+            raise ValueError(f"columns: expected at least one name, got none of {list(names)}")
+        return Roles(columns, **others)
+
+    def needed(self) -> list[str]:
+        """All names, each once, those of the visible columns first."""
+        others = [self.sample_weight, self.labels, self.groups, self.order_by]
+        names = [*(self.columns or ()), *(name for name in others if name is not None)]
+        return list(dict.fromkeys(names))
+
+    def part(self, table: Any, number: int) -> Part:
+        """The part that a pandas frame or a pyarrow table is."""
+        select = getattr(table, "select", None)
+        return Part(
+            table[list(self.columns or ())] if select is None else select(list(self.columns or ())),
+            None if self.sample_weight is None else _values(table[self.sample_weight]),
+            None if self.labels is None else _labels(table[self.labels]),
+            None,
+            None if self.groups is None else _values(table[self.groups]),
+            number,
+        )
+
+
+def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:
+    if name is None:
+        return
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{argument}: expected the name of a column of the data, got {type(name).__name__}"
+        )
+    if name not in names:
+        raise ValueError(f"{argument}: expected one of the columns {list(names)}, got {name!r}")
+
+
+def _values(column: Any) -> Any:
+    return np.asarray(column)
+
+
+def _labels(column: Any) -> Any:
+    """Known components; what is missing is unknown, -1."""
+    values = np.asarray(column)
+    if values.dtype.kind in "fO":
+        missing = np.array([entry is None or entry != entry for entry in values.tolist()], bool)
+        values = np.where(missing, -1, values)
+    return values
+
+
+# -- parts ---------------------------------------------------------------------------------------
+
+
+def size_of(part: Part) -> int:
+    """The number of rows, or of sequences in a list."""
+    shape = getattr(part.X, "shape", None)
+    return len(part.X) if shape is None else int(shape[0])
+
+
+def distinct_groups(part: Part) -> list[Any]:
+    groups: list[Any] = np.unique(np.asarray(part.groups)).tolist()
+    return groups
+
+
+def check_whole(groups_of_parts: Iterable[list[Any]], remedy: str) -> None:
+    """Raise ``ValueError`` for a group that lies in more than one part."""
+    where: dict[Any, int] = {}
+    for number, groups in enumerate(groups_of_parts):
+        for group in groups:
+            first = where.setdefault(group, number)
+            if first != number:
+                raise ValueError(
+                    f"groups: expected all rows of a group in one partition, got {group!r} in "
+                    f"partitions {first} and {number}; {remedy}"
+                )

@@ -1,0 +1,448 @@
+"""Hidden Markov models that learn from a stream: a step of online EM for each batch of sequences or block of one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from latentcore import engine
+from latentcore.arrays import Rows, check_observed
+from latentcore.errors import ImpossibleSequenceError, NumericalError
+from latentcore.estimators.bayesian_selected import selected
+from latentcore.estimators.checks import boolean
+from latentcore.estimators.components import reordered
+from latentcore.estimators.mixture_base import absent_replaced, check_all_occur
+from latentcore.estimators.mixture_stream import (
+    check_batch_support,
+    checked_total,
+    joined,
+    on_course,
+    rows_to_start,
+)
+from latentcore.estimators.online import Online, Stream, fingerprint, latest
+from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.training_sequences import explained
+from latentcore.floors import with_floor
+from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
+from latentcore.rules.steps import rho_of
+from latentcore.sequences import Sequences, names_of_columns, without_absent
+from latentcore.structures.chains import closed_classes
+from latentcore.structures.hmm import HMM, HMMParams, HMMPrior, HMMStatistics
+from latentcore.structures.hmm_forward_only import ByLastState, forwarded
+from latentcore.structures.hmm_inference import exit_law
+from latentcore.threads import get_num_threads
+
+__all__ = [
+    "Incoming",
+    "gathered",
+    "incoming",
+    "learn",
+    "number_of",
+    "present_rows",
+    "relabelled",
+    "still_waiting",
+]
+
+MOST_STATES = 16
+"""Of forward-only smoothing, whose blocks cost S times what others cost, and S^2 sums of statistics."""
+FEWEST_ROWS = 50
+"""Rows before forward-only smoothing has statistics to spend (Cappé 2011, section 3)."""
+
+
+class Incoming(NamedTuple):
+    """A batch, checked."""
+
+    given: Sequences
+    """As it came."""
+    data: Sequences
+    """Without sequences of weight 0."""
+    names: list[str] | None
+    """To keep: those of the first batch, if the model has begun."""
+
+
+def learn(
+    estimator: Any,
+    X: Any,
+    lengths: Any,
+    groups: Any,
+    sample_weight: Any,
+    labels: Any,
+    total_weight: float | None,
+    continues: bool,
+) -> None:
+    """One step on a batch, or as many sequences that wait for more.
+
+    The estimator changes at the end, all at once; after an exception it is as before.
+    """
+    estimator._check_arguments()
+    state = estimator.__dict__
+    online = resolved_online(estimator.online)
+    _check_size(online, estimator)
+    fitted = "converged_" in state
+    stream: Stream = state.get("_stream", Stream())
+    begun_ = fitted or bool(stream.waiting)
+    batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun_)
+    against = checked_total(total_weight)
+    _check_continues(continues, online, stream, batch.given)
+    present = present_rows(estimator, batch.given)
+    if fitted:
+        data, family = batch.data, estimator._family_to_refit()
+        if continues:
+            data = replace(data, entry=stream.exit)
+    else:
+        data, family = gathered(estimator, stream, batch, present, continues)
+    check_batch_support(family, present, batch.names, fitted)
+    if not fitted and not estimator._is_start_given():
+        if len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
+            estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
+            return
+        check_observed(data.x, batch.names)
+        check_all_occur(data.rows(), estimator.n_components)
+    hard = estimator.assignment == "hard"
+    model: HMM[Any, Any] = HMM(family, hard=hard, topology=estimator._topology())
+    params = _checked_params(estimator) if fitted else None
+    prior = stream.prior if isinstance(estimator.prior, str) else None
+    if prior is None:
+        prior = estimator._resolved_prior(model, data, params)
+    unit = _unit(online, data)
+    try:
+        if params is not None:
+            stream = _on_course(stream, params, data, unit)
+        else:
+            params = estimator._start(model, prior, data, None).next()
+        learned = _learned_from(estimator, model, prior, params, stream, data, unit, against)
+    except NumericalError as error:
+        raise _explained(estimator, error, batch.given, fitted) from None
+    bound = learned.info.objective / data.total_weight()
+    attributes = {
+        "startprob_": learned.params.initial,
+        "transmat_": learned.params.transition,
+        "components_": learned.params.emissions,
+        "family_": family,
+        "converged_": False,
+        "n_iter_": learned.stream.n_steps,
+        "lower_bound_": bound,
+        "lower_bounds_": latest(state.get("lower_bounds_", []), bound),
+        "n_degenerate_": 0,
+        "n_features_in_": data.x.shape[1],
+        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
+        "_stream": _kept(estimator, learned, prior),
+    }
+    estimator._replace(attributes, batch.names)
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def incoming(
+    estimator: Any,
+    X: Any,
+    lengths: Any,
+    groups: Any,
+    sample_weight: Any,
+    labels: Any,
+    *,
+    begun: bool,
+) -> Incoming:
+    """A batch, checked against the model's columns if it has any."""
+    names = names_of_columns(X)
+    if begun:
+        estimator._check_names(names)
+        kept = estimator.__dict__.get("feature_names_in_")
+        names = None if kept is None else list(kept)
+    given = estimator._sequences(X, lengths, groups, sample_weight, labels, estimator.n_components)
+    if begun:
+        estimator._check_width(given.x)
+    return Incoming(given, without_absent(given), names)
+
+
+def present_rows(estimator: Any, given: Sequences) -> Any:
+    """The rows of which the family's ``check`` may see all."""
+    if not hasattr(estimator._family_class(), "check"):
+        return given.x
+    return absent_replaced(given.rows())
+
+
+def _check_continues(continues: Any, online: Online, stream: Stream, given: Sequences) -> None:
+    if not boolean("continues", continues):
+        return
+    if not _is_endless(online):
+        raise ValueError(
+            "continues: expected True only with online=Online(horizon='endless'), which weighs rows, "
+            f"got True with horizon={online.horizon!r}, which weighs whole sequences"
+        )
+    if stream.exit is None and not stream.waiting:
+        raise ValueError(
+            "continues: expected a batch of 'partial_fit' before, whose last row the first sequence goes on from, "
+            "got none"
+        )
+    if given.sample_weight is not None and given.sample_weight[0] == 0:
+        raise ValueError(
+            "continues: expected a positive sample_weight of the sequence that goes on, got 0"
+        )
+
+
+def gathered(
+    estimator: Any, stream: Stream, batch: Incoming, present: Any, continues: bool = False
+) -> tuple[Sequences, Any]:
+    """All sequences so far, before the start, and the family to fit to them."""
+    waiting = [Rows(part.x) for part in stream.waiting]
+    family = estimator._family_to_fit(joined([*waiting, Rows(present)]).x, batch.names)
+    return _with_waiting(stream, batch.data, continues), family
+
+
+def _with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
+    """The sequences that wait, and those of the batch; the first of these may go on where the last of those ended."""
+    if not stream.waiting:
+        return data
+    [before] = stream.waiting
+    rows = joined([Rows(part.x, labels=part.labels) for part in (before, data)])
+    begins = np.concatenate([before.begins, len(before) + data.begins[1:]])
+    weights = None
+    if before.sample_weight is not None or data.sample_weight is not None:
+        weights = np.concatenate([_weights(before), _weights(data)])
+    if continues:
+        end = before.n_sequences
+        begins = np.delete(begins, end)
+        if weights is not None:
+            if weights[end - 1] != weights[end]:
+                raise ValueError(
+                    f"continues: expected the sample_weight {weights[end - 1]:g} of the sequence that goes on, "
+                    f"got {weights[end]:g}"
+                )
+            weights = np.delete(weights, end)
+    return Sequences(rows.x, begins, weights, rows.labels)
+
+
+def number_of(data: Sequences) -> float:
+    """Of the sequences, by weight."""
+    return float(_weights(data).sum())
+
+
+def _weights(data: Sequences) -> Any:
+    return np.ones(data.n_sequences) if data.sample_weight is None else data.sample_weight
+
+
+def still_waiting(
+    state: dict[str, Any], stream: Stream, data: Sequences, n_new: int
+) -> dict[str, Any]:
+    """The attributes of a model that has not begun, with sequences that wait for more."""
+    kept = data.take(np.arange(data.n_sequences))
+    return {
+        "_stream": replace(stream, n_steps=stream.n_steps + 1, waiting=(kept,)),
+        "n_samples_seen_": state.get("n_samples_seen_", 0) + n_new,
+        "n_features_in_": data.x.shape[1],
+    }
+
+
+def _check_size(online: Online, estimator: Any) -> None:
+    if online.inertia != "forward-only":
+        return
+    if estimator.n_components > MOST_STATES:
+        raise ValueError(
+            f"online: expected inertia 'model' or 'running' with more than {MOST_STATES} states, "
+            f"got 'forward-only' with n_components = {estimator.n_components}"
+        )
+    if estimator.assignment == "hard":
+        raise ValueError(
+            "online: expected inertia 'model' or 'running' with assignment='hard', got 'forward-only'"
+        )
+
+
+def _is_endless(online: Online) -> bool:
+    return online.horizon == "endless" or online.inertia == "forward-only"
+
+
+def _unit(online: Online, data: Sequences) -> Batch:
+    """The batch in rows of an endless sequence, or in sequences as long as its own."""
+    if _is_endless(online):
+        return Batch(data.total_weight())
+    return Batch(number_of(data), data.lengths, data.sample_weight)
+
+
+# -- steps ----------------------------------------------------------------------------------------
+
+
+class _Learned(NamedTuple):
+    """The parameters to show, where the stream is, and what the step says."""
+
+    params: HMMParams[Any]
+    stream: Stream
+    info: OnlineInfo
+
+
+def _learned_from(
+    estimator: Any,
+    model: HMM[Any, Any],
+    prior: HMMPrior[Any] | None,
+    params: HMMParams[Any],
+    stream: Stream,
+    data: Sequences,
+    unit: Batch,
+    total_weight: float | None,
+) -> _Learned:
+    """A step from ``params``, unless the stream has an iterate of its own."""
+    online = resolved_online(estimator.online)
+    start: HMMParams[Any] = params if stream.iterate is None else stream.iterate
+    if _is_endless(online):
+        model = _over_rows(model, start)
+    forward_only = online.inertia == "forward-only"
+    inertia: Any = "running" if forward_only else online.inertia
+    rule: OnlineEM[Any, Any] = OnlineEM(
+        model, online.schedule(), inertia, prior, total_weight, online.averaging
+    )
+    average = stream.average if online.averaging else None
+    running = stream.running if inertia == "running" else None
+    state: OnlineState[Any, Any] = OnlineState(
+        start, stream.n_steps, stream.seen, None if forward_only else running, average
+    )
+    exit_ = None
+    if forward_only:
+        state, info, running = _forward_step(rule, state, running, data, unit)
+        exit_ = running.log_law
+    else:
+        work = estimator._work_per_row(data.x, estimator.n_components)
+        shard_rows = engine.rows_per_shard(len(data), work)
+        n_threads = get_num_threads(estimator.n_threads)
+        expectation = engine.expectation(model, data, shard_rows, n_threads)
+        state, info = rule.step(state, expectation, unit)
+        running = state.running
+        if _is_endless(online):
+            exit_ = exit_law(model, start, data)
+    after = replace(
+        Stream(state.n_steps, state.seen, info.eta, running, state.average, state.params),
+        exit=exit_,
+    )
+    return _Learned(rule.averaged(state), after, info)
+
+
+def _over_rows(model: HMM[Any, Any], params: HMMParams[Any]) -> HMM[Any, Any]:
+    """The model of an endless sequence, in which the law of the first state plays no part and is kept."""
+    if len(closed_classes(params.transition > 0)) > 1:
+        raise ValueError(
+            "online: expected horizon='batch' for a chain that ends in one of several sets of states, "
+            "got 'endless'"
+        )
+    if model.topology.start == "stationary":
+        return model
+    return replace(model, topology=replace(model.topology, start="fixed"))
+
+
+def _forward_step(
+    rule: OnlineEM[Any, Any],
+    state: OnlineState[Any, Any],
+    running: ByLastState[Any] | None,
+    data: Sequences,
+    unit: Batch,
+) -> tuple[OnlineState[Any, Any], OnlineInfo, ByLastState[Any]]:
+    """A step by the running statistics given each last state, which later rows weigh anew."""
+    model: Any = rule.model
+    before = state.params
+    if running is None:
+        law = np.log(np.full(len(before.initial), 1.0 / len(before.initial)))
+        running = ByLastState.same(law, model.model_statistics(before))
+    found = forwarded(model, before, data, running)
+    added = found.added.expected()
+    state, info = rule.step(
+        replace(state, running=found.known.expected()),
+        lambda _: (added, found.log_likelihood),
+        unit,
+    )
+    if state.seen < FEWEST_ROWS:
+        state = replace(state, params=before)
+    rho = rho_of(info.eta)
+    fresh = found.added
+    if rule.prior is None:
+        fresh = replace(fresh, given=tuple(with_floor(model, stats) for stats in fresh.given))
+    running = found.known if rho == 0.0 else fresh * (rho / unit.weight)
+    if 0.0 < rho < 1.0:
+        running = found.known * (1.0 - rho) + running
+    return state, info, running
+
+
+def _kept(estimator: Any, learned: _Learned, prior: HMMPrior[Any] | None) -> Stream:
+    """The stream with what the public attributes do not hold, and the fingerprint of these."""
+    stream = learned.stream
+    if isinstance(estimator.prior, str):
+        stream = replace(stream, prior=prior)
+    if stream.average is None:
+        stream = replace(stream, iterate=None)
+    if not stream.has_own():
+        return stream
+    return replace(stream, shown=fingerprint(learned.params))
+
+
+def _checked_params(estimator: Any) -> HMMParams[Any]:
+    params: HMMParams[Any] = estimator._params()
+    found = len(params.initial)
+    if found != estimator.n_components:
+        raise ValueError(
+            f"partial_fit: expected the n_components = {found} of the model so far, "
+            f"got {estimator.n_components}"
+        )
+    return params
+
+
+def _on_course(stream: Stream, params: HMMParams[Any], data: Sequences, unit: Batch) -> Stream:
+    """Where the stream goes on from these parameters; a fit has left the number of its rows."""
+    n_rows = data.total_weight()
+    if stream.n_steps == 0:
+        stream = on_course(stream, params, n_rows)
+        return replace(stream, seen=stream.seen / n_rows * unit.weight)
+    return on_course(stream, params, n_rows)
+
+
+def _explained(
+    estimator: Any, error: NumericalError, given: Sequences, fitted: bool
+) -> NumericalError:
+    if not fitted:
+        return error
+    error = explained(error, given)
+    if isinstance(error, ImpossibleSequenceError) and estimator.prior is None:
+        error.args = (
+            f"{error}, or it has a value that no batch had before (a prior, such as prior='weak', "
+            "leaves room for these)",
+        )
+    return error
+
+
+# -- states in another order ----------------------------------------------------------------------
+
+
+def relabelled(stream: Stream, family: Any, before: Any, after: Any, order: Any) -> Stream:
+    """The stream of a model whose public parameters went from ``before`` to ``after`` by this order of states."""
+    if stream.exit is not None:
+        stream = replace(stream, exit=stream.exit[order])
+    prior = stream.prior
+    if prior is not None:
+        emissions = selected(family, prior.emissions, order, len(order))
+        alphas = prior.initial[order], prior.transition[np.ix_(order, order)]
+        stream = replace(stream, prior=HMMPrior(*alphas, emissions))
+    if not stream.has_own():
+        return stream
+    if stream.shown != fingerprint(before):
+        return stream.without_own()
+    return replace(
+        stream,
+        running=_in_order(stream.running, family, order),
+        average=_in_order(stream.average, family, order),
+        iterate=_in_order(stream.iterate, family, order),
+        shown=fingerprint(after),
+    )
+
+
+def _in_order(part: Any, family: Any, order: Any) -> Any:
+    if part is None:
+        return None
+    if isinstance(part, ByLastState):
+        given = tuple(_in_order(part.given[k], family, order) for k in order)
+        return ByLastState(part.log_law[order], given)
+    emissions = reordered(family, part.emissions, order)
+    square = np.ix_(order, order)
+    if isinstance(part, HMMStatistics):
+        return HMMStatistics(
+            part.starts[order], part.transitions[square], part.counts[order], emissions
+        )
+    return HMMParams(part.initial[order], part.transition[square], emissions)

@@ -1,0 +1,339 @@
+"""Batches of rows from files, arrays and iterables: what is fitted out of core, or learned from as it comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcore.arrays import column_names
+from latentcore.parts import LocalParts, Part, Parts
+
+__all__ = ["Batches", "as_batches", "as_parts"]
+
+_BATCH_SIZE = 1 << 16
+_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
+_READ_AHEAD = 2
+"""Batches that pyarrow may read before they are asked for."""
+
+
+class Batches:
+    """Rows in batches, read when they are asked for, and no more of them held than are at work.
+
+    ``fit`` takes it in place of a matrix, and reads it once for each iteration; ``partial_fit`` takes it too, and makes
+    a step for each batch. Iterating gives the batches, each a ``latentcore.parts.Part``.
+
+    Parameters
+    ----------
+    source : path, array, pyarrow Dataset or Table, callable, or iterable
+        The path of a Parquet file, of an Arrow or Feather file, or of a folder of such (``.parquet``, ``.feather``,
+        ``.arrow``); of a matrix in a ``.npy`` file, which is mapped into memory; a matrix or data frame; a function
+        that returns an iterator over batches from the first on, each time; or anything that can be iterated over, of
+        which each item is a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a
+        ``Part``. A generator and other iterators can be gone through once: enough for ``partial_fit``.
+    batch_size : int
+        Rows of a batch of files and matrices. The batches of iterables are as they come.
+    columns : sequence of str, optional
+        The columns to learn from. Of files, None is all columns of numbers but the three below; of data frames in an
+        iterable, all columns but these.
+    sample_weight, labels, groups : str, optional
+        Columns that hold these arguments of ``fit``. A missing label is unknown.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No such source, column or batch size.
+    FileNotFoundError
+        No such file.
+
+    Notes
+    -----
+    Parquet and Arrow files need pyarrow. Missing entries of files are NaN.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        batch_size: int = _BATCH_SIZE,
+        columns: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+        labels: str | None = None,
+        groups: str | None = None,
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+            raise TypeError(f"batch_size: expected an integer >= 1, got {batch_size!r}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected an integer >= 1, got {batch_size!r}")
+        if isinstance(columns, str):
+            raise TypeError(f"columns: expected a sequence of names, got the string {columns!r}")
+        special = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
+        self._chosen = _Chosen(
+            None if columns is None else list(columns),
+            {argument: name for argument, name in special.items() if name is not None},
+        )
+        self._once = False
+        self._begun = False
+        self._cut = isinstance(source, str | os.PathLike) or _is_table(source)
+        self._open = self._opener(source, int(batch_size))
+
+    @property
+    def once(self) -> bool:
+        """Whether the source can be gone through a single time."""
+        return self._once
+
+    @property
+    def cut(self) -> bool:
+        """Whether batches are cut out of one table, so that their borders fall anywhere."""
+        return self._cut
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a column tells the sequences."""
+        return "groups" in self._chosen.special
+
+    def __iter__(self) -> Iterator[Part]:
+        if self._once and self._begun:
+            raise ValueError("source: expected batches that are left, got an iterator used before")
+        self._begun = True
+        for number, item in enumerate(self._open()):
+            yield replace(self._chosen(item), number=number)
+
+    def parts(self, n_threads: int = 1) -> LocalParts[Part]:
+        """The same as ``Parts``, which are gone through again and again.
+
+        Raises
+        ------
+        ValueError
+            The source can be gone through once only.
+        """
+        if self._once:
+            raise ValueError(
+                "X: expected batches that can be gone through again and again, as each iteration of a fit does, got "
+                "an iterator; pass a list, or a function that returns a fresh iterator (or use partial_fit)"
+            )
+        return LocalParts(self.__iter__, n_threads)
+
+    def _opener(self, source: Any, size: int) -> Callable[[], Iterable[Any]]:
+        if isinstance(source, str | os.PathLike):
+            path = Path(source)
+            if path.suffix == ".npy":
+                return _slices(np.load(path, mmap_mode="r"), size)
+            return _opened(path, size, self._chosen)
+        if _is_arrow(source, "Dataset"):
+            return _Files(source, size, self._chosen)
+        if isinstance(source, Batches):
+            raise TypeError("source: expected where batches come from, got Batches")
+        if _is_matrix(source):
+            return _slices(source, size)
+        if callable(source):
+            return source  # type: ignore[no-any-return]
+        if hasattr(source, "__next__"):
+            self._once = True
+            return lambda: source
+        if hasattr(source, "__iter__"):
+            return lambda: source
+        raise TypeError(
+            "source: expected a path, a matrix, a function that returns an iterator, or an iterable of batches, got "
+            f"{type(source).__name__}"
+        )
+
+
+def as_batches(X: Any, *, lists: bool = True) -> Batches | None:
+    """Batches that ``partial_fit`` makes steps of, one after the other; None of a single batch.
+
+    Parameters
+    ----------
+    X : what users pass
+        What can be gone through once may come too.
+    lists : bool
+        Whether a list of matrices is one of batches; to models of sequences it is a list of sequences.
+    """
+    if isinstance(X, Batches):
+        return X
+    return Batches(X) if _holds_batches(X, lists) or hasattr(X, "__next__") else None
+
+
+def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] | None:
+    """Parts that ``fit`` goes over, where ``X`` is not one matrix in memory; else None.
+
+    Parts as they are; ``Batches`` and what they are made of: paths of files, pyarrow Datasets, functions, lists of
+    ``Part``, and lists of matrices or of data frames if ``lists``.
+
+    Raises
+    ------
+    ValueError
+        An iterator, which could be gone through once only.
+    """
+    if hasattr(X, "then") and hasattr(X, "map"):
+        return X  # type: ignore[no-any-return]
+    batches = as_batches(X, lists=lists)
+    return None if batches is None else batches.parts(n_threads)
+
+
+def _holds_batches(X: Any, lists: bool) -> bool:
+    if isinstance(X, str | os.PathLike):
+        return True
+    if isinstance(X, list | tuple):
+        return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
+    return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
+
+
+def _is_table(X: Any) -> bool:
+    return _is_arrow(X, "Dataset") or _is_matrix(X)
+
+
+def _is_matrix(X: Any) -> bool:
+    """Whether this is what holds rows and columns: an array, a sparse one or a data frame."""
+    return len(getattr(X, "shape", ())) == 2
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def _slices(matrix: Any, size: int) -> Callable[[], Iterator[Any]]:
+    """Consecutive rows, ``size`` at a time."""
+    if not _is_matrix(matrix):
+        raise ValueError(f"source: expected a 2-D array, got shape {np.shape(matrix)}")
+    slice_of = matrix.slice if _is_arrow(matrix, "Table") else None
+    by_place = getattr(matrix, "iloc", matrix)
+    n_rows = matrix.shape[0]
+
+    def batches() -> Iterator[Any]:
+        for start in range(0, n_rows, size):
+            yield slice_of(start, size) if slice_of else by_place[start : start + size]
+
+    return batches
+
+
+def _is_arrow(value: Any, name: str) -> bool:
+    """Whether this is pyarrow's class of this name, or one made of it; without importing pyarrow."""
+    return any(
+        base.__module__.partition(".")[0] == "pyarrow" and base.__name__ == name
+        for base in type(value).__mro__
+    )
+
+
+def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
+    if not path.exists():
+        raise FileNotFoundError(f"source: expected the path of a file or folder, got {path}")
+    found = {p.suffix for p in path.rglob("*") if p.is_file()} if path.is_dir() else {path.suffix}
+    formats = {_FORMATS[suffix] for suffix in found if suffix in _FORMATS}
+    if len(formats) != 1:
+        raise ValueError(
+            f"source: expected files that end in one of {', '.join([*_FORMATS, '.npy'])}, all of one "
+            f"format, got {path}"
+        )
+    try:
+        from pyarrow import dataset
+    except ImportError:
+        raise ImportError(
+            f"source: reading {path} needs pyarrow: pip install 'latentcore[parquet]'"
+        ) from None
+    format_ = formats.pop()
+    # else pyarrow keeps what it has read until the end of the file
+    options = dataset.ParquetFragmentScanOptions(pre_buffer=False) if format_ == "parquet" else None
+    return _Files(dataset.dataset(path, format=format_), size, chosen, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Batches of exactly so many rows of a pyarrow Dataset, whatever its row groups and files."""
+
+    dataset: Any
+    size: int
+    chosen: _Chosen
+    options: Any = None
+
+    def __call__(self) -> Iterator[Any]:
+        import pyarrow as pa
+
+        names = self.chosen.names_in(self.dataset.schema)
+        batches = self.dataset.to_batches(
+            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
+            fragment_scan_options=self.options,
+        )  # fmt: skip
+        held: list[Any] = []
+        n_held = 0
+        for batch in batches:
+            held.append(batch)
+            n_held += batch.num_rows
+            while n_held >= self.size:
+                table = pa.Table.from_batches(held)
+                yield table.slice(0, self.size)
+                n_held -= self.size
+                held = table.slice(self.size).to_batches() if n_held else []
+        if n_held:
+            yield pa.Table.from_batches(held)
+
+
+# -- columns -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which columns of a batch are its rows, and which its other arguments."""
+
+    columns: list[str] | None
+    special: dict[str, str]
+
+    def names_in(self, schema: Any) -> list[str]:
+        """The columns to read of a pyarrow schema: the special ones last."""
+        from pyarrow import types
+
+        absent = [n for n in (*(self.columns or ()), *self.special.values()) if n not in schema.names]  # fmt: skip
+        if absent:
+            raise ValueError(
+                f"columns: expected names of columns, {schema.names}, got {absent[0]!r}"
+            )
+        special = list(self.special.values())
+        if self.columns is not None:
+            return [*self.columns, *(name for name in special if name not in self.columns)]
+        numbers = [
+            field.name
+            for field in schema
+            if field.name not in special
+            and (
+                types.is_integer(field.type)
+                or types.is_floating(field.type)
+                or types.is_boolean(field.type)
+                or types.is_decimal(field.type)
+            )
+        ]
+        if not numbers:
+            raise ValueError(f"columns: expected a column of numbers, got {schema.names}")
+        return [*numbers, *special]
+
+    def __call__(self, item: Any) -> Part:
+        """The item as a part."""
+        if isinstance(item, Part):
+            return item
+        if _is_arrow(item, "RecordBatch"):
+            import pyarrow as pa
+
+            item = pa.Table.from_batches([item])
+        if self.columns is None and not self.special:
+            return Part(item)
+        names = column_names(item)
+        if names is None:
+            raise ValueError(
+                f"columns: expected data frames, whose columns have names, got {type(item).__name__}"
+            )
+        special = set(self.special.values())
+        columns = [n for n in names if n not in special] if self.columns is None else self.columns
+        absent = [name for name in (*columns, *self.special.values()) if name not in names]
+        if absent:
+            raise ValueError(f"columns: expected names of columns, {names}, got {absent[0]!r}")
+        X = item.select(columns) if _is_arrow(item, "Table") else item[columns]
+        return Part(X, **{name: self._special(item, name) for name in self.special})
+
+    def _special(self, item: Any, argument: str) -> Any:
+        values = np.asarray(item[self.special[argument]])
+        if argument == "labels" and values.dtype.kind in "fO":
+            missing = [value is None or value != value for value in values.tolist()]
+            values = np.where(missing, -1, values)
+        return values

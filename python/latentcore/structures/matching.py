@@ -1,0 +1,354 @@
+"""Which hidden values of one model are those of another: the relative entropies of relabelled models.
+
+The joint relative entropy of two mixtures is a sum over pairs of components of the same label, so that the best labels
+are a linear assignment, solved exactly. That of two hidden Markov models has terms for pairs of pairs: a quadratic
+assignment, of which all solutions are looked at for up to 7 states; for more a linear one, by emissions and usages, is
+improved by exchanges of two labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latentcore import kernels
+from latentcore.assignment import (
+    Matched,
+    MatchedBy,
+    Order,
+    assignment,
+    finite,
+    joint_costs,
+)
+from latentcore.protocols import Array, Lengths
+from latentcore.statistics import Statistics
+from latentcore.structures.chains import stationary_distribution
+from latentcore.structures.hmm import HMM, usages
+from latentcore.structures.hmm_types import HMMParams, HMMStatistics
+from latentcore.structures.mixture import Mixture, MixtureParams, MixtureStatistics
+
+__all__ = ["HMMLabels", "LabelCosts", "MixtureLabels"]
+
+P = TypeVar("P")
+S = TypeVar("S", bound=Statistics)
+
+Relabel = Callable[[Any, Order, Any], Any]
+"""Parameters of components, their order, and whose labels they take over: the parameters in that order."""
+_ALL_ORDERS = 7
+"""States whose 5040 orders are all looked at."""
+_NEVER = 1e6
+"""Nats, in the place of the infinitely many of a transition that the other model forbids."""
+_SAME = 1e-9
+"""Nats below which components are the same, so that it does not matter which has which label."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCosts:
+    """What the labels of K components cost, nats.
+
+    ``sum_k linear[k, o_k] + sum_r sum_kl X_r[k, l] Y_r[o_k, o_l] + constant`` where component ``o_k`` has label k.
+
+    Attributes
+    ----------
+    linear : (K, K)
+    pairs : tuple of (X, Y), (K, K) each
+    constant : float
+    begin : (K, K), optional
+        Linear costs that are much alike, with which a search begins. None: ``linear``.
+    shares : (K,), optional
+        What each label has of the cost of the order 0, ..., K - 1. None: the diagonal of ``linear``.
+    """
+
+    linear: Array
+    pairs: tuple[tuple[Array, Array], ...] = ()
+    constant: float = 0.0
+    begin: Array | None = None
+    shares: Array | None = None
+
+    def of(self, orders: npt.NDArray[np.intp]) -> Array:
+        """Costs of orders (n, K), (n,)."""
+        labels = np.arange(orders.shape[1])
+        costs: Array = self.linear[labels, orders].sum(axis=1) + self.constant
+        for x, y in self.pairs:
+            costs = costs + (x * y[orders[:, :, None], orders[:, None, :]]).sum(axis=(1, 2))
+        return costs
+
+    def best(self, begin: Order | None = None) -> Matched:
+        """The order of least cost, or, with pairs of more than 7 components, one that no exchange of two improves.
+
+        That search begins at ``begin``, which it never leaves for a worse one.
+        """
+        n_components = len(self.linear)
+        if not self.pairs:
+            order = assignment(self.linear)
+            return Matched(order, float(self.of(order[None])[0]))
+        if n_components <= _ALL_ORDERS:
+            orders = np.array(list(permutations(range(n_components))), np.intp)
+            costs = self.of(orders)
+            best = int(costs.argmin())
+            return Matched(orders[best], float(costs[best]))
+        if begin is None:
+            begin = assignment(self.linear if self.begin is None else self.begin)
+        return self._descended(begin)
+
+    def exchanges(self, order: Order) -> Array:
+        """(K, K): by how much the cost grows if labels i and j are exchanged."""
+        changes = _exchanged(self.linear[:, order])
+        for x, y in self.pairs:
+            changes = changes + _exchanged_pairs(x, y[np.ix_(order, order)])
+        return changes
+
+    def margin(self) -> float:
+        """How clearly the order 0, ..., K - 1 is the best, from -1 to 1: ``(d' - d) / max(d, d')``.
+
+        Here d is what two labels have of the cost, and d' what they would have after an exchange; of the two for which
+        this is least. 1: it would lose everything; 0: it would do as well. Components that are the same in both models
+        do not count.
+        """
+        own = self.linear.diagonal() if self.shares is None else self.shares
+        growth = self.exchanges(np.arange(len(own)))
+        larger = own[:, None] + own + np.maximum(growth, 0.0)
+        differ = larger > _SAME
+        np.fill_diagonal(differ, False)
+        return max(-1.0, float((growth[differ] / larger[differ]).min(initial=1.0)))
+
+    def _descended(self, order: Order) -> Matched:
+        cost = float(self.of(order[None])[0])
+        while True:
+            growth = self.exchanges(order)
+            i, j = np.unravel_index(int(growth.argmin()), growth.shape)
+            exchanged = order.copy()
+            exchanged[[i, j]] = order[[j, i]]
+            less = float(self.of(exchanged[None])[0])
+            if not less < cost - 1e-12 * (1.0 + abs(cost)):
+                return Matched(order, cost)
+            order, cost = exchanged, less
+
+
+def _exchanged(linear: Array) -> Array:
+    own = linear.diagonal()
+    changes: Array = linear + linear.T - own[:, None] - own
+    return changes
+
+
+def _exchanged_pairs(x: Array, y: Array) -> Array:
+    """By how much ``sum_kl x_kl y_kl`` grows if rows and columns i and j of y are exchanged."""
+    columns, rows = _exchanged(x.T @ y), _exchanged(x @ y.T)
+    xi, xj, yi, yj = (m.diagonal() for m in (x, x, y, y))
+    xi, yi = xi[:, None], yi[:, None]
+    # the sums over columns and rows without i and j, and these by themselves
+    columns = columns - (xi - x) * (y - yi) - (x.T - xj) * (yj - y.T)
+    rows = rows - (xi - x.T) * (y.T - yi) - (x - xj) * (yj - y)
+    changes: Array = columns + rows + (xi - xj) * (yj - yi) + (x - x.T) * (y.T - y)
+    return changes
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureLabels(Generic[P, S]):
+    """What combining asks of mixtures.
+
+    Parameters
+    ----------
+    model : Mixture
+        Its family has ``relative_entropy``.
+    relabel : parameters of components, order, like -> parameters of components
+    """
+
+    model: Mixture[P, S]
+    relabel: Relabel
+
+    def statistics(self, params: MixtureParams[P]) -> MixtureStatistics[S]:
+        """What one row is expected to give."""
+        return self.model.model_statistics(params)
+
+    def maximize(self, stats: MixtureStatistics[S], previous: MixtureParams[P]) -> MixtureParams[P]:
+        """The parameters of these statistics."""
+        return self.model.maximize(stats, previous)
+
+    def relative_entropy(self, params: MixtureParams[P], other: MixtureParams[P]) -> float:
+        """Of the joint distributions of a row and its component, nats."""
+        return max(0.0, float(self._joint(params, other).trace()))
+
+    def match(
+        self,
+        params: MixtureParams[P],
+        like: MixtureParams[P],
+        by: MatchedBy,
+        begin: Order | None = None,
+    ) -> Matched:
+        """The order in which components are most alike those of ``like``."""
+        if by == "unweighted":
+            return LabelCosts(
+                _both_ways(self.model.family, params.components, like.components)
+            ).best()
+        return self._costs(params, like, by == "symmetric").best()
+
+    def margin(self, params: MixtureParams[P], like: MixtureParams[P]) -> float:
+        """How clearly the labels agree; see ``LabelCosts.margin``."""
+        return self._costs(params, like, True).margin()
+
+    def relabelled(
+        self, params: MixtureParams[P], order: Order, like: MixtureParams[P]
+    ) -> MixtureParams[P]:
+        """The same model, with component ``order[k]`` in place k."""
+        components = self.relabel(params.components, order, like.components)
+        return MixtureParams(params.weights[order], components)
+
+    def _costs(
+        self, params: MixtureParams[P], like: MixtureParams[P], symmetric: bool
+    ) -> LabelCosts:
+        linear = self._joint(params, like).T
+        if symmetric:
+            linear = linear + self._joint(like, params)
+        return LabelCosts(finite(linear))
+
+    def _joint(self, a: MixtureParams[P], b: MixtureParams[P]) -> Array:
+        divergences = _divergences(self.model.family, a.components, b.components)
+        return joint_costs(a.weights, b.weights, divergences)
+
+
+class _OneWay(NamedTuple):
+    """Parts of the relative entropy of a hidden Markov model to another, pairs of states (i, j) by state."""
+
+    linear: Array
+    """Of first states and of emissions, (S, S)."""
+    begin: Array
+    """Of emissions and usages, as if rows were independent, (S, S)."""
+    flow: Array
+    """Expected transitions, (S, S)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HMMLabels(Generic[P, S]):
+    """What combining asks of hidden Markov models.
+
+    Parameters
+    ----------
+    model : HMM
+        Its family has ``relative_entropy``.
+    relabel : parameters of emissions, order, like -> parameters of emissions
+    lengths : (Q,), optional
+        Entropies and statistics are those of a sequence whose length is any of these, with equal probability. None: of
+        a row of an endless sequence, in which the first state does not count.
+    """
+
+    model: HMM[P, S]
+    relabel: Relabel
+    lengths: Lengths | None = None
+
+    def statistics(self, params: HMMParams[P]) -> HMMStatistics[S]:
+        """What one sequence, or one row, is expected to give.
+
+        Of an endless sequence the law of the first state, too, which is the limit of what long ones say of it; but
+        where it is to be the stationary law, transitions say all of it.
+        """
+        stats = self.model.model_statistics(params, self.lengths)
+        if self.lengths is None and self.model.topology.start != "stationary":
+            stats = replace(stats, starts=params.initial)
+        return stats
+
+    def maximize(self, stats: HMMStatistics[S], previous: HMMParams[P]) -> HMMParams[P]:
+        """The parameters of these statistics, within the topology."""
+        return self.model.maximize(stats, previous)
+
+    def relative_entropy(self, params: HMMParams[P], other: HMMParams[P]) -> float:
+        """Of the joint distributions of rows and their states, nats: of a sequence, or by row of an endless one."""
+        way = self._one_way(params, other)
+        log_own = np.where(way.flow > 0, _log(params.transition), 0.0)
+        of_rows = _times(way.flow, log_own - _log(other.transition))
+        return max(0.0, float(way.linear.trace() + of_rows.sum()))
+
+    def match(
+        self, params: HMMParams[P], like: HMMParams[P], by: MatchedBy, begin: Order | None = None
+    ) -> Matched:
+        """The order in which states are most alike those of ``like``."""
+        if by == "unweighted":
+            return LabelCosts(
+                _both_ways(self.model.family, params.emissions, like.emissions)
+            ).best()
+        return self._costs(params, like, by == "symmetric").best(begin)
+
+    def margin(self, params: HMMParams[P], like: HMMParams[P]) -> float:
+        """How clearly the labels agree; see ``LabelCosts.margin``."""
+        return self._costs(params, like, True).margin()
+
+    def relabelled(self, params: HMMParams[P], order: Order, like: HMMParams[P]) -> HMMParams[P]:
+        """The same model, with state ``order[k]`` in place k."""
+        transition = np.ascontiguousarray(params.transition[np.ix_(order, order)])
+        emissions = self.relabel(params.emissions, order, like.emissions)
+        return HMMParams(params.initial[order], transition, emissions)
+
+    def _costs(self, params: HMMParams[P], like: HMMParams[P], symmetric: bool) -> LabelCosts:
+        own, others = (np.minimum(-_log(p.transition), _NEVER) for p in (params, like))
+        there = self._one_way(params, like)
+        linear, begin = there.linear.T, there.begin.T
+        pairs = [(others, there.flow)]
+        shares = there.linear.diagonal() + (there.flow * (others - own)).sum(axis=1)
+        constant = -float((there.flow * own).sum())
+        if symmetric:
+            back = self._one_way(like, params)
+            linear, begin = linear + back.linear, begin + back.begin
+            pairs.append((back.flow, own))
+            shares = shares + back.linear.diagonal() + (back.flow * (own - others)).sum(axis=1)
+            constant -= float((back.flow * others).sum())
+        return LabelCosts(finite(linear), tuple(pairs), constant, begin, shares)
+
+    def _one_way(self, a: HMMParams[P], b: HMMParams[P]) -> _OneWay:
+        left, visited = self._usages(a)
+        divergences = _divergences(self.model.family, a.emissions, b.emissions)
+        linear = _times(visited[:, None], divergences)
+        if self.lengths is not None:
+            linear = linear + joint_costs(a.initial, b.initial, np.zeros_like(divergences))
+        shares, of_b = visited / visited.sum(), self._usages(b)[1]
+        begin = joint_costs(shares, of_b / of_b.sum(), divergences)
+        return _OneWay(linear, begin, left[:, None] * a.transition)
+
+    def _usages(self, params: HMMParams[P]) -> tuple[Array, Array]:
+        """How often states are left and visited, (S,) each."""
+        if self.lengths is not None:
+            return usages(params.initial, params.transition, self.lengths)
+        law = _stationary(params.transition)
+        return law, law
+
+
+def _stationary(transition: Array) -> Array:
+    try:
+        law = stationary_distribution(transition)
+        found = np.flatnonzero(law == 0).tolist()
+        problem = f"leaves the states {found} for good" if found else ""
+    except ValueError as error:
+        problem = f"has no single stationary law ({error})"
+    if problem:
+        raise ValueError(
+            f"lengths: expected the lengths of sequences for a chain that {problem}, got None, "
+            "which stands for an endless sequence"
+        )
+    return law
+
+
+def _divergences(family: Any, a: Any, b: Any) -> Array:
+    if not hasattr(family, "relative_entropy"):
+        raise TypeError(f"family: expected one with a method 'relative_entropy', got {family!r}")
+    divergences: Array = family.relative_entropy(a, b)
+    return divergences
+
+
+def _both_ways(family: Any, components: Any, like: Any) -> Array:
+    """(K, K): relative entropies of component j and of that of label k to each other."""
+    there, back = _divergences(family, components, like), _divergences(family, like, components)
+    return finite(there.T + back)
+
+
+def _times(counts: Array, nats: Array) -> Array:
+    """Products in which nothing is lost where nothing happens."""
+    happens = np.broadcast_to(counts > 0, nats.shape)
+    return np.where(happens, counts * np.where(happens, nats, 0.0), 0.0)
+
+
+def _log(probabilities: Array) -> Array:
+    return kernels.log(np.ascontiguousarray(probabilities))

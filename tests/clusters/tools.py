@@ -1,0 +1,132 @@
+"""Fits that have to be the same wherever the data lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from latentcore import (
+    BayesianGaussianMixture,
+    GaussianHMM,
+    GaussianMixture,
+    PoissonMixture,
+    VariationalGaussianHMM,
+)
+from latentcore.parts import LocalParts, Part
+
+N_PARTS = 4
+ROWS = 500
+"""Of each part."""
+SEQUENCES = 5
+"""Of each part; they have 100 rows."""
+VISIBLE = ["x0", "x1", "x2"]
+
+
+def table(n_parts: int = N_PARTS, rows: int = ROWS) -> pd.DataFrame:
+    """Rows of three clusters, one after the other for a while, and all that may be said about them."""
+    random = np.random.default_rng(3)
+    n = n_parts * rows
+    component = np.repeat(random.integers(0, 3, n // 10), 10)
+    centers = np.array([[0.0, 0.0, 0.0], [3.0, 1.0, -1.0], [-1.0, 4.0, 2.0]])
+    x = centers[component] + random.normal(size=(n, 3))
+    frame = pd.DataFrame(x, columns=VISIBLE)
+    holes = np.where(random.random((n, 3)) < 0.1, np.nan, x)
+    frame[["m0", "m1", "m2"]] = holes
+    frame["count"] = random.poisson(2.0 + 5.0 * component)
+    frame["weight"] = random.integers(0, 4, n).astype(float)
+    frame["label"] = np.where(random.random(n) < 0.2, component, -1)
+    frame["sequence"] = [f"s{row // 100:03d}" for row in range(n)]
+    frame["time"] = np.arange(n) % 100
+    return frame
+
+
+@dataclass(frozen=True)
+class Case:
+    """An estimator, and which columns it is fitted to as what."""
+
+    name: str
+    make: Callable[[], Any]
+    columns: list[str]
+    roles: dict[str, str]
+
+    def on_one_machine(self, frame: pd.DataFrame) -> Any:
+        return self.make().fit(frame[self.columns], **self.arrays(frame))
+
+    def in_local_parts(self, frame: pd.DataFrame, n_parts: int = N_PARTS) -> Any:
+        """The same parts that the cluster has, in this process."""
+
+        def parts() -> Iterator[Part]:
+            for number, rows in enumerate(np.split(np.arange(len(frame)), n_parts)):
+                part = frame.iloc[rows]
+                yield Part(part[self.columns], **self.arrays(part), number=number)
+
+        return self.make().fit(LocalParts(parts))
+
+    def arrays(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+        return {argument: frame[name].to_numpy() for argument, name in self.roles.items()}
+
+
+def _gaussian(**arguments: Any) -> Callable[[], Any]:
+    return lambda: GaussianMixture(3, max_iter=6, tol=0, random_state=0, **arguments)
+
+
+CASES = [
+    Case("EM", _gaussian(), VISIBLE, {}),
+    Case("MAP-EM", _gaussian(prior="weak"), VISIBLE, {}),
+    Case("hard EM", _gaussian(assignment="hard"), VISIBLE, {}),
+    Case("labels", _gaussian(), VISIBLE, {"labels": "label"}),
+    Case("weights", _gaussian(covariance_type="diag"), VISIBLE, {"sample_weight": "weight"}),
+    Case("missing", _gaussian(), ["m0", "m1", "m2"], {}),
+    Case("counts", lambda: PoissonMixture(3, max_iter=6, tol=0, random_state=0), ["count"], {}),
+    Case(
+        "CAVI",
+        lambda: BayesianGaussianMixture(4, max_iter=6, tol=0, random_state=0),
+        VISIBLE,
+        {},
+    ),
+    Case(
+        "HMM",
+        lambda: GaussianHMM(3, max_iter=6, tol=0, random_state=0),
+        VISIBLE,
+        {"groups": "sequence"},
+    ),
+    Case(
+        "Bayesian HMM",
+        lambda: VariationalGaussianHMM(3, max_iter=6, tol=0, random_state=0),
+        VISIBLE,
+        {"groups": "sequence"},
+    ),
+]  # fmt: skip
+
+
+def learned(model: Any) -> dict[str, npt.NDArray[np.float64]]:
+    """All numbers that were learned, by attribute."""
+    found = {}
+    for name, value in vars(model).items():
+        if name.endswith("_") and isinstance(value, int | float | list | np.ndarray):
+            values = np.asarray(value)
+            if values.dtype.kind in "biuf":
+                found[name] = values.astype(np.float64)
+    assert len(found) >= 5
+    return found
+
+
+def assert_close(model: Any, expected: Any) -> None:
+    """To 1e-10 of the largest number of each attribute: sums of the same terms in another order."""
+    ours, theirs = learned(model), learned(expected)
+    assert ours.keys() == theirs.keys()
+    for name, values in theirs.items():
+        scale = np.abs(values).max(initial=1.0)
+        np.testing.assert_allclose(ours[name], values, rtol=1e-10, atol=1e-10 * scale, err_msg=name)
+
+
+def assert_identical(model: Any, expected: Any) -> None:
+    ours, theirs = learned(model), learned(expected)
+    assert ours.keys() == theirs.keys()
+    for name, values in theirs.items():
+        np.testing.assert_array_equal(ours[name], values, err_msg=name)

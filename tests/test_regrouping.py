@@ -1,0 +1,135 @@
+"""Batches whose borders fall anywhere become parts of whole sequences: the same rows, in the same order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latentcore.parts import Part
+from latentcore.regrouping import regrouped
+from latentcore.sequences import Sequences, as_sequences, names_of_columns
+
+NAMES = ["a", "b"]
+
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "array": lambda x: x,
+    "pandas": lambda x: pd.DataFrame(x, columns=NAMES),
+    "polars": lambda x: pl.DataFrame(x, schema=NAMES),
+    "arrow": lambda x: pa.table(dict(zip(NAMES, x.T, strict=True))),
+    "record batch": lambda x: pa.RecordBatch.from_arrays([pa.array(c) for c in x.T], names=NAMES),
+    "sparse": scipy.sparse.csr_array,
+}
+
+
+def cut(x: Any, groups: Any, borders: list[int], kind: str = "array", **by_row: Any) -> list[Part]:
+    """Batches of the rows between the borders."""
+    return [
+        Part(
+            KINDS[kind](x[begin:end]),
+            groups=groups[begin:end],
+            **{name: values[begin:end] for name, values in by_row.items()},
+        )
+        for begin, end in itertools.pairwise([0, *borders, len(x)])
+    ]
+
+
+def checked(part: Part) -> Sequences:
+    return as_sequences(
+        part.X, lengths=part.lengths, groups=part.groups, sample_weight=part.sample_weight,
+        labels=part.labels, n_states=3, sparse=True,
+    )  # fmt: skip
+
+
+@st.composite
+def borders_of_sequences(draw: Any) -> tuple[list[int], list[int]]:
+    lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    borders = draw(st.lists(st.integers(0, sum(lengths)), max_size=8))
+    return lengths, sorted(borders)
+
+
+@given(borders_of_sequences())
+def test_wherever_borders_fall_parts_are_whole_sequences(case: tuple[list[int], list[int]]) -> None:
+    lengths, borders = case
+    n_rows = sum(lengths)
+    x = np.arange(2.0 * n_rows).reshape(n_rows, 2)
+    groups = np.repeat(np.arange(len(lengths))[::-1], lengths)
+    weights = np.repeat(np.arange(1.0, len(lengths) + 1), lengths)
+    labels = np.arange(n_rows) % 4 - 1
+    parts = list(regrouped(cut(x, groups, borders, sample_weight=weights, labels=labels)))
+    assert [part.number for part in parts] == list(range(len(borders) + 2))
+    found = [checked(part) for part in parts if len(part.X)]
+    assert [n for part in found for n in part.lengths] == lengths
+    np.testing.assert_array_equal(np.concatenate([part.x for part in found]), x)
+    weight_of = [w for part in found for w in part.sample_weight]
+    assert weight_of == list(range(1, len(lengths) + 1))
+    unknown = [np.full(len(part), -1) if part.labels is None else part.labels for part in found]
+    np.testing.assert_array_equal(np.concatenate(unknown), labels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_any_kind_are_joined(kind: str) -> None:
+    x, groups = np.arange(16.0).reshape(8, 2), np.array(list("aabbbbcc"))
+    parts = list(regrouped(cut(x, groups, [3, 4, 7], kind)))
+    assert [np.shape(part.X) for part in parts] == [(2, 2), (0, 2), (4, 2), (0, 2), (2, 2)]
+    parts = parts[::2]
+    assert [checked(part).lengths.tolist() for part in parts] == [[2], [4], [2]]
+    if kind in ("pandas", "polars", "arrow", "record batch"):
+        assert [names_of_columns(part.X) for part in parts] == [NAMES] * 3
+    rows = [checked(part).x for part in parts]
+    dense = [part.toarray() if kind == "sparse" else part for part in rows]
+    np.testing.assert_array_equal(np.concatenate(dense), x)
+
+
+def test_what_some_batches_lack_means_ones_and_unknown() -> None:
+    x = np.zeros((4, 1))
+    batches = [
+        Part(x, groups=[0, 0, 1, 1]),
+        Part(x[:2], np.array([1.0]), np.array([2, -1]), groups=[1, 1]),
+    ]
+    first, none, second = regrouped(batches)
+    assert len(none.X) == 0
+    assert first.sample_weight is None
+    assert first.labels is None
+    np.testing.assert_array_equal(second.sample_weight, np.ones(4))
+    np.testing.assert_array_equal(second.labels, [-1, -1, 2, -1])
+
+
+def test_whole_sequences_pass_as_they_are() -> None:
+    parts = [Part(np.zeros((3, 1)), lengths=[1, 2]), Part([np.zeros((3, 1))])]
+    assert [(part.X, part.lengths) for part in regrouped(parts)] == [
+        (part.X, part.lengths) for part in parts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([("ab", 1), ("aba", 1)], "groups: expected the rows of a sequence one after another"),
+        ([("ab", 1), ("bc", 2)], "X: expected 1 columns, as before, got 2"),
+        ([("ab", 1), (None, 1)], "groups: expected those of the rows, as before, got None"),
+    ],
+)
+def test_batches_that_do_not_go_on_are_refused(batches: list[Any], message: str) -> None:
+    parts = [
+        Part(np.zeros((len(g or "ab"), width)), groups=None if g is None else list(g))
+        for g, width in batches
+    ]
+    with pytest.raises(ValueError, match=f"^{message}"):
+        list(regrouped(parts))
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "labels", "groups"])
+def test_wrong_number_of_values_is_named(name: str) -> None:
+    by_row = {"groups": [0, 0, 1, 1], name: [1, 1, 1]}
+    with pytest.raises(ValueError, match=rf"^{name}: expected shape \(4,\)"):
+        list(regrouped([Part(np.zeros((4, 1)), **by_row)]))
