@@ -106,13 +106,12 @@ def learn(
     prior = stream.prior if isinstance(estimator.prior, str) else None
     if prior is None:
         prior = estimator._resolved_prior(model, data, params)
-    unit = _unit(online, data)
     try:
         if params is not None:
-            stream = _on_course(stream, params, data, unit)
+            stream = _on_course(estimator, stream, params, data)
         else:
             params = estimator._start(model, prior, data, None).next()
-        learned = _learned_from(estimator, model, prior, params, stream, data, unit, against)
+        learned = _learned_from(estimator, model, prior, params, stream, data, against)
     except NumericalError as error:
         raise _explained(estimator, error, batch.given, fitted) from None
     bound = learned.info.objective / data.total_weight()
@@ -280,11 +279,11 @@ def _learned_from(
     params: HMMParams[Any],
     stream: Stream,
     data: Sequences,
-    unit: Batch,
     total_weight: float | None,
 ) -> _Learned:
     """A step from ``params``, unless the stream has an iterate of its own."""
     online = resolved_online(estimator.online)
+    unit = _unit(online, data)
     start: HMMParams[Any] = params if stream.iterate is None else stream.iterate
     if _is_endless(online):
         model = _over_rows(model, start)
@@ -294,7 +293,7 @@ def _learned_from(
         model, online.schedule(), inertia, prior, total_weight, online.averaging
     )
     average = stream.average if online.averaging else None
-    running = stream.running if inertia == "running" else None
+    running = _running(online, stream)
     state: OnlineState[Any, Any] = OnlineState(
         start, stream.n_steps, stream.seen, None if forward_only else running, average
     )
@@ -318,9 +317,21 @@ def _learned_from(
     return _Learned(rule.averaged(state), after, info)
 
 
+def _running(online: Online, stream: Stream) -> Any:
+    """The running statistic in the form that the inertia wants."""
+    running = stream.running
+    if running is None or online.inertia not in ("running", "forward-only"):
+        return None
+    by_last = isinstance(running, ByLastState)
+    if online.inertia == "running":
+        return running.expected() if by_last else running
+    return running if by_last else ByLastState.same(stream.exit, running)
+
+
 def _over_rows(model: HMM[Any, Any], params: HMMParams[Any]) -> HMM[Any, Any]:
     """The model of an endless sequence, in which the law of the first state plays no part and is kept."""
-    if len(closed_classes(params.transition > 0)) > 1:
+    positive = params.transition > 0
+    if not positive.all() and len(closed_classes(positive)) > 1:
         raise ValueError(
             "online: expected horizon='batch' for a chain that ends in one of several sets of states, "
             "got 'endless'"
@@ -385,13 +396,20 @@ def _checked_params(estimator: Any) -> HMMParams[Any]:
     return params
 
 
-def _on_course(stream: Stream, params: HMMParams[Any], data: Sequences, unit: Batch) -> Stream:
-    """Where the stream goes on from these parameters; a fit has left the number of its rows."""
-    n_rows = data.total_weight()
-    if stream.n_steps == 0:
-        stream = on_course(stream, params, n_rows)
-        return replace(stream, seen=stream.seen / n_rows * unit.weight)
-    return on_course(stream, params, n_rows)
+def _on_course(estimator: Any, stream: Stream, params: HMMParams[Any], data: Sequences) -> Stream:
+    """Where the stream goes on from these parameters.
+
+    A fit has left the number of its rows. Where the horizon changed, so has the unit of what is known.
+    """
+    online, n_rows = resolved_online(estimator.online), data.total_weight()
+    was_fitted = stream.n_steps == 0 and stream.seen > 0
+    changed = stream.n_steps > 0 and _is_endless(online) != (stream.exit is not None)
+    stream = on_course(stream, params, n_rows)
+    if changed:
+        stream = replace(stream.without_own(), seen=float(estimator.n_samples_seen_))
+    if was_fitted or changed:
+        stream = replace(stream, seen=stream.seen / n_rows * _unit(online, data).weight)
+    return stream
 
 
 def _explained(
