@@ -812,11 +812,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         real("_course.weight", went.weight)
         one_of("_dtype", values["_dtype"], ("float32", "float64"))
         public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
+        of_fit = unpack_fit(fit, n_features)
+        del of_fit["n_degenerate_"]  # no posterior is
         return {
             **values,
             "_course": went,
             **public,
-            **unpack_fit(fit, n_features),
+            **of_fit,
             "lower_bound_": float(learned["lower_bound_"]),
         }
 
