@@ -36,6 +36,7 @@ from latentcore import GaussianHMM, Online, PoissonHMM
 from latentcore.errors import NotFittedError
 from latentcore.families.poisson import PoissonParams
 from latentcore.families.priors import DirichletPrior
+from latentcore.rules.online import FiniteSample
 from latentcore.rules.steps import PowerStep, eta_of
 from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMMPrior
@@ -292,6 +293,9 @@ STREAMS: dict[str, dict[str, Any]] = {
     "forward-only": {"online": Online(inertia="forward-only")},
     "hard": {"online": ENDLESS, "assignment": "hard"},
     "prior": {"online": ENDLESS, "prior": "weak"},
+    "automatic": {"online": Online("auto", horizon="endless")},
+    "automatic running": {"online": Online("auto", inertia="running", averaging=True)},
+    "drawn": {"online": Online(inertia=FiniteSample(50))},
 }
 every_stream = pytest.mark.parametrize("options", STREAMS.values(), ids=STREAMS.keys())
 
@@ -345,8 +349,8 @@ def test_streams_of_every_family_go_on_from_files(case: Case, tmp_path: Path) ->
 @cases
 def test_states_may_be_relabelled_amid_a_stream(case: Case) -> None:
     for name, options in STREAMS.items():
-        if options.get("prior") and not case.prior:
-            continue
+        if name == "drawn" or (options.get("prior") and not case.prior):
+            continue  # draws are of states by their number
         model = advanced(from_truth(case, **options), case.x, 0, 5)
         other = copy.deepcopy(model).relabel([1, 0])
         advanced(model, case.x, 5, 8)
@@ -512,6 +516,9 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
     "hard": (
         {"online": Online(inertia="forward-only"), "assignment": "hard"}, {}, ValueError,
         "online: .*assignment='hard'",
+    ),
+    "auto": (
+        {"online": Online("auto", inertia="forward-only")}, {}, ValueError, "online: .*got 'auto'"
     ),
     "classes": (
         {"online": ENDLESS, "transmat": np.eye(2)}, {}, ValueError, "online: expected horizon='batch'"
