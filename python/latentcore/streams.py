@@ -78,12 +78,23 @@ class Batches:
         )
         self._once = False
         self._begun = False
+        self._cut = isinstance(source, str | os.PathLike) or _is_table(source)
         self._open = self._opener(source, int(batch_size))
 
     @property
     def once(self) -> bool:
         """Whether the source can be gone through a single time."""
         return self._once
+
+    @property
+    def cut(self) -> bool:
+        """Whether batches are cut out of one table, so that their borders fall anywhere."""
+        return self._cut
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a column tells the sequences."""
+        return "groups" in self._chosen.special
 
     def __iter__(self) -> Iterator[Part]:
         if self._once and self._begun:
@@ -112,7 +123,7 @@ class Batches:
             path = Path(source)
             if path.suffix == ".npy":
                 return _slices(np.load(path, mmap_mode="r"), size)
-            return _Files(_dataset(path), size, self._chosen)
+            return _opened(path, size, self._chosen)
         if _is_arrow(source, "Dataset"):
             return _Files(source, size, self._chosen)
         if isinstance(source, Batches):
@@ -172,6 +183,10 @@ def _holds_batches(X: Any, lists: bool) -> bool:
     return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
 
 
+def _is_table(X: Any) -> bool:
+    return _is_arrow(X, "Dataset") or _is_matrix(X)
+
+
 def _is_matrix(X: Any) -> bool:
     """Whether this is what holds rows and columns: an array, a sparse one or a data frame."""
     return len(getattr(X, "shape", ())) == 2
@@ -203,7 +218,7 @@ def _is_arrow(value: Any, name: str) -> bool:
     )
 
 
-def _dataset(path: Path) -> Any:
+def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
     if not path.exists():
         raise FileNotFoundError(f"source: expected the path of a file or folder, got {path}")
     found = {p.suffix for p in path.rglob("*") if p.is_file()} if path.is_dir() else {path.suffix}
@@ -219,7 +234,10 @@ def _dataset(path: Path) -> Any:
         raise ImportError(
             f"source: reading {path} needs pyarrow: pip install 'latentcore[parquet]'"
         ) from None
-    return dataset.dataset(path, format=formats.pop(), exclude_invalid_files=False)
+    format_ = formats.pop()
+    # else pyarrow keeps what it has read until the end of the file
+    options = dataset.ParquetFragmentScanOptions(pre_buffer=False) if format_ == "parquet" else None
+    return _Files(dataset.dataset(path, format=format_), size, chosen, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +247,16 @@ class _Files:
     dataset: Any
     size: int
     chosen: _Chosen
+    options: Any = None
 
     def __call__(self) -> Iterator[Any]:
         import pyarrow as pa
 
         names = self.chosen.names_in(self.dataset.schema)
         batches = self.dataset.to_batches(
-            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1
-        )
+            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
+            fragment_scan_options=self.options,
+        )  # fmt: skip
         held: list[Any] = []
         n_held = 0
         for batch in batches:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, get_args
 
 import latentcore
 from latentcore.cli import commands, saved_commands, values
+from latentcore.cli.combine import combine
 from latentcore.cli.model_options import (
     add_bayes,
     add_description,
@@ -17,7 +18,7 @@ from latentcore.cli.model_options import (
     check_hmm_options,
     check_mixture_options,
 )
-from latentcore.cli.online_options import add_stream, stream_options
+from latentcore.cli.online_options import add_combine, add_stream, stream_options
 from latentcore.cli.pictures import HMMPlotKind, PlotKind
 from latentcore.cli.shared_options import (
     UsageError,
@@ -93,6 +94,8 @@ def parser() -> ArgumentParser:
     add_stream(
         add(stream, "learn from rows as they come, from a pipe or files, and save the model")
     )
+
+    add_combine(add(combine, "make one model of several that were fitted apart"))
 
     one = add(saved_commands.predict, "write the component or state of each row of a file")
     add_model_and_file(one)

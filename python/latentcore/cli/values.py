@@ -28,6 +28,7 @@ __all__ = [
     "step_size",
     "tolerance",
     "topology",
+    "weights",
 ]
 
 TOPOLOGIES = ("ergodic", "left-to-right", "banded", "cyclic")
@@ -96,6 +97,13 @@ def duration(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of seconds > 0, got {text!r}")
     return value
+
+
+def weights(text: str) -> list[float]:
+    found = [_number(part) for part in text.split(",")]
+    if not all(0 < weight < math.inf for weight in found):
+        raise argparse.ArgumentTypeError(f"expected numbers > 0 with commas between, got {text!r}")
+    return found
 
 
 def levels(text: str) -> list[float]:
