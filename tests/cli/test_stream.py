@@ -57,9 +57,7 @@ def streaming(*arguments):
     program += "import sys; from latentcore.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "stream", *map(str, arguments)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
-    ) as running:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as running:
         try:
             yield running
         finally:
@@ -94,7 +92,7 @@ def test_file_is_learned_by_the_batch_as_by_partial_fit(run, file, tmp_path):
 
 
 def ndjson(rows):
-    return "".join(f'{json.dumps({"b": b, "x": "?", "a": a})}\n' for a, b in rows.tolist())
+    return "".join(f"{json.dumps({'b': b, 'x': '?', 'a': a})}\n" for a, b in rows.tolist())
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from latentcore.estimators.training_rows import (
 from latentcore.families.gaussian_missing import has_missing
 from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
@@ -372,12 +372,7 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     parts = as_parts(X, get_num_threads(estimator.n_threads))
     if parts is None:
         return None
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
-                f"got {type(value).__name__}"
-            )
+    refuse_beside(given)
     reader = Reader(
         estimator.n_components, type(estimator).__name__,
         estimator._takes_missing(), estimator._takes_sparse(),
