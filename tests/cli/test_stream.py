@@ -14,9 +14,7 @@ import pytest
 
 import latentcore
 from cli.tools import csv_of
-from latentcore import GaussianHMM, GaussianMixture, Online, PoissonMixture
-from latentcore.cli import records
-from latentcore.cli.models import load
+from latentcore import GaussianMixture, Online
 
 ROWS = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, axis=0)
 ROWS = np.random.default_rng(1).permutation(ROWS)
