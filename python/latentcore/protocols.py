@@ -157,14 +157,19 @@ class LabelledModel(Protocol[P, S]):
         """The order in which labels are most alike those of ``like``; a search begins at ``begin``."""
 
     def margin(self, params: P, like: P) -> float:
-        """How clearly the labels agree: 1 for no doubt, 0 or less if others would do as well."""
+        """How clearly the labels agree, from -1 to 1: 1 for no doubt, 0 or less if others would do as well."""
 
     def relabelled(self, params: P, order: Order, like: P) -> P:
         """The same model in this order, and with what components have inside as it is in ``like``."""
 
 
 class Model(Protocol[P, S, D_contra]):
-    """A structure with its family plugged in."""
+    """A structure with its family plugged in.
+
+    What more a model can do it is asked for: ``update``, ``mode`` and ``log_prior`` with priors, ``sampled_statistics``
+    for inertia that is drawn, ``with_floor`` and ``without_floor`` where ``maximize`` adds to the statistics
+    (``floors``).
+    """
 
     def expected_statistics(self, params: P, data: D_contra) -> tuple[S, float]:
         """The E-step on a shard: expected statistics and log-likelihood."""

@@ -14,9 +14,7 @@ import pytest
 
 import latentcore
 from cli.tools import csv_of
-from latentcore import GaussianHMM, GaussianMixture, Online, PoissonMixture
-from latentcore.cli import records
-from latentcore.cli.models import load
+from latentcore import GaussianMixture, Online
 
 ROWS = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, axis=0)
 ROWS = np.random.default_rng(1).permutation(ROWS)
@@ -57,9 +55,7 @@ def streaming(*arguments):
     program += "import sys; from latentcore.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "stream", *map(str, arguments)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
-    ) as running:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as running:
         try:
             yield running
         finally:
@@ -94,7 +90,7 @@ def test_file_is_learned_by_the_batch_as_by_partial_fit(run, file, tmp_path):
 
 
 def ndjson(rows):
-    return "".join(f'{json.dumps({"b": b, "x": "?", "a": a})}\n' for a, b in rows.tolist())
+    return "".join(f"{json.dumps({'b': b, 'x': '?', 'a': a})}\n" for a, b in rows.tolist())
 
 
 @pytest.mark.parametrize(

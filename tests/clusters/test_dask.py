@@ -27,6 +27,7 @@ from clusters.tools import (
     table,
 )  # fmt: skip
 from latentcore import GaussianHMM, GaussianMixture, PoissonMixture
+from latentcore.arrays import as_matrix
 from latentcore.distributed import DaskParts, Traffic, fit
 from latentcore.distributed.dask import _Held, parts_of
 from latentcore.parts import Part
@@ -161,10 +162,10 @@ def test_worker_killed_at_work_changes_nothing(client: Any, tmp_path: Any) -> No
         if part.number == 2 and not os.path.exists(flag):
             open(flag, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
-        return float(part.X.sum())
+        return float(part.X[-1, 0])
 
     parts = parts_in(client, X, ROWS)
-    assert list(parts.map(of_part)) == [block.sum() for block in np.split(X, N_PARTS)]
+    assert list(parts.map(of_part)) == X[ROWS - 1 :: ROWS, 0].tolist()
     assert os.path.exists(flag)
 
 
@@ -172,31 +173,24 @@ def test_worker_killed_at_work_changes_nothing(client: Any, tmp_path: Any) -> No
 
 
 def test_bytes_of_an_iteration_do_not_grow_with_the_rows(client: Any) -> None:
-    """Counted by the workers themselves: all that leaves them, for each other and for the client."""
-    moved: dict[int, list[int]] = {}
-    counted: dict[int, Traffic] = {}
+    """All that leaves the workers, for each other or for the client, counted by them; and what ``Traffic`` says."""
+    passes = {}
     for rows in (1000, 16_000):
-        frame = table(rows=rows)
-        moved[rows], counted[rows] = [], Traffic()
+        moved: list[int] = []
+        traffic = Traffic()
 
-        def note(_: Any, into: list[int] = moved[rows]) -> None:
-            into.append(_bytes_out(client))
+        def note(_: Any, moved: list[int] = moved) -> None:
+            moved.append(_bytes_out(client))
 
-        x = da.from_array(frame[VISIBLE].to_numpy(), chunks=(rows, -1)).persist()
-        fit(EM.make(), x, callback=note, traffic=counted[rows])
-        chunk = rows * len(VISIBLE) * 8
-        for iteration in np.diff(moved[rows]):
-            assert iteration < chunk
-    few, many = (np.diff(moved[rows]) for rows in moved)
-    assert many.max() < 1.2 * few.max()
-    for few_passes, many_passes in zip(
-        (counted[1000].sent, counted[1000].received),
-        (counted[16_000].sent, counted[16_000].received),
-        strict=True,
-    ):
-        np.testing.assert_allclose(few_passes[-6:], many_passes[-6:], atol=64)
-    assert max(counted[16_000].sent[-6:]) < 4096  # three Gaussians in three dimensions
-    assert max(counted[16_000].received[-6:]) < N_PARTS * 4096
+        x = da.from_array(table(rows=rows)[VISIBLE].to_numpy(), chunks=(rows, -1))
+        fit(EM.make(), x, callback=note, traffic=traffic)
+        first = len(traffic.sent) - 1 - len(moved)  # the last pass is that of what is shown
+        sent, received = traffic.sent[first:-1], traffic.received[first:-1]
+        for iteration, left in enumerate(np.diff(moved), start=1):
+            assert left <= received[iteration] + 2 * sent[iteration] + 100
+        passes[rows] = np.array([sent, received])
+    assert passes[1000].max() < N_PARTS * 1500  # three Gaussians in three dimensions
+    np.testing.assert_allclose(passes[16_000], passes[1000], atol=100)
 
 
 def _bytes_out(client: Any) -> int:
@@ -205,11 +199,11 @@ def _bytes_out(client: Any) -> int:
 
 
 def test_parts_that_are_moved_keep_their_size_and_alignment(client: Any) -> None:
-    parts = parts_in(client, X[:, :1], 100)
+    parts = parts_in(client, X[:, :1], 100).then(lambda part: (part.number, as_matrix(part.X)))
     assert sizeof(_Held((True, Part(X)))) >= X.nbytes
 
     def aligned(held: Any) -> bool:
-        return bool(held.outcome[1].X.flags.aligned)
+        return bool(held.outcome[1][1].flags.aligned)
 
     for address in client.scheduler_info()["workers"]:
         moved = [client.submit(aligned, future, workers=[address]) for future in parts.futures]

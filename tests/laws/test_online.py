@@ -13,19 +13,24 @@ from latentcore import engine
 from latentcore.rules.em import EM, MAPEM, EMState
 from latentcore.rules.online import Batch, FiniteSample, OnlineEM, OnlineState
 from latentcore.rules.steps import ConstantStep
+from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM
 from latentcore.structures.mixture import Mixture
+from latentcore.structures.topology import Topology
 from laws.cases import (
     MODELS,
     N_COMPONENTS,
     N_ROWS,
     PRECISIONS,
+    TRANSITION,
     Array,
     Case,
     ChainCase,
     assert_identical,
     assert_near,
     cases,
+    every_chain,
+    every_double_case,
     every_double_model,
     every_model,
     leaves,
@@ -58,10 +63,12 @@ def stepped(
     return state.params
 
 
-def assert_never_increases_the_loss(case: Case, rows: Any, model: Any, eta: float) -> None:
+def assert_never_increases_the_loss(
+    case: Case, rows: Any, model: Any, eta: float, start: Any = None
+) -> None:
     """From batch to batch the loss may do anything; that of the batch itself does not rise."""
     rounding = 1e-11 if case.dtype is np.float64 else 1e-6
-    params = case.params
+    params = case.params if start is None else start
     for part in (rows, *rows.shards(N_ROWS // 2)):
         before = model.expected_statistics(params, part)[1]
         params = stepped(case, part, eta, start=params, model=model)
@@ -98,6 +105,49 @@ def test_nor_where_entries_are_missing(case: Case) -> None:
     x[np.random.default_rng(9).uniform(size=x.shape) < 0.2] = np.nan
     for eta in ETAS:
         assert_never_increases_the_loss(case, replace(case.weighted_rows, x=x), case.model, eta)
+
+
+TIES = np.array([[0, -1, -1], [-1, 0, -1], [-1, -1, 0]])
+TOPOLOGIES = {
+    "ties": Topology(ties=TIES),
+    "fixed": Topology(
+        start="fixed", fixed_transitions=np.array([TRANSITION[0], *[[np.nan] * 3] * 2])
+    ),
+    "stationary": Topology(start="stationary"),
+}
+
+
+@cases(lambda of: of.name in ("poisson", "gaussian-tied"), structures=(ChainCase,))
+@pytest.mark.parametrize("kind", TOPOLOGIES)
+def test_nor_where_the_chain_is_not_free(case: Case, kind: str) -> None:
+    model, start = replace(case.model, topology=TOPOLOGIES[kind]), case.params
+    stats, _ = model.expected_statistics(start, case.rows)
+    start = model.maximize(stats, start)  # a chain of this kind
+    for eta in ETAS:
+        assert_never_increases_the_loss(case, case.weighted_rows, model, eta, start)
+
+
+@every_double_case
+def test_nor_where_weights_are_equal(case: Case) -> None:
+    model = replace(case.model, equal_weights=True)
+    start = replace(case.params, weights=np.full(N_COMPONENTS, 1 / N_COMPONENTS))
+    assert_never_increases_the_loss(case, case.weighted_rows, model, 0.5, start)
+    after = stepped(case, case.weighted_rows, 0.5, start=start, model=model)
+    assert_identical(after.weights, start.weights)
+
+
+@every_chain
+def test_nor_where_the_sequence_is_endless(case: Case) -> None:
+    """A batch of rows, whose first is no first: its law is kept, and inertia is that of stationary rows."""
+    model = replace(case.model, topology=Topology(start="fixed"))
+    rows = replace(case.rows, begins=np.array([0, N_ROWS]))
+    start = replace(case.params, initial=stationary_distribution(TRANSITION))
+    for eta in ETAS:
+        rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(eta))
+        before = model.expected_statistics(start, rows)
+        state, _ = rule.step(OnlineState(start), lambda _, s=before: s, Batch(N_ROWS))
+        assert_identical(state.params.initial, start.initial)
+        assert model.expected_statistics(state.params, rows)[1] > before[1]
 
 
 # -- limits

@@ -77,7 +77,9 @@ def step_size(text: str) -> float | StepSize:
     kind, colon, rest = text.partition(":")
     if kind not in _SCHEDULES:
         try:
-            return Online(float(text)).step_size
+            eta = float(text)
+            Online(eta)
+            return eta
         except ValueError:
             expected = f"a number >= 0, {', '.join(f'{name}:NUMBER' for name in _SCHEDULES)}"
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None

@@ -151,7 +151,7 @@ def _engine(data: Any) -> Literal["dask", "spark"]:
 def _combined(estimator: Any, parts: Any, align: Any) -> Any:
     import latentcore
 
-    combine: Any = latentcore.combine  # type: ignore[attr-defined]
+    combine: Any = latentcore.combine
 
     random = estimator.random_state
     if isinstance(random, np.random.RandomState | np.random.Generator):

@@ -42,6 +42,7 @@ from latentcore.estimators.checks import (
     one_of,
     random_generator,
     real,
+    stochastic_steps,
 )
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_base import Callback, RandomState
@@ -746,10 +747,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         fitting_arguments(self)
         if self.batch_size is not None:
             integer("batch_size", self.batch_size, 1)
-        real("delay", self.delay)
-        forgetting = real("forgetting", self.forgetting)
-        if not (forgetting == 0 or 0.5 < forgetting <= 1):
-            raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        stochastic_steps(self.delay, self.forgetting)
         boolean("sort_sticks", self.sort_sticks)
         boolean("optimize_concentration", self.optimize_concentration)
         check_weight_prior(
@@ -814,11 +812,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         real("_course.weight", went.weight)
         one_of("_dtype", values["_dtype"], ("float32", "float64"))
         public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
+        of_fit = unpack_fit(fit, n_features)
+        del of_fit["n_degenerate_"]  # no posterior is
         return {
             **values,
             "_course": went,
             **public,
-            **unpack_fit(fit, n_features),
+            **of_fit,
             "lower_bound_": float(learned["lower_bound_"]),
         }
 

@@ -79,6 +79,8 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
     ) -> None: ...
 
     @overload
@@ -102,6 +104,8 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
     ) -> None: ...
 
     def __init__(
@@ -124,13 +128,16 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.family = family
         self.prior = prior

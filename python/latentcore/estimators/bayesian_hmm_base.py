@@ -12,6 +12,7 @@ from latentcore import engine
 from latentcore.arrays import Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
+from latentcore.estimators.bayesian_hmm_stream import learn
 from latentcore.estimators.bayesian_hmm_terms import (
     HMMBoundTerms,
     bound_terms,
@@ -22,16 +23,26 @@ from latentcore.estimators.bayesian_hmm_terms import (
 from latentcore.estimators.bayesian_mixture import takes_missing
 from latentcore.estimators.bayesian_pruning import Pruning
 from latentcore.estimators.bayesian_selected import selected
-from latentcore.estimators.checks import fitting_arguments, integer, one_of, random_generator, real
+from latentcore.estimators.checks import (
+    fitting_arguments,
+    integer,
+    one_of,
+    random_generator,
+    real,
+    stochastic_steps,
+)
 from latentcore.estimators.components import order_by
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_start import initial_emissions
 from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_stream import after_fit
+from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_stream import with_rows
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -41,6 +52,7 @@ from latentcore.estimators.summary import (
     components_table,
     course,
     state_labels,
+    stream_course,
 )
 from latentcore.estimators.training_sequences import TrainingSequences
 from latentcore.families.whole_rows import WholeRows
@@ -82,7 +94,13 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     elbo_terms_: HMMBoundTerms
+    delay: float
+    forgetting: float
+    n_samples_seen_: int
     _before: float | None
+    _stream: Stream
+
+    _since_the_first_files = frozenset({"delay", "forgetting"})
 
     def __init__(
         self,
@@ -102,6 +120,8 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         self.n_components = n_components
         self.startprob_prior = startprob_prior
@@ -118,6 +138,8 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.delay = delay
+        self.forgetting = forgetting
 
     # -- what a subclass tells --------------------------------------------------------------------
 
@@ -126,6 +148,51 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         raise NotImplementedError
 
     # -- fitting ----------------------------------------------------------------------------------
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        total_weight: float | None = None,
+    ) -> Self:
+        """One step of stochastic variational inference on a batch of sequences (Hoffman et al. 2013).
+
+        The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its
+        sequences wait, inside the model and its pickles and files, until there are enough rows: ten for each state, and
+        D + 1 for each with ``covariance_type="full"``; ``posterior_init`` needs none. Until then there is nothing to
+        predict with: ``NotFittedError`` says how many rows wait.
+
+        Step t has the size ``(t + delay)^-forgetting``. ``fit`` ends a stream; with ``warm_start`` it begins where the
+        stream is. After ``fit`` each of its iterations counts as a step.
+
+        Parameters
+        ----------
+        X : (N, D), or a list of such
+        lengths, groups, sample_weight, labels : optional
+            As in ``fit``; not every label has to occur.
+        total_weight : float, optional
+            How many sequences there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
+            has seen so far, with this batch; to go over the same sequences again, tell their number.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A sequence is impossible. The same.
+
+        Notes
+        -----
+        ``lower_bound_`` and ``elbo_terms_`` are then estimates, from this batch, of those before the step.
+        ``lower_bounds_`` keeps those of the latest 1024 steps.
+        """
+        learn(self, X, lengths, groups, sample_weight, labels, total_weight)
+        return self
 
     def _fit(
         self,
@@ -205,6 +272,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
             "lower_bounds_": [*fit.history[1:], bound] if fit.history else [],
             "_before": last,
             "_training": Training(len(data), data.total_weight(), 0.0, float("nan")),
+            **after_fit(len(data), data.n_starts(), None, None),
         }
 
     def _observed(self, family: Any, data: S) -> tuple[S, Any]:
@@ -218,9 +286,16 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         return takes_missing(self._family_class(), getattr(self, "family", None))
 
     def _start(
-        self, model: HMM[P, Any], prior: HMMPrior[H], data: TrainingSequences
+        self,
+        model: HMM[P, Any],
+        prior: HMMPrior[H],
+        data: TrainingSequences,
+        scale: float = 1.0,
     ) -> Callable[[], HMMPrior[H]]:
-        """Posteriors to begin with: given, or after rows in clusters and a chain without a preference."""
+        """Posteriors to begin with: given, or after rows in clusters and a chain without a preference.
+
+        The data count ``scale`` times.
+        """
         if self.posterior_init is not None:
             given = self._checked_posterior(model, prior)
             return lambda: given
@@ -242,7 +317,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
                 emissions.counts,
                 emissions.components,
             )
-            return model.update(prior, stats)
+            return model.update(prior, stats * scale)
 
         return start
 
@@ -404,7 +479,10 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         terms = self.elbo_terms_
         name = type(family).__name__
         lines = [f"Bayesian {name} hidden Markov model: S = {n_states}, D = {self.n_features_in_}"]
-        if "_training" in state:
+        stream = state.get("_stream", Stream())
+        if stream.n_steps > 0:
+            lines.append(stream_course(stream, self.n_samples_seen_))
+        elif "_training" in state:
             lines.append(course(state["_training"], self.converged_, self.n_iter_))
         lines += ["", *bound_table(
             [
@@ -460,6 +538,13 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         fitting_arguments(self)
         self._chain_prior()
         one_of("algorithm", self.algorithm, get_args(Algorithm))
+        stochastic_steps(self.delay, self.forgetting)
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        stream = with_rows(self, stream)
+        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
+            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
+        return stream
 
     # -- storage ----------------------------------------------------------------------------------
 

@@ -76,6 +76,8 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
     verbose_interval : int
     n_threads : int, optional
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+    delay, forgetting : float
+        Step t of ``partial_fit`` has the size ``(t + delay)^-forgetting``. With forgetting 0 all have size 1.
 
     Attributes
     ----------
@@ -154,13 +156,16 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.covariance_type = covariance_type
         self.mean_precision_prior = mean_precision_prior
@@ -309,13 +314,16 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.n_categories = n_categories
         self.emissionprob_prior = emissionprob_prior

@@ -19,6 +19,7 @@ from latentcore.estimators.bayesian_hmm_base import BayesianHMMEstimator
 from latentcore.estimators.components import reordered
 from latentcore.estimators.hmm_base import HMMEstimator
 from latentcore.estimators.mixture_base import MixtureEstimator, outcome
+from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Stream
 from latentcore.estimators.saved import load
 from latentcore.families.columns import IndependentColumns
@@ -55,9 +56,10 @@ class Alignment:
         Joint relative entropies of the models to the combination, nats: of a row, or of a sequence of the ``lengths``
         given. The combination has the least weighted mean of these.
     margins : (M,)
-        How clear the labels of each model are, beside those of all the others combined: ``1 - d / d'``, where d is the
-        symmetrised divergence that two components have to their partners, and d' that after an exchange of the two; the
-        least over pairs of components. 1: an exchange would lose everything; 0 or less: it would do as well.
+        How clear the labels of each model are, beside those of all the others combined, from -1 to 1:
+        ``(d' - d) / max(d, d')``, where d is the symmetrised divergence that two components have to their partners, and
+        d' that after an exchange of the two; the least over pairs of components. 1: an exchange would lose everything;
+        0 or less: it would do as well.
     ambiguous : tuple of int
         Models whose margin is below 1/3.
     objectives : tuple of float
@@ -336,7 +338,8 @@ def _estimator(first: Any, params: Any, seen: float | None) -> Any:
         learned = first._attributes(params, family, np.asarray(first.weights_).dtype)
     learned |= {**outcome(None), "n_features_in_": first._n_features()}
     if seen is not None:
-        learned |= {"n_samples_seen_": round(seen), "_stream": Stream(seen=seen)}
+        prior = first.__dict__.get("_stream", Stream()).prior  # found when the first was fitted
+        learned |= after_fit(round(seen), seen, prior, first.prior)
     names = getattr(first, "feature_names_in_", None)
     model._replace(learned, None if names is None else list(names))
     return model
@@ -370,9 +373,11 @@ def _shares(weights: Any, models: Sequence[Any]) -> tuple[Array, float | None]:
 def _rows_seen(model: Any) -> float | None:
     """Rows that the model has learned from, by weight; None if it was made of given parameters."""
     state = model.__dict__
-    stream = state.get("_stream")
-    if stream is not None and stream.seen > 0:
-        return float(stream.seen)
+    stream: Stream = state.get("_stream", Stream())
+    if isinstance(model, HMMEstimator) and stream.n_steps > 0:
+        return float(model.n_samples_seen_)  # its steps count sequences
+    if stream.seen > 0:
+        return stream.seen
     return float(state["_training"].total_weight) if "_training" in state else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,10 +34,16 @@ from latentcore.structures.hmm_forward_only import ByLastState, forwarded
 from latentcore.structures.hmm_inference import exit_law
 from latentcore.threads import get_num_threads
 
-if TYPE_CHECKING:
-    from latentcore.estimators.hmm_base import HMMEstimator
-
-__all__ = ["Incoming", "incoming", "learn", "relabelled", "with_waiting"]
+__all__ = [
+    "Incoming",
+    "gathered",
+    "incoming",
+    "learn",
+    "number_of",
+    "present_rows",
+    "relabelled",
+    "still_waiting",
+]
 
 MOST_STATES = 16
 """Of forward-only smoothing, whose blocks cost S times what others cost, and S^2 sums of statistics."""
@@ -57,7 +63,7 @@ class Incoming(NamedTuple):
 
 
 def learn(
-    estimator: HMMEstimator[Any, Any],
+    estimator: Any,
     X: Any,
     lengths: Any,
     groups: Any,
@@ -80,19 +86,17 @@ def learn(
     batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun_)
     against = checked_total(total_weight)
     _check_continues(continues, online, stream, batch.given)
-    present = _present(estimator, batch.given)
+    present = present_rows(estimator, batch.given)
     if fitted:
         data, family = batch.data, estimator._family_to_refit()
         if continues:
             data = replace(data, entry=stream.exit)
     else:
-        data = with_waiting(stream, batch.data, continues)
-        waiting = [Rows(part.x) for part in stream.waiting]
-        family = estimator._family_to_fit(joined([*waiting, Rows(present)]).x, batch.names)
+        data, family = gathered(estimator, stream, batch, present, continues)
     check_batch_support(family, present, batch.names, fitted)
     if not fitted and not estimator._is_start_given():
         if len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
-            estimator._replace(_still_waiting(state, stream, data, len(batch.data)), batch.names)
+            estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
             return
         check_observed(data.x, batch.names)
         check_all_occur(data.rows(), estimator.n_components)
@@ -148,14 +152,13 @@ def incoming(
         estimator._check_names(names)
         kept = estimator.__dict__.get("feature_names_in_")
         names = None if kept is None else list(kept)
-    n_states = estimator.n_components
-    given = estimator._sequences(X, lengths, groups, sample_weight, labels, n_states)
+    given = estimator._sequences(X, lengths, groups, sample_weight, labels, estimator.n_components)
     if begun:
         estimator._check_width(given.x)
     return Incoming(given, without_absent(given), names)
 
 
-def _present(estimator: Any, given: Sequences) -> Any:
+def present_rows(estimator: Any, given: Sequences) -> Any:
     """The rows of which the family's ``check`` may see all."""
     if not hasattr(estimator._family_class(), "check"):
         return given.x
@@ -181,7 +184,16 @@ def _check_continues(continues: Any, online: Online, stream: Stream, given: Sequ
         )
 
 
-def with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
+def gathered(
+    estimator: Any, stream: Stream, batch: Incoming, present: Any, continues: bool = False
+) -> tuple[Sequences, Any]:
+    """All sequences so far, before the start, and the family to fit to them."""
+    waiting = [Rows(part.x) for part in stream.waiting]
+    family = estimator._family_to_fit(joined([*waiting, Rows(present)]).x, batch.names)
+    return _with_waiting(stream, batch.data, continues), family
+
+
+def _with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
     """The sequences that wait, and those of the batch; the first of these may go on where the last of those ended."""
     if not stream.waiting:
         return data
@@ -204,14 +216,19 @@ def with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
     return Sequences(rows.x, begins, weights, rows.labels)
 
 
+def number_of(data: Sequences) -> float:
+    """Of the sequences, by weight."""
+    return float(_weights(data).sum())
+
+
 def _weights(data: Sequences) -> Any:
     return np.ones(data.n_sequences) if data.sample_weight is None else data.sample_weight
 
 
-def _still_waiting(
+def still_waiting(
     state: dict[str, Any], stream: Stream, data: Sequences, n_new: int
 ) -> dict[str, Any]:
-    """The attributes of a model that has not begun."""
+    """The attributes of a model that has not begun, with sequences that wait for more."""
     kept = data.take(np.arange(data.n_sequences))
     return {
         "_stream": replace(stream, n_steps=stream.n_steps + 1, waiting=(kept,)),
@@ -220,7 +237,7 @@ def _still_waiting(
     }
 
 
-def _check_size(online: Online, estimator: HMMEstimator[Any, Any]) -> None:
+def _check_size(online: Online, estimator: Any) -> None:
     if online.inertia != "forward-only":
         return
     if estimator.n_components > MOST_STATES:
@@ -242,8 +259,7 @@ def _unit(online: Online, data: Sequences) -> Batch:
     """The batch in rows of an endless sequence, or in sequences as long as its own."""
     if _is_endless(online):
         return Batch(data.total_weight())
-    weights = data.sample_weight
-    return Batch(float(_weights(data).sum()), data.lengths, weights)
+    return Batch(number_of(data), data.lengths, data.sample_weight)
 
 
 # -- steps ----------------------------------------------------------------------------------------
@@ -258,7 +274,7 @@ class _Learned(NamedTuple):
 
 
 def _learned_from(
-    estimator: HMMEstimator[Any, Any],
+    estimator: Any,
     model: HMM[Any, Any],
     prior: HMMPrior[Any] | None,
     params: HMMParams[Any],
@@ -346,9 +362,7 @@ def _forward_step(
     return state, info, running
 
 
-def _kept(
-    estimator: HMMEstimator[Any, Any], learned: _Learned, prior: HMMPrior[Any] | None
-) -> Stream:
+def _kept(estimator: Any, learned: _Learned, prior: HMMPrior[Any] | None) -> Stream:
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     if isinstance(estimator.prior, str):
@@ -360,7 +374,7 @@ def _kept(
     return replace(stream, shown=fingerprint(learned.params))
 
 
-def _checked_params(estimator: HMMEstimator[Any, Any]) -> HMMParams[Any]:
+def _checked_params(estimator: Any) -> HMMParams[Any]:
     params: HMMParams[Any] = estimator._params()
     found = len(params.initial)
     if found != estimator.n_components:
@@ -381,7 +395,7 @@ def _on_course(stream: Stream, params: HMMParams[Any], data: Sequences, unit: Ba
 
 
 def _explained(
-    estimator: HMMEstimator[Any, Any], error: NumericalError, given: Sequences, fitted: bool
+    estimator: Any, error: NumericalError, given: Sequences, fitted: bool
 ) -> NumericalError:
     if not fitted:
         return error

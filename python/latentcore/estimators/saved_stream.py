@@ -17,6 +17,8 @@ from latentcore.estimators.priors import resolved
 from latentcore.estimators.saved_fit import feature_names
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.waiting import Waiting
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import OnlineState
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
 __all__ = [
@@ -110,15 +112,41 @@ def check_mixture_stream(
             raise ValueError(f"_stream.prior: expected a MixturePrior, got {stream.prior!r}")
         prior: Any = stream.prior
         resolved(prior, model, Rows(np.empty((0, 1))), len(params.weights))
-    expected = model.model_statistics(params)
-    for name, part in (("running", stream.running), ("average", stream.average)):
-        if part is not None:
-            check_like(part, expected, f"_stream.{name}")
-            _check_usable(model, model.maximize(part, params), estimator)
+    _check_state(model, stream, params, estimator, "_stream")
     if stream.iterate is not None:
-        check_like(stream.iterate, params, "_stream.iterate")
-        _check_usable(model, stream.iterate, estimator)
+        _check_params(model, stream.iterate, params, estimator, "_stream.iterate")
+    if stream.auto is not None:
+        _check_auto(model, stream.auto, params, estimator)
     return stream
+
+
+def _check_auto(model: Any, auto: Any, params: Any, estimator: Any) -> None:
+    if type(auto) is not AutoState:
+        raise ValueError(f"_stream.auto: expected an AutoState, got {auto!r}")
+    if not 0 < auto.eta < math.inf or not math.isfinite(auto.evidence):
+        raise ValueError(f"_stream.auto: expected finite numbers, got {auto.eta}, {auto.evidence}")
+    for name in ("slow", "fast"):
+        learner = getattr(auto, name)
+        if type(learner) is not OnlineState:
+            raise ValueError(f"_stream.auto.{name}: expected an OnlineState, got {learner!r}")
+        integer(f"_stream.auto.{name}.n_steps", learner.n_steps, 0)
+        real(f"_stream.auto.{name}.seen", learner.seen)
+        _check_params(model, learner.params, params, estimator, f"_stream.auto.{name}.params")
+        _check_state(model, learner, params, estimator, f"_stream.auto.{name}")
+
+
+def _check_state(model: Any, state: Any, params: Any, estimator: Any, where: str) -> None:
+    """The running statistic and the average."""
+    for name in ("running", "average"):
+        part = getattr(state, name)
+        if part is not None:
+            check_like(part, model.model_statistics(params), f"{where}.{name}")
+            _check_usable(model, model.maximize(part, params), estimator)
+
+
+def _check_params(model: Any, value: Any, params: Any, estimator: Any, name: str) -> None:
+    check_like(value, params, name)
+    _check_usable(model, value, estimator)
 
 
 def with_rows(estimator: Any, stream: Stream) -> Stream:

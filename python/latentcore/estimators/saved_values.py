@@ -46,6 +46,8 @@ from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import FiniteSample, OnlineState
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
 from latentcore.structures.hmm_forward_only import ByLastState
@@ -58,6 +60,7 @@ __all__ = ["pack", "unpack"]
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        AutoState,
         Bernoulli,
         BernoulliParams,
         BetaPrior,
@@ -72,6 +75,7 @@ _CLASSES: dict[str, type[Any]] = {
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FiniteSample,
         FixedWeights,
         Gamma,
         GammaParams,
@@ -99,6 +103,7 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         NormalPrior,
         Online,
+        OnlineState,
         Poisson,
         PoissonParams,
         PowerStep,

@@ -9,7 +9,7 @@ import numpy as np
 from latentcore.arrays import Array
 from latentcore.families.support import log_of
 
-__all__ = ["by_pairs", "excess", "of_counts"]
+__all__ = ["by_pairs", "log_ratio", "of_counts"]
 
 _NEAR = 0.5
 
@@ -36,18 +36,16 @@ def of_counts(p: Array, q: Array) -> Array:
 
     0 log 0 is 0, and p > 0 = q gives +inf.
     """
-    p, q = np.broadcast_arrays(p, q)
     positive = p > 0
     divisor = np.where(positive, p, 1.0)
-    with np.errstate(over="ignore"):
-        change = np.where(positive, (q - p) / divisor, 0.0)
-    near = np.abs(change) < _NEAR
-    small = np.where(near, change, 0.0)
-    far = q - p - p * np.where(positive & ~near, log_of(q) - log_of(divisor), 0.0)
-    return np.where(near & positive, p * excess(small), far)
+    log = np.where(positive, log_ratio(divisor, q), 0.0)
+    near = np.abs(q - p) < _NEAR * p
+    small = np.where(near, (q - p) / divisor, 0.0)
+    return np.where(near, p * (small - log), q - p - p * log)
 
 
-def excess(x: Array) -> Array:
-    """``x - log(1 + x)`` for x > -1; near 0 to the rounding of x."""
-    out: Array = x - np.log1p(x)
-    return out
+def log_ratio(p: Array, q: Array) -> Array:
+    """``log(q / p)`` of p > 0 and q >= 0, to the rounding of their difference where they are near."""
+    near = np.abs(q - p) < _NEAR * p
+    change = np.where(near, (q - p) / p, 0.0)
+    return np.where(near, np.log1p(change), log_of(q) - log_of(p))

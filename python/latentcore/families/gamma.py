@@ -10,7 +10,7 @@ import numpy as np
 
 from latentcore import kernels
 from latentcore.arrays import Array, RealArray
-from latentcore.families.divergences import by_pairs, excess
+from latentcore.families.divergences import by_pairs, log_ratio
 from latentcore.families.linear import Features, LinearForm, LinearStatistics
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.support import (
@@ -99,8 +99,8 @@ class Gamma(WideLinear[GammaParams]):
         def term(shapes: Array, rates: Array, psi: Array, shapes_b: Array, rates_b: Array) -> Array:
             more = shapes_b - shapes
             rising = np.sign(more) * log_rising(np.minimum(shapes, shapes_b), np.abs(more))
-            change = (rates_b - rates) / rates
-            return shapes * excess(change) - more * (np.log1p(change) + psi) + rising
+            log = log_ratio(rates, rates_b)
+            return shapes * ((rates_b - rates) / rates - log) - more * (log + psi) + rising
 
         return by_pairs(term, (a.shapes, a.rates, digamma(a.shapes)), (b.shapes, b.rates))
 

@@ -1,8 +1,8 @@
 """Combining models fitted apart: the weighted mean of what they expect, after their labels agree.
 
 The combination minimises ``sum_m weight_m D(model_m || model)``, where D is the relative entropy of joint distributions
-of visible and hidden values (Amid & Warmuth 2020). Among exponential families it is the model that has the mean of
-their expected statistics: those of one fit to all data, if each model's posteriors were that fit's.
+of visible and hidden values (Amid & Warmuth 2020). In an exponential family it is the model that has the mean of their
+expected statistics: those of one fit to all data, if each model's posteriors were that fit's.
 
 The labels of hidden values mean nothing, so that each model's are to be chosen first. That of more than two at once is
 hard; models take turns: labels are matched to a reference, the models combined, the labels matched to the combination,

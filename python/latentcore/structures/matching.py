@@ -104,17 +104,18 @@ class LabelCosts:
         return changes
 
     def margin(self) -> float:
-        """How clearly the order 0, ..., K - 1 is the best: ``1 - cost / cost after an exchange``.
+        """How clearly the order 0, ..., K - 1 is the best, from -1 to 1: ``(d' - d) / max(d, d')``.
 
-        Of the cost that the two labels have, whose exchange is the cheapest in this sense. 1: it would lose all; 0: it
-        would do as well. Components that are the same in both models do not count.
+        Here d is what two labels have of the cost, and d' what they would have after an exchange; of the two for which
+        this is least. 1: it would lose everything; 0: it would do as well. Components that are the same in both models
+        do not count.
         """
         own = self.linear.diagonal() if self.shares is None else self.shares
         growth = self.exchanges(np.arange(len(own)))
-        exchanged = own[:, None] + own + growth
-        differ = exchanged > _SAME
+        larger = own[:, None] + own + np.maximum(growth, 0.0)
+        differ = larger > _SAME
         np.fill_diagonal(differ, False)
-        return float((growth[differ] / exchanged[differ]).min(initial=1.0))
+        return max(-1.0, float((growth[differ] / larger[differ]).min(initial=1.0)))
 
     def _descended(self, order: Order) -> Matched:
         cost = float(self.of(order[None])[0])
@@ -258,7 +259,8 @@ class HMMLabels(Generic[P, S]):
     def relative_entropy(self, params: HMMParams[P], other: HMMParams[P]) -> float:
         """Of the joint distributions of rows and their states, nats: of a sequence, or by row of an endless one."""
         way = self._one_way(params, other)
-        of_rows = _times(way.flow, _log(params.transition) - _log(other.transition))
+        log_own = np.where(way.flow > 0, _log(params.transition), 0.0)
+        of_rows = _times(way.flow, log_own - _log(other.transition))
         return max(0.0, float(way.linear.trace() + of_rows.sum()))
 
     def match(
