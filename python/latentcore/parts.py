@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from latentcore.errors import ImpossibleRowError
+from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError
 from latentcore.protocols import Expectation, Model
 from latentcore.statistics import Statistics, total
 from latentcore.threads import ordered_map
@@ -138,6 +138,8 @@ def named(results: Iterator[R]) -> Iterator[R]:
             number += 1
     except ImpossibleRowError as error:
         raise ImpossibleRowError(error.row, number) from None
+    except ImpossibleSequenceError as error:
+        raise ImpossibleSequenceError(error.sequence, error.step, number) from None
     except (ValueError, TypeError, ArithmeticError) as error:
         error.args = (f"part {number}: {error}",)
         raise

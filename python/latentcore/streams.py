@@ -78,12 +78,23 @@ class Batches:
         )
         self._once = False
         self._begun = False
+        self._cut = isinstance(source, str | os.PathLike) or _is_table(source)
         self._open = self._opener(source, int(batch_size))
 
     @property
     def once(self) -> bool:
         """Whether the source can be gone through a single time."""
         return self._once
+
+    @property
+    def cut(self) -> bool:
+        """Whether batches are cut out of one table, so that their borders fall anywhere."""
+        return self._cut
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a column tells the sequences."""
+        return "groups" in self._chosen.special
 
     def __iter__(self) -> Iterator[Part]:
         if self._once and self._begun:
@@ -170,6 +181,10 @@ def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, list | tuple):
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
     return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
+
+
+def _is_table(X: Any) -> bool:
+    return _is_arrow(X, "Dataset") or _is_matrix(X)
 
 
 def _is_matrix(X: Any) -> bool:

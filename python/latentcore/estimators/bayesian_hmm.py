@@ -12,7 +12,7 @@ from latentcore.estimators.bayesian_mixture import check_variational
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import RandomState
-from latentcore.estimators.priors import check_component_prior, weak_prior
+from latentcore.estimators.priors import Pooling, check_component_prior, weak_prior
 from latentcore.estimators.starts import InitParams
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.hmm import HMMPrior
@@ -148,12 +148,12 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
 
-    def _emission_prior(self, family: Any, data: Rows) -> Any:
+    def _emission_prior(self, family: Any, data: Rows | Pooling) -> Any:
         if self.prior is None:
             return weak_prior(family, data, self.n_components)
         check_component_prior(self.prior, family, self.n_components)
         if hasattr(family, "check_prior"):
-            family.check_prior(self.prior, self.n_components, data.x.shape[1])
+            family.check_prior(self.prior, self.n_components, data.n_features)
         return self.prior
 
     def _check_arguments(self) -> None:

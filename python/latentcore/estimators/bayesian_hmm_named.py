@@ -16,6 +16,7 @@ from latentcore.estimators.given import categorical, check_n_categories
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_evaluation import work_of_chain
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.starts import InitParams
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
@@ -243,7 +244,7 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
             )
         return Gaussian(self.covariance_type)
 
-    def _emission_prior(self, family: Gaussian, data: Rows) -> GaussianPrior:
+    def _emission_prior(self, family: Gaussian, data: Rows | Pooling) -> GaussianPrior:
         return gaussian_prior.resolved(self, data)
 
     def _work_per_row(self, x: RealArray | CSR, n_states: int) -> float:
@@ -355,7 +356,7 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Categorical:
         return categorical(self.n_categories, x, names)
 
-    def _emission_prior(self, family: Categorical, data: Rows) -> DirichletPrior:
+    def _emission_prior(self, family: Categorical, data: Rows | Pooling) -> DirichletPrior:
         n_codes = sum(family.levels)
         if self.emissionprob_prior is None:
             return DirichletPrior(np.repeat(1.0 / np.array(family.levels), family.levels))

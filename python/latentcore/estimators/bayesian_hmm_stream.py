@@ -9,8 +9,6 @@ import numpy as np
 from latentcore.arrays import check_observed
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_terms import HMMBoundTerms
-from latentcore.estimators.checks import random_generator
-from latentcore.estimators.hmm_fitting import explained
 from latentcore.estimators.hmm_stream import (
     gathered,
     incoming,
@@ -24,6 +22,7 @@ from latentcore.estimators.mixture_stream import (
     rows_to_start,
 )
 from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.training_sequences import explained
 from latentcore.rules.cavi import ELBOTerms, StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
 from latentcore.structures.hmm import HMM, HMMPrior
@@ -57,7 +56,8 @@ def learn(
     else:
         data, family = gathered(estimator, stream, batch, present)
     check_batch_support(family, present, batch.names, fitted)
-    rows, observed = estimator._observed(family, batch.given, batch.data, batch.names)
+    as_given = estimator._in_memory(batch.given, batch.names)
+    _, observed = estimator._observed(family, as_given)
     if fitted:
         prior, posterior = estimator.prior_, estimator.posterior_
     else:
@@ -69,9 +69,9 @@ def learn(
             estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
             return
         check_observed(data.x, batch.names)
-        rows, observed = estimator._observed(family, data, data, batch.names)
+        shown, observed = estimator._observed(family, estimator._in_memory(data, batch.names))
         chain = estimator._chain_prior()
-        prior = HMMPrior(chain[0], chain[1], estimator._emission_prior(family, rows))
+        prior = HMMPrior(chain[0], chain[1], estimator._emission_prior(family, shown))
     weight = number_of(data)
     seen = stream.seen + weight
     total = seen if against is None else against
@@ -83,13 +83,14 @@ def learn(
     model: HMM[Any, Any] = HMM(observed)
     try:
         if not fitted:
-            rng = random_generator(estimator.random_state)
-            posterior = estimator._start(model, prior, data, rows, rng, total / weight)()
+            posterior = estimator._start(model, prior, shown, total / weight)()
         rule: StochasticVI[Any, Any] = StochasticVI(
             model, prior, total, float(estimator.delay), float(estimator.forgetting)
         )
         after, info = rule.step(
-            VariationalState(posterior, n_steps), estimator._expectation(model, data), weight
+            VariationalState(posterior, n_steps),
+            estimator._in_memory(data, batch.names).expectation(model),
+            weight,
         )
     except NumericalError as error:
         raise explained(error, batch.given) if fitted else error from None

@@ -44,9 +44,12 @@ def bound_terms(
     model: HMM[Any, Any],
     prior: HMMPrior[Any],
     posterior: HMMPrior[Any],
-    expectation: Expectation[Any, Any],
+    expectation: Expectation[Any, Any] | None,
 ) -> HMMBoundTerms:
-    _, log_normaliser = expectation(model.expected(posterior))
+    """The terms; NaN for that of the data if nobody asks it."""
+    log_normaliser = float("nan")
+    if expectation is not None:
+        _, log_normaliser = expectation(model.expected(posterior))
     of_chain, of_emissions = model.divergence(posterior, prior)
     return {
         "log_normaliser": log_normaliser,

@@ -13,7 +13,6 @@ from latentcore.errors import ImpossibleSequenceError, NumericalError
 from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.checks import boolean
 from latentcore.estimators.components import reordered
-from latentcore.estimators.hmm_fitting import explained
 from latentcore.estimators.mixture_base import absent_replaced, check_all_occur
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
@@ -24,6 +23,7 @@ from latentcore.estimators.mixture_stream import (
 )
 from latentcore.estimators.online import Online, Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.training_sequences import explained
 from latentcore.floors import with_floor
 from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
 from latentcore.rules.steps import rho_of

@@ -21,7 +21,10 @@ from latentcore.structures.mixture import Mixture
 from latentcore.threads import ordered_map
 
 __all__ = [
+    "Check",
+    "Choose",
     "InMemory",
+    "Names",
     "TrainingRows",
     "absent_replaced",
     "check_all_occur",
@@ -33,6 +36,10 @@ __all__ = [
 
 R = TypeVar("R")
 Names = list[str] | None
+Choose = Callable[[RealArray, Names], Any]
+"""From rows and the names of their columns to the family that fits them."""
+Check = Callable[[Any, RealArray, Names], None]
+"""Raises for rows that a family does not take."""
 
 
 class TrainingRows(Protocol):
@@ -63,7 +70,7 @@ class TrainingRows(Protocol):
 
     def total_weight(self) -> float: ...
 
-    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+    def family(self, choose: Choose) -> Any:
         """The family that ``choose`` takes for rows and names of columns, checked against all rows."""
 
     def sample(self) -> Rows:
@@ -126,7 +133,7 @@ class InMemory:
     def total_weight(self) -> float:
         return self._rows.total_weight()
 
-    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+    def family(self, choose: Choose) -> Any:
         check_observed(self._rows.x, self.names)
         present = absent_replaced(self.given)
         family = choose(present, self.names)
