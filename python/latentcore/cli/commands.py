@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latentcore import plots
 from latentcore.cli.hmm_models import described_hmm
 from latentcore.cli.large import LargeFile, is_large
@@ -53,7 +55,7 @@ def fit(
     if cluster is not None or is_large(file, in_memory):
         large = LargeFile(file, columns, labels, None)
         make = partial(described_mixture, components=components, family=family, **description)
-        _fit_large(large, make, out, save_figure, cluster, progress)
+        _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
     table = read_rows(file, columns, labels, text=family in OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
@@ -93,7 +95,7 @@ def fit_hmm(
     if cluster is not None or is_large(file, in_memory):
         large = LargeFile(file, columns, labels, group_by)
         make = partial(described_hmm, components=components, family=family, **description)
-        _fit_large(large, make, out, save_figure, cluster, progress)
+        _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
     table = read_rows(file, columns, labels, text=family in OF_TEXTS, group_by=group_by)
     known = None if labels is None else read_labels(file, labels, components)
@@ -156,6 +158,7 @@ def select(
 def _fit_large(
     large: LargeFile,
     make: Callable[[Table], Any],
+    is_mixed: bool,
     out: Path | None,
     save_figure: Callable[[Any], None] | None,
     cluster: str | None,
@@ -165,10 +168,13 @@ def _fit_large(
     if save_figure is not None:
         raise ValueError("--plot: only for files that are read into memory (plot the saved model)")
     with complaints_about(large.file):
-        model = make(large.first())
+        model = make(large.first() if is_mixed else Table(np.empty((0, 0)), None))
     try:
         with PartsProgress(progress) as callback, complaints_about(large.file):
-            large.fit(model, cluster, callback)
+            if cluster is None:
+                large.fit(model, callback)
+            else:
+                large.fit_on(cluster, model, callback)
     except (KeyboardInterrupt, OSError):
         if out is not None and "converged_" in model.__dict__:
             save(out, model, {}, None, large.group_by)
@@ -176,7 +182,6 @@ def _fit_large(
     if out is not None:
         save(out, model, {}, None, large.group_by)
     print(model.summary())
-    large.tell_left_out(model)
 
 
 def _with_short_names(found: Selection, families: Sequence[str], n_components: int) -> Selection:

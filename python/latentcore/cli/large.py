@@ -13,7 +13,6 @@ import numpy as np
 
 import latentcore
 from latentcore.cli.columns import Table, arrow
-from latentcore.cli.models import AnyHMM, AnyMixture
 from latentcore.cli.progress import PartsProgress
 
 __all__ = ["LargeFile", "is_large"]
@@ -68,46 +67,45 @@ class LargeFile:
         data = part.X if names is None else np.column_stack([np.asarray(c) for c in part.X.columns])
         return Table(np.ascontiguousarray(data, np.float64), names)
 
-    def fit(self, model: AnyMixture | AnyHMM, cluster: str | None, progress: PartsProgress) -> None:
-        """Fit here, or on a cluster; after Ctrl-C the model is that of the last complete iteration."""
-        any_model: Any = model
-        if cluster is None:
-            batches = self.batches()
-            counted = latentcore.Batches(lambda: progress.counted(batches))
-            any_model.fit(counted, callback=progress)
-            return
-        from latentcore import distributed
+    def fit(self, model: Any, progress: PartsProgress) -> None:
+        """Fit in this process; after Ctrl-C the model is that of the last complete iteration."""
+        batches = self.batches()
+        model.fit(latentcore.Batches(lambda: progress.counted(batches)), callback=progress)
+        if self.columns is None and Path(self.file).suffix.lower() != ".npy":
+            self._tell_left_out(_names_in(Path(self.file)), list(model.feature_names_in_))
 
+    def fit_on(self, cluster: str, model: Any, progress: PartsProgress) -> None:
+        """Fit on a cluster."""
         with _client(cluster) as client:
             from dask import dataframe
 
+            from latentcore import distributed
+
             tables: Any = dataframe
             frame = tables.read_parquet(self.file)
+            columns = self.columns
+            if columns is None:
+                beside = (self.labels, self.group_by)
+                numbers = [n for n in frame.columns if frame.dtypes[n].kind in "biuf"]
+                columns = [name for name in numbers if name not in beside]
+                self._tell_left_out(list(frame.columns), columns)
             distributed.fit(
-                any_model, frame, client=client, columns=self._columns_of(frame), labels=self.labels,
+                model, frame, client=client, columns=columns, labels=self.labels,
                 groups=self.group_by, callback=progress,
             )  # fmt: skip
 
-    def _columns_of(self, frame: Any) -> list[str]:
-        """The same columns as without a cluster: those of numbers."""
-        if self.columns is not None:
-            return list(self.columns)
-        beside = (self.labels, self.group_by)
-        return [n for n in frame.columns if n not in beside and frame.dtypes[n].kind in "biuf"]
-
-    def tell_left_out(self, model: AnyMixture | AnyHMM) -> None:
-        """Say which columns are not learned from."""
-        path = Path(self.file)
-        names = getattr(model, "feature_names_in_", None)
-        if self.columns is not None or names is None:
-            return
-        from pyarrow import dataset
-
-        form = "parquet" if path.is_dir() or path.suffix.lower() in (".parquet", ".pq") else "ipc"
-        found = dataset.dataset(path, format=form).schema.names
-        left = [n for n in found if n not in (*names, self.labels, self.group_by)]
+    def _tell_left_out(self, found: Sequence[str], learned: Sequence[str]) -> None:
+        left = [n for n in found if n not in (*learned, self.labels, self.group_by)]
         if left:
-            print(f"left out, not numbers: {', '.join(left)}", file=sys.stderr)
+            print(f"columns left out, which hold no numbers: {', '.join(left)}", file=sys.stderr)
+
+
+def _names_in(path: Path) -> list[str]:
+    from pyarrow import dataset
+
+    form = "ipc" if path.suffix.lower() in _ONLY_IN_PARTS else "parquet"
+    names: list[str] = dataset.dataset(path, format=form).schema.names
+    return names
 
 
 @contextmanager
@@ -122,7 +120,7 @@ def _client(address: str) -> Iterator[Any]:
     kind, _, rest = address.partition(":")
     if kind == "local":
         with (
-            LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=None) as own,
+            LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=":0") as own,
             Client(own) as client,
         ):
             yield client
