@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hmmlearn import hmm as hmmlearn
 
 import latentcore
 from estimators.drawn_rows import RATES
@@ -34,6 +36,7 @@ from latentcore import GaussianHMM, Online, PoissonHMM
 from latentcore.errors import NotFittedError
 from latentcore.families.poisson import PoissonParams
 from latentcore.families.priors import DirichletPrior
+from latentcore.rules.online import FiniteSample
 from latentcore.rules.steps import PowerStep, eta_of
 from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMMPrior
@@ -73,6 +76,17 @@ def test_infinite_step_is_an_iteration_of_baum_welch(case: Case, assignment: str
     assert_same(stream, batch, rtol=1e-10, atol=1e-12)
     assert stream.lower_bounds_ == [pytest.approx(batch.lower_bounds_[0], rel=1e-12)]
     assert stream.n_samples_seen_ == 119
+
+
+@quiet
+@cases
+def test_first_batch_makes_the_start_of_a_fit(case: Case) -> None:
+    given = {"lengths": LENGTHS, "labels": np.where(np.arange(120) % 7 == 3, Z, -1)}
+    batch = case.make(2, random_state=0, max_iter=1, tol=0.0).fit(case.x, **given)
+    stream = case.make(2, random_state=0, online=INF).partial_fit(case.x, **given)
+    assert_same(stream, batch, rtol=1e-9, atol=1e-11)
+    if case.name != "a user's own":
+        assert "learned from a stream of 120 rows; 1 steps" in stream.summary()
 
 
 @quiet
@@ -279,6 +293,9 @@ STREAMS: dict[str, dict[str, Any]] = {
     "forward-only": {"online": Online(inertia="forward-only")},
     "hard": {"online": ENDLESS, "assignment": "hard"},
     "prior": {"online": ENDLESS, "prior": "weak"},
+    "automatic": {"online": Online("auto", horizon="endless")},
+    "automatic running": {"online": Online("auto", inertia="running", averaging=True)},
+    "drawn": {"online": Online(inertia=FiniteSample(50))},
 }
 every_stream = pytest.mark.parametrize("options", STREAMS.values(), ids=STREAMS.keys())
 
@@ -332,8 +349,8 @@ def test_streams_of_every_family_go_on_from_files(case: Case, tmp_path: Path) ->
 @cases
 def test_states_may_be_relabelled_amid_a_stream(case: Case) -> None:
     for name, options in STREAMS.items():
-        if options.get("prior") and not case.prior:
-            continue
+        if name == "drawn" or (options.get("prior") and not case.prior):
+            continue  # draws are of states by their number
         model = advanced(from_truth(case, **options), case.x, 0, 5)
         other = copy.deepcopy(model).relabel([1, 0])
         advanced(model, case.x, 5, 8)
@@ -449,6 +466,29 @@ def test_attributes_set_by_hand_are_where_the_stream_goes_on() -> None:
     assert_same(model, by_hand, rtol=1e-12)
 
 
+def test_what_is_known_changes_its_unit_with_the_horizon() -> None:
+    """A statistic of sequences is none of rows: the step is as from the parameters alone."""
+    endless = [Online(inertia=name, horizon="endless") for name in ("running", "forward-only")]
+    for before, after in [(one, Online(0.5, "running")) for one in endless] + [
+        (Online(inertia="running"), Online(0.5, one.inertia, horizon="endless")) for one in endless
+    ]:
+        model = poisson(online=before, prior="weak").partial_fit(POISSON.x, lengths=LENGTHS)
+        bare = PoissonHMM.from_params(model.startprob_, model.transmat_, model.rates_)
+        for one in (model.set_params(online=after), bare.set_params(online=after, prior="weak")):
+            one.partial_fit(POISSON.x, lengths=LENGTHS, total_weight=9)
+        assert_same(model, bare, rtol=1e-12)
+
+
+def test_running_statistic_is_taken_over_by_another_inertia() -> None:
+    """Of an endless sequence: where nothing more of it is added, what is known stays."""
+    for first, then in itertools.permutations(["running", "forward-only"]):
+        model = poisson(online=Online(inertia=first, horizon="endless")).partial_fit(POISSON.x)
+        before = copy.deepcopy(model)
+        model.set_params(online=Online(1e-12, inertia=then, horizon="endless"))
+        model.partial_fit(POISSON.x[:5])
+        assert_same(model, before, rtol=1e-9)
+
+
 # -- bad input
 
 X = POISSON.x[:20]
@@ -476,6 +516,9 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
     "hard": (
         {"online": Online(inertia="forward-only"), "assignment": "hard"}, {}, ValueError,
         "online: .*assignment='hard'",
+    ),
+    "auto": (
+        {"online": Online("auto", inertia="forward-only")}, {}, ValueError, "online: .*got 'auto'"
     ),
     "classes": (
         {"online": ENDLESS, "transmat": np.eye(2)}, {}, ValueError, "online: expected horizon='batch'"
@@ -522,3 +565,17 @@ def test_code_that_was_never_seen_is_named_with_the_way_out() -> None:
     known = latentcore.CategoricalHMM(2, n_categories=4, prior=prior, random_state=0)
     known.partial_fit(x).partial_fit(x + 1)
     assert (known.components_.probabilities > 0).all()
+
+
+def test_infinite_step_is_an_iteration_of_hmmlearn() -> None:
+    case = next(case for case in CASES if case.name == "categorical")
+    x, probabilities = case.x[:, :1].astype(int), np.array([[0.7, 0.3], [0.2, 0.8]])
+    peer = hmmlearn.CategoricalHMM(2, n_iter=1, init_params="", random_state=0)
+    peer.startprob_, peer.transmat_ = STARTPROB, TRANSMAT
+    peer.emissionprob_, peer.n_features = probabilities, 2
+    peer.fit(x, LENGTHS)
+    ours = latentcore.CategoricalHMM.from_params(*CHAIN, probabilities)
+    ours.set_params(online=INF).partial_fit(x, lengths=LENGTHS)
+    np.testing.assert_allclose(ours.startprob_, peer.startprob_, atol=1e-12)
+    np.testing.assert_allclose(ours.transmat_, peer.transmat_, atol=1e-12)
+    np.testing.assert_allclose(ours.components_.probabilities, peer.emissionprob_, atol=1e-12)

@@ -52,7 +52,7 @@ from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
-from latentcore.estimators.saved_stream import with_rows
+from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -694,10 +694,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         return "posterior_" in self.__dict__
 
     def _checked_stream(self, stream: Stream) -> Stream:
-        stream = with_rows(self, stream)
-        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
-            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
-        return stream
+        return check_posterior_stream(self, stream)
 
     # -- storage ----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from latentcore.estimators.bayesian_hmm_stream import learn
 from latentcore.estimators.bayesian_hmm_terms import (
     HMMBoundTerms,
     bound_terms,
+    divergence_of,
     expected_counts,
     total_of,
 )
@@ -41,7 +42,7 @@ from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
-from latentcore.estimators.saved_stream import with_rows
+from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -540,10 +541,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         stochastic_steps(self.delay, self.forgetting)
 
     def _checked_stream(self, stream: Stream) -> Stream:
-        stream = with_rows(self, stream)
-        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
-            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
-        return stream
+        return check_posterior_stream(self, stream)
 
     # -- storage ----------------------------------------------------------------------------------
 
@@ -578,7 +576,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         if density.shape != shape:
             raise ValueError(f"posterior_: expected emissions of {shape[1]} states")
         terms = values["elbo_terms_"]
-        if terms.keys() != HMMBoundTerms.__required_keys__ or np.isinf(total_of(terms)):
+        # after Ctrl-C the log normaliser is NaN
+        known = terms.keys() == HMMBoundTerms.__required_keys__
+        if not known or np.isinf(total_of(terms)) or not np.isfinite(divergence_of(terms)):
             raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
         if values["_before"] is not None:
             real("_before", abs(values["_before"]))

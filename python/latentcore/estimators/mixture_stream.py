@@ -23,15 +23,14 @@ from latentcore.estimators.checks import real
 from latentcore.estimators.components import reordered
 from latentcore.estimators.online import Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
-from latentcore.estimators.online_step import Stepped, stepped
+from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.priors import resolved
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.mixed import MixtureFamily
 from latentcore.protocols import RealArray
-from latentcore.rules.auto_step import AutoState
-from latentcore.rules.online import Batch, OnlineState
+from latentcore.rules.online import Batch
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.threads import get_num_threads
 
@@ -316,29 +315,11 @@ def _explained(estimator: Any, error: NumericalError, rows: Rows, fitted: bool) 
 
 def relabelled(stream: Stream, family: Any, before: Any, after: Any, order: Any) -> Stream:
     """The stream of a model whose public parameters went from ``before`` to ``after``, with ``order[k]`` in place k."""
-    if not stream.has_own():
-        return stream
-    if stream.shown != fingerprint(before):
-        return stream.without_own()
 
     def in_order(part: Any) -> Any:
-        if part is None:
-            return None
-        if isinstance(part, AutoState):
-            return replace(part, slow=in_order(part.slow), fast=in_order(part.fast))
-        if isinstance(part, OnlineState):
-            own = {name: in_order(getattr(part, name)) for name in ("params", "running", "average")}
-            return replace(part, **own)
         components = reordered(family, part.components, order)
         if isinstance(part, MixtureStatistics):
             return MixtureStatistics(part.counts[order], components)
         return MixtureParams(part.weights[order], components)
 
-    return replace(
-        stream,
-        running=in_order(stream.running),
-        average=in_order(stream.average),
-        iterate=in_order(stream.iterate),
-        auto=in_order(stream.auto),
-        shown=fingerprint(after),
-    )
+    return in_new_order(stream, before, after, in_order)

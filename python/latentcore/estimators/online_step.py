@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from latentcore.estimators.online import Online, Stream
+from latentcore.estimators.online import Online, Stream, fingerprint
 from latentcore.protocols import Expectation
 from latentcore.rules.auto_step import AutoOnlineEM, AutoState
 from latentcore.rules.online import Batch, FiniteSample, Inertia, OnlineEM, OnlineInfo, OnlineState
 from latentcore.rules.steps import ConstantStep, rho_of
 
-__all__ = ["Stepped", "stepped"]
+__all__ = ["Stepped", "in_new_order", "stepped"]
 
 _FEWEST_DRAWS, _MOST_DRAWS = 100, 100_000
 
@@ -84,6 +85,35 @@ def _stream(state: OnlineState[Any, Any], info: OnlineInfo, iterate: Any) -> Str
     return Stream(
         state.n_steps, state.seen, info.eta, state.running, state.average, iterate=iterate
     )
+
+
+def in_new_order(stream: Stream, before: Any, after: Any, in_order: Callable[[Any], Any]) -> Stream:
+    """The stream of a model whose public parameters went from ``before`` to ``after``, which is ``in_order`` of them.
+
+    Parameters
+    ----------
+    in_order : callable
+        Of parameters and of statistics.
+    """
+    if not stream.has_own():
+        return stream
+    if stream.shown != fingerprint(before):
+        return stream.without_own()
+
+    def of_part(part: Any) -> Any:
+        if part is None:
+            return None
+        if isinstance(part, AutoState):
+            return replace(part, slow=of_part(part.slow), fast=of_part(part.fast))
+        if isinstance(part, OnlineState):
+            own = {name: of_part(getattr(part, name)) for name in ("params", "running", "average")}
+            return replace(part, **own)
+        return in_order(part)
+
+    own = {
+        name: of_part(getattr(stream, name)) for name in ("running", "average", "iterate", "auto")
+    }
+    return replace(stream, **own, shown=fingerprint(after))
 
 
 # -- families whose own expectation has no closed form ---------------------------------------------
