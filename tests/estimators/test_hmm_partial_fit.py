@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hmmlearn import hmm as hmmlearn
+from scipy import sparse
 
 import latentcore
 from estimators.drawn_rows import RATES
@@ -579,3 +580,27 @@ def test_infinite_step_is_an_iteration_of_hmmlearn() -> None:
     np.testing.assert_allclose(ours.startprob_, peer.startprob_, atol=1e-12)
     np.testing.assert_allclose(ours.transmat_, peer.transmat_, atol=1e-12)
     np.testing.assert_allclose(ours.components_.probabilities, peer.emissionprob_, atol=1e-12)
+
+
+def test_sparse_and_labelled_and_weighted_sequences_wait_in_files(tmp_path: Path) -> None:
+    x = POISSON.x[:40]
+    labels = np.where(np.arange(40) % 5 == 0, Z[:40], -1)
+    for make in (sparse.csr_array, np.asarray):
+        model = PoissonHMM(2, random_state=0, online=ENDLESS)
+        at_once = copy.deepcopy(model)
+        for n, begin in enumerate(range(0, 40, 8)):
+            part = slice(begin, begin + 8)
+            model.partial_fit(
+                make(x[part]), lengths=[3, 5], sample_weight=[2.0, 2.0], labels=labels[part],
+                continues=n > 0,
+            )  # fmt: skip
+            model = copies(model, tmp_path)[2]
+        lengths = [3, 8, 8, 5]
+        at_once.partial_fit(
+            make(x[:24]), lengths=lengths, sample_weight=[2.0] * 4, labels=labels[:24]
+        )
+        assert model.lower_bounds_[0] == pytest.approx(at_once.lower_bounds_[0], rel=1e-12)
+        assert (model.n_iter_, model.n_samples_seen_) == (5, 40)
+    waiting = PoissonHMM(2, online=ENDLESS).partial_fit(x[:8], sample_weight=[2.0])
+    with pytest.raises(ValueError, match=r"continues: expected the sample_weight 2 .* got 1"):
+        waiting.partial_fit(x[8:16], continues=True)

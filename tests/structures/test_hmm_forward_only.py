@@ -18,6 +18,7 @@ from latentcore.structures import hmm_recursions as recursions
 from latentcore.structures.hmm import HMM, HMMParams
 from latentcore.structures.hmm_forward_only import ByLastState, forwarded
 from laws.cases import ChainCase, assert_near, every_double_chain
+from reference.hmm import exact
 from reference.hmm_paths import enumerated
 
 S = 3
@@ -206,3 +207,21 @@ def test_impossible_last_states_are_left_out() -> None:
     ]  # fmt: skip
     found, _ = in_blocks(model, params, blocks)
     assert_near(found.expected(), expected, 1e-12)
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["positive", "zeros"])
+def test_hopeless_last_states_lose_nothing(zeros: bool) -> None:
+    """Rows that put hundreds of nats between the states, in fifty digits."""
+    model, params = HMM(Poisson()), some_params(zeros)
+    params = replace(params, emissions=PoissonParams(np.array([[1.0], [60.0], [2000.0]])))
+    x = np.array([[0.0], [2500], [1900], [0], [70], [0], [2100], [0], [1], [0]])
+    density = log_density(params, as_sequences(x))
+    found, _ = in_blocks(model, params, cut(as_sequences(x), [4, 5]))
+    with np.errstate(divide="ignore"):
+        log_initial, log_transition = np.log(params.initial), np.log(params.transition)
+    assert found.log_law.min() < -50
+    for k in np.flatnonzero(found.log_law > -np.inf):
+        last = np.where(np.arange(S) == k, 0.0, -np.inf)
+        truth = exact(density, log_initial, log_transition, last)
+        np.testing.assert_allclose(found.given[k].transitions, truth.transitions, atol=1e-10)
+        np.testing.assert_allclose(found.given[k].counts, truth.posteriors.sum(axis=0), atol=1e-10)
