@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from latentcore import engine
+from latentcore.arrays import Rows
 from latentcore.rules.em import EM, MAPEM, EMState
 from latentcore.rules.online import Batch, FiniteSample, OnlineEM, OnlineState
 from latentcore.rules.steps import ConstantStep
+from latentcore.sequences import Sequences
 from latentcore.structures.chains import stationary_distribution
-from latentcore.structures.hmm import HMM
-from latentcore.structures.mixture import Mixture
+from latentcore.structures.hmm import HMM, HMMParams
+from latentcore.structures.mixture import Mixture, MixtureParams
 from latentcore.structures.topology import Topology
 from laws.cases import (
     MODELS,
@@ -197,6 +199,39 @@ def test_small_steps_are_small_and_point_the_same_way(case: Case) -> None:
     bend, half = np.abs(first - second).max(), np.abs(second - third).max()
     assert half == pytest.approx(bend / 2, rel=0.05)
     assert half < 0.1 * np.abs(third).max()
+
+
+@cases(lambda of: of.apart and of.name != "numpy-poisson", structures=MODELS)
+def test_a_component_that_fades_breaks_nothing(case: Case) -> None:
+    """Without rows its weight halves in each step, down to the end of the range of a double and to 0."""
+    assert_breaks_nothing(case, "model")
+    if not case.of.name.endswith("user"):  # who divides by the smallest of counts
+        assert_breaks_nothing(case, "running")
+
+
+def assert_breaks_nothing(case: Case, inertia: Any) -> None:
+    assert case.of.apart is not None
+    components, x = case.of.apart(case.rng)
+    near = case.of.log_density(components, x).argmax(axis=1) < 2
+    law = np.array([0.6, 0.4, 1e-300])
+    state: Any
+    if case.lengths is None:
+        rows: Any = Rows(np.ascontiguousarray(x[near][:100]))
+        state = OnlineState(MixtureParams(law, components))
+    else:
+        rows = Sequences(np.ascontiguousarray(x[near][:100]), np.arange(0, 101, 10))
+        state = OnlineState(HMMParams(law, np.tile(law, (3, 1)), components))
+    rule: OnlineEM[Any, Any] = OnlineEM(case.model, ConstantStep(1.0), inertia)
+    objectives = []
+    for _ in range(85):
+        state, info = rule.step(
+            state, lambda p: case.model.expected_statistics(p, rows), batch_of(case, rows)
+        )
+        objectives.append(info.objective)
+        assert all(np.isfinite(leaf).all() for leaf in leaves(state.params))
+    assert np.diff(objectives).min() >= -1e-11 * (1 + np.abs(objectives).max())
+    weights = state.params.weights if case.lengths is None else state.params.transition[0]
+    assert weights[2] == 0.0
 
 
 # -- symmetries

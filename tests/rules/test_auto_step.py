@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from latentcore.arrays import Rows
+from latentcore.errors import ImpossibleRowError
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import GammaPrior
@@ -150,6 +151,38 @@ def test_the_prior_is_no_evidence() -> None:
     _, info = rule.step(states[0], lambda p: model.expected_statistics(p, rows), Batch(N))
     log_prior = model.log_prior(prior, params)
     assert info.objective == model.expected_statistics(params, rows)[1] + log_prior
+
+
+@pytest.mark.parametrize("where", ["rows", "components"])
+def test_what_the_faster_learner_cannot_do_is_evidence_for_the_slower_one(where: str) -> None:
+    rule: AutoOnlineEM[Any, Any] = AutoOnlineEM(OnlineEM(GAUSSIAN), enough=1e9)
+    state = replace(learned(rule, stream(3))[0][-1], evidence=5.0)
+    [rows] = stream(1)
+
+    def expectation(params: Any) -> Any:
+        stats, log_likelihood = GAUSSIAN.expected_statistics(params, rows)
+        if params is state.slow.params:
+            return stats, log_likelihood
+        if where == "rows":
+            raise ImpossibleRowError(3)
+        components = replace(stats.components, scatters=np.full((3, 2), -1e9))
+        return replace(stats, components=components), log_likelihood
+
+    after, info = rule.step(state, expectation, Batch(N))
+    assert (after.eta, after.evidence) == (state.eta / 2, 0.0)
+    expected = replace(rule.rule, step_size=ConstantStep(state.eta))
+    slow, _ = expected.step(state.slow, expectation, Batch(N))
+    assert_identical((after.slow if where == "components" else after.fast).params, slow.params)
+    assert info.eta == (2 * state.eta if where == "components" else state.eta)
+
+
+def test_what_neither_can_do_is_an_error() -> None:
+    def expectation(params: Any) -> Any:
+        raise ImpossibleRowError(7)
+
+    rule: AutoOnlineEM[Any, Any] = AutoOnlineEM(OnlineEM(GAUSSIAN))
+    with pytest.raises(ImpossibleRowError, match="row 7"):
+        rule.step(learned(rule, stream(3))[0][-1], expectation, Batch(N))
 
 
 def test_a_state_goes_on_where_it_was_pickled() -> None:

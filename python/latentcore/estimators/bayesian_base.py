@@ -763,6 +763,10 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 f"required by {type(self).__name__}"
             )
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Rows that wait have attributes too."""
+        return "posterior_" in self.__dict__
+
     def _checked_stream(self, stream: Stream) -> Stream:
         return check_posterior_stream(self, stream)
 

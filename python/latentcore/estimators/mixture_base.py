@@ -730,6 +730,10 @@ class MixtureEstimator(Estimator, Generic[P]):
         evaluation = self._evaluation()
         return evaluation, without_absent(self._seen_rows(X, sample_weight))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Rows that wait have attributes too."""
+        return "weights_" in self.__dict__
+
     def _checked_stream(self, stream: Stream) -> Stream:
         if "converged_" not in self.__dict__:
             return check_mixture_stream(self, stream, None, None)

@@ -266,8 +266,8 @@ def _shown(estimator: Any, learned: Stepped, attributes: dict[str, Any]) -> Stre
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     rounded = np.asarray(attributes["weights_"]).dtype != np.float64
-    iterate = stream.iterate if rounded or stream.average is not None else None
-    stream = replace(stream, iterate=iterate)
+    if stream.average is None and not rounded:
+        stream = replace(stream, iterate=None)
     if not stream.has_own():
         return stream
     shown = fingerprint(estimator._params_of(attributes))

@@ -12,7 +12,7 @@ import numpy as np
 from latentcore.estimators.online import Online, Stream, fingerprint
 from latentcore.protocols import Expectation
 from latentcore.rules.auto_step import AutoOnlineEM, AutoState
-from latentcore.rules.online import Batch, FiniteSample, OnlineEM, OnlineInfo, OnlineState
+from latentcore.rules.online import Batch, FiniteSample, Inertia, OnlineEM, OnlineInfo, OnlineState
 from latentcore.rules.steps import ConstantStep, rho_of
 
 __all__ = ["Stepped", "in_new_order", "stepped"]
@@ -39,27 +39,26 @@ def stepped(
     batch: Batch,
 ) -> Stepped:
     """A step from ``params``, unless the stream has an iterate of its own."""
-    rule: OnlineEM[Any, Any] = OnlineEM(
-        model,
-        inertia=online.inertia_of_rows(),
-        prior=prior,
-        total_weight=total_weight,
-        averaging=online.averaging,
-    )
+    inertia = online.inertia_of_rows()
+    start = params if stream.iterate is None else stream.iterate
+    state = _state(online, start, stream)
     if online.step_size == "auto":
-        return _automatic_step(rule, params, stream, expectation, batch)
+        rule = OnlineEM(
+            model, inertia=inertia, prior=prior, total_weight=total_weight,
+            averaging=online.averaging,
+        )  # fmt: skip
+        return _automatic_step(rule, state, stream, expectation, batch)
     eta = online.schedule()(stream.n_steps + 1)
-    state = _state(rule, params if stream.iterate is None else stream.iterate, stream)
     if not _has_closed_form(model):
-        rule, state = _by_draws(rule, state, batch, eta)
-    rule = replace(rule, step_size=ConstantStep(eta))
+        inertia, state = _by_draws(online, model, state, batch, eta)
+    rule = OnlineEM(model, ConstantStep(eta), inertia, prior, total_weight, online.averaging)
     state, info = rule.step(state, expectation, batch)
     return Stepped(rule.averaged(state), _stream(state, info, state.params), info)
 
 
 def _automatic_step(
     rule: OnlineEM[Any, Any],
-    params: Any,
+    start: OnlineState[Any, Any],
     stream: Stream,
     expectation: Expectation[Any, Any],
     batch: Batch,
@@ -68,19 +67,17 @@ def _automatic_step(
     state = stream.auto
     if state is None:  # as if the steps so far had been eta = 1/t
         eta = auto.eta if stream.n_steps == 0 else 1.0 / stream.n_steps
-        start = _state(rule, params, stream)
-        state = AutoState(start, start, eta if stream.eta is None else stream.eta)
+        state = AutoState(start, start, stream.eta or eta)
     if not _has_closed_form(rule.model):
-        drawn = _inertia_by_draws(batch, state.eta)
-        auto = AutoOnlineEM(replace(rule, inertia=drawn))
+        auto = AutoOnlineEM(replace(rule, inertia=_inertia_by_draws(batch, state.eta)))
     state, info = auto.step(state, expectation, batch)
     after = replace(_stream(state.leader, info, None), auto=state)
     return Stepped(auto.averaged(state), after, info)
 
 
-def _state(rule: OnlineEM[Any, Any], params: Any, stream: Stream) -> OnlineState[Any, Any]:
-    average = stream.average if rule.averaging else None
-    running = stream.running if rule.inertia == "running" else None
+def _state(online: Online, params: Any, stream: Stream) -> OnlineState[Any, Any]:
+    average = stream.average if online.averaging else None
+    running = stream.running if online.inertia == "running" else None
     return OnlineState(params, stream.n_steps, stream.seen, running, average)
 
 
@@ -134,23 +131,21 @@ def _inertia_by_draws(batch: Batch, eta: float) -> FiniteSample:
 
 
 def _by_draws(
-    rule: OnlineEM[Any, Any], state: OnlineState[Any, Any], batch: Batch, eta: float
-) -> tuple[OnlineEM[Any, Any], OnlineState[Any, Any]]:
-    """The rule and state with draws in place of the model's own expectation, where the options ask for it."""
-    if rule.averaging:
+    online: Online, model: Any, state: OnlineState[Any, Any], batch: Batch, eta: float
+) -> tuple[Inertia | FiniteSample, OnlineState[Any, Any]]:
+    """Inertia and state with draws in place of the model's own expectation, where the options ask for it."""
+    if online.averaging:
         raise TypeError(
             "online: expected averaging=False for a family without a method 'model_statistics', got True"
         )
-    drawn = (
-        rule.inertia if isinstance(rule.inertia, FiniteSample) else _inertia_by_draws(batch, eta)
-    )
-    if rule.inertia != "running":
-        return replace(rule, inertia=drawn), state
+    inertia = online.inertia_of_rows()
+    drawn = inertia if isinstance(inertia, FiniteSample) else _inertia_by_draws(batch, eta)
+    if inertia != "running":
+        return drawn, state
     if state.running is not None:
-        return rule, state
+        return inertia, state
     rng = np.random.default_rng((drawn.seed, state.n_steps))
-    model: Any = rule.model
     running = model.sampled_statistics(
         state.params, drawn.n, rng, batch.lengths, batch.length_weights
     )
-    return rule, replace(state, running=running)
+    return inertia, replace(state, running=running)
