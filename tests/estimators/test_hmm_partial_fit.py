@@ -36,7 +36,7 @@ from estimators.hmm_cases import (
 from latentcore import GaussianHMM, Online, PoissonHMM
 from latentcore.errors import NotFittedError
 from latentcore.families.poisson import PoissonParams
-from latentcore.families.priors import DirichletPrior
+from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.rules.online import FiniteSample
 from latentcore.rules.steps import PowerStep, eta_of
 from latentcore.structures.chains import stationary_distribution
@@ -248,6 +248,21 @@ def test_forward_only_steps_are_on_the_statistics_of_the_whole_sequence(case: Ca
         model.partial_fit(block, continues=n > 0)
     batch = from_truth(case, max_iter=1, tol=0.0, topology=Topology(start="fixed")).fit(x)
     assert_same(model, batch, rtol=1e-9, atol=1e-10)
+
+
+@quiet
+def test_forward_only_steps_weigh_a_prior_against_all_rows() -> None:
+    x = POISSON.x[:54]
+    prior = HMMPrior(
+        np.array([3.0, 1.0]), 1 + 2 * np.eye(2), GammaPrior(np.full((1, 3), 3.0), np.ones((1, 3)))
+    )
+    model = poisson(online=Online(PowerStep(1.0, 0.0), inertia="forward-only"), prior=prior)
+    for n, block in enumerate(blocks_of(x, 6)):
+        model.partial_fit(block, continues=n > 0)
+    batch = poisson(prior=prior, warm_start=True, max_iter=1, tol=0.0)
+    batch.set_params(topology=Topology(start="fixed")).fit(x)
+    assert_same(model, batch, rtol=1e-9)
+    assert abs(model.transmat_ - poisson().transmat_).max() > 0.01
 
 
 @pytest.mark.parametrize("inertia", ["model", "running", "forward-only"])

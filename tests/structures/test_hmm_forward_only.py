@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latentcore import engine
 from latentcore.errors import ImpossibleSequenceError
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.protocols import Array
@@ -87,6 +88,18 @@ def test_sequence_that_goes_on_is_as_by_enumeration(
     np.testing.assert_allclose(stats.transitions, transitions, atol=1e-12)
     weighted = np.concatenate([w * way for w, way in zip(WEIGHTS, ways, strict=True)])
     np.testing.assert_allclose(stats.emissions.sums, weighted.T @ x, atol=1e-11)
+
+
+def test_shards_begin_where_the_data_do() -> None:
+    x = np.random.default_rng(11).poisson(4.0, (30, 2)).astype(float)
+    data = replace(as_sequences(x, lengths=[4, 5] * 3 + [3]), entry=ENTRY)
+    for hard in (False, True):
+        model, params = HMM(Poisson(), hard), some_params()
+        stats, value = engine.expectation(model, data, 6, 2)(params)
+        expected, truth = model.expected_statistics(params, data)
+        assert value == pytest.approx(truth, rel=1e-12)
+        assert_near(stats, expected, 1e-12)
+        assert stats.starts.sum() == pytest.approx(6.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("segment", [100, 3])
