@@ -197,8 +197,8 @@ def relative_entropy(model_a: Any, model_b: Any, *, lengths: npt.ArrayLike | Non
     """KL(model_a || model_b) of the joint distributions of rows and their components, nats.
 
     Labels count: component k of the one stands for component k of the other. It is at least the relative entropy of
-    rows alone, which has no closed form. States that are mixtures themselves have components without labels: those count
-    that make it least.
+    rows alone, which has no closed form. States that are mixtures themselves have components whose labels do not count:
+    those are taken that make it least.
 
     Parameters
     ----------
