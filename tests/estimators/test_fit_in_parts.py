@@ -375,6 +375,18 @@ def test_interrupted_fit_keeps_its_last_iteration(
 
 
 @makers
+def test_fit_interrupted_at_the_end_is_kept_too(make: Any) -> None:
+    counted = Failing(0, None)
+    whole = make(2, random_state=0, tol=1e-3).fit(counted)
+    model = make(2, random_state=0, tol=1e-3)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(Failing(counted.n_passes, KeyboardInterrupt()))  # in the pass for summary()
+    np.testing.assert_array_equal(model.means_, whole.means_)
+    assert model.converged_
+    assert model.n_iter_ == whole.n_iter_
+
+
+@makers
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
 def test_failure_before_the_first_step_changes_nothing(
     make: Any, failure: BaseException | None

@@ -390,6 +390,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         kept: Kept[Both[H]] = Kept()
         try:
             fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
+            learned = self._learned_from(model, data, fit, n_steps)
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
@@ -398,7 +399,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
                 self._replace(learned, data.names)
             raise
-        learned = self._learned_from(model, data, fit, n_steps)
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
         self._replace(learned, data.names)

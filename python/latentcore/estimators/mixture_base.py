@@ -327,21 +327,22 @@ class MixtureEstimator(Estimator, Generic[P]):
         family = data.family(self._family_to_fit)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
         prior = resolved(self.prior, model, data, self.n_components)
-        kept: Kept[MixtureParams[P]] = Kept()
+        kept = Kept[MixtureParams[P]](
+            lambda params: degenerate_components(family, params.components)
+        )
         try:
             best = self._best_of_starts(model, prior, data, callback, kept)
+            if best.degenerate:
+                warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
+            if not best.fit.converged and self.max_iter > 0:
+                warn_not_converged(stacklevel=4)
+            return self._take_over(best, family, prior, data), data
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
                 self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
             raise
-
-        if best.degenerate:
-            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
-        if not best.fit.converged and self.max_iter > 0:
-            warn_not_converged(stacklevel=4)
-        return self._take_over(best, family, prior, data), data
 
     def _take_over(
         self,
