@@ -41,7 +41,10 @@ class Batches:
         The columns to learn from. Of files, None is all columns of numbers but the three below; of data frames in an
         iterable, all columns but these.
     sample_weight, labels, groups : str, optional
-        Columns that hold these arguments of ``fit``. A missing label is unknown.
+        Columns that hold these arguments of ``fit``. A missing label is unknown. To models of sequences ``groups``
+        tells where they begin; batches may end within one, which waits in memory for its end. Without, an item of an
+        iterable is a sequence, unless it is a list of sequences or a ``Part`` that says where they begin, and ``fit``
+        refuses batches of files and matrices.
 
     Raises
     ------

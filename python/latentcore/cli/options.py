@@ -143,11 +143,30 @@ def _add_fit(one: ArgumentParser) -> None:
     add_picture(one, "the fit", "FIT.png")
     add_hmm(one)
     add_bayes(one)
+    _add_large(one)
     one.add_argument(
         "--batch-size", type=values.count, metavar="N",
         help="with --bayes: steps on batches of N rows; --max-iter then counts passes over all rows",
     )  # fmt: skip
     add_settings(one)
+
+
+def _add_large(one: ArgumentParser) -> None:
+    where = one.add_mutually_exclusive_group()
+    where.add_argument(
+        "--in-memory", action="store_true", default=None,
+        help="read the file into memory, however large it is",
+    )  # fmt: skip
+    where.add_argument(
+        "--out-of-core", dest="in_memory", action="store_false", default=None,
+        help="read the file again in each iteration: Parquet, Arrow or .npy, or a folder of Parquet files (from 1 GiB "
+        "of numbers on, and for folders)",
+    )  # fmt: skip
+    where.add_argument(
+        "--cluster", type=values.cluster, metavar="ADDRESS",
+        help="fit on a Dask cluster, whose workers read the Parquet file or folder: tcp://host:8786, or local:N for N "
+        "processes on this machine",
+    )  # fmt: skip
 
 
 def _add_decode(one: ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from latentcore.rules.steps import InverseStep, PowerStep, StepSize
 __all__ = [
     "SELECTABLE",
     "TOPOLOGIES",
+    "cluster",
     "column_families",
     "column_names",
     "concentration",
@@ -104,6 +105,16 @@ def weights(text: str) -> list[float]:
     if not all(0 < weight < math.inf for weight in found):
         raise argparse.ArgumentTypeError(f"expected numbers > 0 with commas between, got {text!r}")
     return found
+
+
+def cluster(text: str) -> str:
+    """The address of a scheduler, or local:N."""
+    kind, colon, rest = text.partition(":")
+    if not colon or not rest or (kind == "local" and not (rest.isdecimal() and int(rest) >= 1)):
+        raise argparse.ArgumentTypeError(
+            f"expected the address of a Dask scheduler, as tcp://host:8786, or local:N, got {text!r}"
+        )
+    return text
 
 
 def levels(text: str) -> list[float]:

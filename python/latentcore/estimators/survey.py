@@ -35,6 +35,7 @@ from latentcore.estimators.training_rows import (
     numbered_as_given,
 )
 from latentcore.families.gaussian_missing import has_missing
+from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
 from latentcore.streams import as_parts, refuse_beside
@@ -302,6 +303,9 @@ class InParts:
 
     def sample(self) -> Rows:
         return self._sampled(self._reader, self.facts.labels)
+
+    def everywhere(self) -> Everywhere | None:
+        return None if len(self) <= self._most() else self.over
 
     def _most(self) -> int:
         return rows_in_sample(self.n_features, self._reader.n_components)
