@@ -41,7 +41,9 @@ def gaps(seed: int) -> dict[str, list[float]]:
     pooled = best - fitted(x, seed).score(test)
     for n_machines in MACHINES:
         models = [fitted(part, seed) for part in np.array_split(x, n_machines)]
-        matched, as_they_come = (latentcore.combine(models, align=a).model for a in ("auto", "none"))
+        matched, as_they_come = (
+            latentcore.combine(models, align=a).model for a in ("auto", "none")
+        )
         found["fit to all rows"].append(pooled)
         found["combined"].append(best - matched.score(test))
         found["combined without matching"].append(best - as_they_come.score(test))
