@@ -4,4 +4,5 @@ import sys
 
 from latentcore.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # not in the processes that a cluster of this machine starts
+    sys.exit(main())

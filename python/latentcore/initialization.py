@@ -41,6 +41,7 @@ from latentcore.threads import ordered_map
 
 __all__ = [
     "Clusters",
+    "Everywhere",
     "InitMethod",
     "RandomState",
     "initial_statistics",
@@ -55,6 +56,9 @@ Indices = npt.NDArray[np.intp]
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
 R = TypeVar("R")
+
+Everywhere = Callable[[Callable[[Rows], Any]], Iterator[Any]]
+"""What a function, which may travel, makes of all rows, shard by shard."""
 
 _BLOCK_ELEMENTS = 1 << 18
 """Size of a (rows x K) block of responsibilities: 2 MiB."""
@@ -79,6 +83,7 @@ def initial_statistics(
     *,
     allow_repeats: bool = False,
     n_threads: int = 1,
+    everywhere: Everywhere | None = None,
 ) -> MixtureStatistics[S]:
     """Statistics of the responsibilities that a fit begins with.
 
@@ -104,6 +109,10 @@ def initial_statistics(
         Whether there may be fewer rows than components, so that several begin on one row.
     n_threads : int
         The result does not depend on it.
+    everywhere : Everywhere, optional
+        Where ``data`` are a sample, what goes over all rows. Then the tenth of each component that may come from all
+        rows alike comes from all of these, for families other than Gaussians always: a word that no row of the sample
+        has is in some row.
 
     Returns
     -------
@@ -131,7 +140,8 @@ def initial_statistics(
         raise ValueError(f"method: expected one of {expected}, got {method!r}")
     if not allow_repeats:
         _check_enough_rows(data, n_components, "n_components")
-    return _Start(family, data, n_components, random_state, n_threads).statistics(method)
+    start = _Start(family, data, n_components, random_state, n_threads, everywhere)
+    return start.statistics(method)
 
 
 class _Start(Generic[P, S]):
@@ -144,6 +154,7 @@ class _Start(Generic[P, S]):
         n_components: int,
         random_state: RandomState,
         n_threads: int,
+        everywhere: Everywhere | None,
     ) -> None:
         gaussian = isinstance(family, Gaussian)
         self._as_they_are = gaussian and not isinstance(data.x, CSR) and not _has_missing(data.x)
@@ -160,6 +171,7 @@ class _Start(Generic[P, S]):
         self._n_rows = _n_present(data)
         self._random_state = random_state
         self._n_threads = n_threads
+        self._everywhere = None if isinstance(_leaf(family)[0], Gaussian) else everywhere
 
     def statistics(self, method: InitMethod) -> MixtureStatistics[S]:
         data, n_components = self._data, self._n_components
@@ -168,7 +180,8 @@ class _Start(Generic[P, S]):
             if inner:
                 rows = self._sample()[0]
                 self._params = self._inner_start(rows, rows.labels)
-            return self._sum(_one_hot_blocks(data, data.labels, n_components))
+            stats = self._sum(_one_hot_blocks(data, data.labels, n_components))
+            return stats if self._everywhere is None else self._blended(stats)
         if method == "random":
             if inner:
                 self._params = self._inner_start(self._sample()[0], None)
@@ -182,6 +195,8 @@ class _Start(Generic[P, S]):
             blocks = _one_hot_blocks(rows, labels, n_components)
             n_rows = np.bincount(labels, minlength=n_components)
         stats = self._sum(blocks)
+        if self._everywhere is not None:
+            return self._blended(stats)
         if self._as_they_are and data.labels is None and n_components <= self._n_rows:
             return stats
         leaf, n_leaves = _leaf(self._family)
@@ -191,15 +206,17 @@ class _Start(Generic[P, S]):
         return self._blended(stats)
 
     def _blended(self, stats: MixtureStatistics[S]) -> MixtureStatistics[S]:
-        pooled = self._sum(_equal_blocks(self._data, self._n_components))
+        if self._everywhere is None:
+            pooled = self._sum(_equal_blocks(self._data, self._n_components))
+        else:
+            equal = _Equal(self._family, self._params, self._n_components)
+            pooled = total(self._everywhere(equal))
         scale = float(stats.counts.sum() / pooled.counts.sum())
         return (1.0 - _POOLED_SHARE) * stats + (_POOLED_SHARE * scale) * pooled
 
     def _sum(self, blocks: Iterator[tuple[Rows, RealArray]]) -> MixtureStatistics[S]:
         def statistics(block: tuple[Rows, RealArray]) -> MixtureStatistics[S]:
-            rows, r = block[0], _weighted(block[1], block[0])
-            components = self._family.expected_statistics(self._params, rows.x, r)
-            return MixtureStatistics(r.sum(axis=0, dtype=np.float64), components)
+            return _statistics(self._family, self._params, *block)
 
         return total(ordered_map(statistics, blocks, self._n_threads))
 
@@ -301,6 +318,27 @@ class _Start(Generic[P, S]):
                 f"got an array of shape {points.shape} from {self._family!r}"
             )
         return points
+
+
+def _statistics(
+    family: Family[P, S], params: Any, rows: Rows, responsibilities: RealArray
+) -> MixtureStatistics[S]:
+    r = _weighted(responsibilities, rows)
+    components = family.expected_statistics(params, rows.x, r)
+    return MixtureStatistics(r.sum(axis=0, dtype=np.float64), components)
+
+
+@dataclass(frozen=True, slots=True)
+class _Equal(Generic[P, S]):
+    """Statistics of rows that belong to all components alike."""
+
+    family: Family[P, S]
+    params: Any
+    n_components: int
+
+    def __call__(self, rows: Rows) -> MixtureStatistics[S]:
+        blocks = _equal_blocks(rows, self.n_components)
+        return total(_statistics(self.family, self.params, *block) for block in blocks)
 
 
 # -- responsibilities, a block at a time

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from latentcore.errors import ImpossibleRowError
+from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError
 from latentcore.protocols import Expectation, Model
 from latentcore.statistics import Statistics, total
 from latentcore.threads import ordered_map
@@ -21,6 +21,7 @@ __all__ = [
     "LocalParts",
     "Part",
     "Parts",
+    "check_same",
     "expectation_over",
     "named",
     "over_parts",
@@ -137,6 +138,8 @@ def named(results: Iterator[R]) -> Iterator[R]:
             number += 1
     except ImpossibleRowError as error:
         raise ImpossibleRowError(error.row, number) from None
+    except ImpossibleSequenceError as error:
+        raise ImpossibleSequenceError(error.sequence, error.step, number) from None
     except (ValueError, TypeError, ArithmeticError) as error:
         error.args = (f"part {number}: {error}",)
         raise
@@ -167,7 +170,13 @@ def over_parts(
         found += length
         if length:
             yield cast(R, result)
-    if n_rows is not None and found != n_rows:
+    if n_rows is not None:
+        check_same(found, n_rows)
+
+
+def check_same(found: int, n_rows: int) -> None:
+    """Raise ``ChangedPartsError`` unless parts have as many rows, of positive weight, as they had."""
+    if found != n_rows:
         raise ChangedPartsError(
             f"X: expected parts that stay the same from pass to pass, with {n_rows} rows (of positive weight) "
             f"as in the first, got {found}"

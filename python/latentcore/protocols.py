@@ -164,7 +164,12 @@ class LabelledModel(Protocol[P, S]):
 
 
 class Model(Protocol[P, S, D_contra]):
-    """A structure with its family plugged in."""
+    """A structure with its family plugged in.
+
+    What more a model can do it is asked for: ``update``, ``mode`` and ``log_prior`` with priors, ``sampled_statistics``
+    for inertia that is drawn, ``with_floor`` and ``without_floor`` where ``maximize`` adds to the statistics
+    (``floors``).
+    """
 
     def expected_statistics(self, params: P, data: D_contra) -> tuple[S, float]:
         """The E-step on a shard: expected statistics and log-likelihood."""

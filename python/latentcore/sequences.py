@@ -70,6 +70,10 @@ class Sequences:
         return int(self.x.shape[0])
 
     @property
+    def n_features(self) -> int:
+        return int(self.x.shape[1])
+
+    @property
     def n_sequences(self) -> int:
         return len(self.begins) - 1
 

@@ -13,7 +13,7 @@ import numpy as np
 from latentcore.arrays import column_names
 from latentcore.parts import LocalParts, Part, Parts
 
-__all__ = ["Batches", "as_batches", "as_parts"]
+__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "refuse_beside"]
 
 _BATCH_SIZE = 1 << 16
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
@@ -41,7 +41,10 @@ class Batches:
         The columns to learn from. Of files, None is all columns of numbers but the three below; of data frames in an
         iterable, all columns but these.
     sample_weight, labels, groups : str, optional
-        Columns that hold these arguments of ``fit``. A missing label is unknown.
+        Columns that hold these arguments of ``fit``. A missing label is unknown. To models of sequences ``groups``
+        tells where they begin; batches may end within one, which waits in memory for its end. Without, an item of an
+        iterable is a sequence, unless it is a list of sequences or a ``Part`` that says where they begin, and ``fit``
+        refuses batches of files and matrices.
 
     Raises
     ------
@@ -52,7 +55,8 @@ class Batches:
 
     Notes
     -----
-    Parquet and Arrow files need pyarrow. Missing entries of files are NaN.
+    Parquet and Arrow files need pyarrow. Missing entries of files are NaN. Of a Parquet file a few row groups are held
+    at a time, whatever the size of the batches.
     """
 
     def __init__(
@@ -78,12 +82,23 @@ class Batches:
         )
         self._once = False
         self._begun = False
+        self._cut = isinstance(source, str | os.PathLike) or _is_table(source)
         self._open = self._opener(source, int(batch_size))
 
     @property
     def once(self) -> bool:
         """Whether the source can be gone through a single time."""
         return self._once
+
+    @property
+    def cut(self) -> bool:
+        """Whether batches are cut out of one table, so that their borders fall anywhere."""
+        return self._cut
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a column tells the sequences."""
+        return "groups" in self._chosen.special
 
     def __iter__(self) -> Iterator[Part]:
         if self._once and self._begun:
@@ -112,7 +127,7 @@ class Batches:
             path = Path(source)
             if path.suffix == ".npy":
                 return _slices(np.load(path, mmap_mode="r"), size)
-            return _Files(_dataset(path), size, self._chosen)
+            return _opened(path, size, self._chosen)
         if _is_arrow(source, "Dataset"):
             return _Files(source, size, self._chosen)
         if isinstance(source, Batches):
@@ -164,12 +179,59 @@ def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] |
     return None if batches is None else batches.parts(n_threads)
 
 
+def for_each_batch(
+    X: Any, learn: Callable[[Part], Any], *, lists: bool = True, **given: Any
+) -> None:
+    """Let ``learn`` have ``X`` as a part, or each of the batches that it is, one after the other.
+
+    Parameters
+    ----------
+    X : what users pass
+    learn : callable
+    lists : bool
+        See ``as_batches``.
+    **given
+        What was passed beside ``X``; batches have their own.
+
+    Raises
+    ------
+    ValueError, TypeError, ArithmeticError
+        What ``learn`` raises, with the number of the batch, from 0, before the message; or something was passed beside
+        batches.
+    """
+    batches = as_batches(X, lists=lists)
+    if batches is None:
+        learn(Part(X, **given))
+        return
+    refuse_beside(given)
+    for part in batches:
+        try:
+            learn(part)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            error.args = (f"batch {part.number}: {error}",)
+            raise
+
+
+def refuse_beside(given: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for what is passed beside data in parts or batches."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
+                f"got {type(value).__name__}"
+            )
+
+
 def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, str | os.PathLike):
         return True
     if isinstance(X, list | tuple):
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
     return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
+
+
+def _is_table(X: Any) -> bool:
+    return _is_arrow(X, "Dataset") or _is_matrix(X)
 
 
 def _is_matrix(X: Any) -> bool:
@@ -203,7 +265,7 @@ def _is_arrow(value: Any, name: str) -> bool:
     )
 
 
-def _dataset(path: Path) -> Any:
+def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
     if not path.exists():
         raise FileNotFoundError(f"source: expected the path of a file or folder, got {path}")
     found = {p.suffix for p in path.rglob("*") if p.is_file()} if path.is_dir() else {path.suffix}
@@ -219,7 +281,10 @@ def _dataset(path: Path) -> Any:
         raise ImportError(
             f"source: reading {path} needs pyarrow: pip install 'latentcore[parquet]'"
         ) from None
-    return dataset.dataset(path, format=formats.pop(), exclude_invalid_files=False)
+    format_ = formats.pop()
+    # else pyarrow keeps what it has read until the end of the file
+    options = dataset.ParquetFragmentScanOptions(pre_buffer=False) if format_ == "parquet" else None
+    return _Files(dataset.dataset(path, format=format_), size, chosen, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +294,17 @@ class _Files:
     dataset: Any
     size: int
     chosen: _Chosen
+    options: Any = None
 
     def __call__(self) -> Iterator[Any]:
         import pyarrow as pa
 
         names = self.chosen.names_in(self.dataset.schema)
         batches = self.dataset.to_batches(
-            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1
-        )
+            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
+            fragment_scan_options=self.options,
+            use_threads=False,  # they would read on, up to a GiB, where sweeps are slower
+        )  # fmt: skip
         held: list[Any] = []
         n_held = 0
         for batch in batches:

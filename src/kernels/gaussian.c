@@ -54,6 +54,8 @@ static double *diagonal(lc_family family, ptrdiff_t k, ptrdiff_t j, ptrdiff_t d,
 
 /* A shift of over 1000 standard deviations costs six of sixteen digits. */
 #define CANCELLATION 1e6
+/* A count below which its scatter has lost digits to the end of the range of a double. */
+#define DUST (DBL_MIN / DBL_EPSILON)
 /* A component with less of the weight than this has lost all its rows; its scatter is not worth another sweep. */
 #define NEGLIGIBLE_SHARE 1e-6
 
@@ -61,8 +63,12 @@ void LC_KERNEL(gaussian_statistics)(lc_family family, ptrdiff_t k, ptrdiff_t d, 
                                     double *scatters, int *cancelled) {
   if (scatters != moments->second)
     memcpy(scatters, moments->second, (size_t)scatter_size(family, k, d) * sizeof(double));
-  for (ptrdiff_t c = 0; c < k; c++)
-    if (moments->counts[c] > 0) add_square(family, c, d, -1 / moments->counts[c], moments->first + c * d, scatters);
+  for (ptrdiff_t c = 0; c < k; c++) { /* of counts below DBL_MIN the inverse overflows, and no digits are left */
+    const double count = moments->counts[c];
+    if (count >= DBL_MIN) add_square(family, c, d, -1 / count, moments->first + c * d, scatters);
+    else if (count > 0 && family != LC_GAUSSIAN_TIED)
+      memset(scatters + c * scatter_size(family, 1, d), 0, (size_t)scatter_size(family, 1, d) * sizeof(double));
+  }
   double total = 0;
   for (ptrdiff_t c = 0; c < k; c++) total += moments->counts[c];
   *cancelled = 0;
@@ -112,7 +118,7 @@ void LC_KERNEL(gaussian_covariances)(lc_family family, ptrdiff_t k, ptrdiff_t d,
   }
   ptrdiff_t each = scatter_size(family, 1, d);
   for (ptrdiff_t c = 0; c < k; c++) {
-    if (!(counts[c] > 0)) continue;
+    if (!(counts[c] >= DUST)) continue;
     double n = family == LC_GAUSSIAN_SPHERICAL ? counts[c] * (double)d : counts[c];
     double *out = covariances + c * each;
     for (ptrdiff_t i = 0; i < each; i++) out[i] = scatters[c * each + i] / n;

@@ -14,9 +14,8 @@ import pytest
 
 import latentcore
 from cli.tools import csv_of
-from latentcore import GaussianHMM, GaussianMixture, Online, PoissonMixture
-from latentcore.cli import records
-from latentcore.cli.models import load
+from latentcore import BayesianGaussianMixture, GaussianHMM, GaussianMixture, Online
+from latentcore.cli.tables import Table
 
 ROWS = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, axis=0)
 ROWS = np.random.default_rng(1).permutation(ROWS)
@@ -24,14 +23,8 @@ HEADER = "a,b\n"
 NEW = ["-k", 2, "--seed", 0, "--batch-size", 50]
 
 
-class Frame(np.ndarray):
-    """Rows whose columns have names."""
-
-    columns = ("a", "b")
-
-
 def named(rows):
-    return np.asarray(rows).view(Frame)
+    return Table(np.ascontiguousarray(rows), ["a", "b"])
 
 
 def learned(rows, size=50, **arguments):
@@ -57,9 +50,7 @@ def streaming(*arguments):
     program += "import sys; from latentcore.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "stream", *map(str, arguments)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
-    ) as running:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as running:
         try:
             yield running
         finally:
@@ -94,7 +85,7 @@ def test_file_is_learned_by_the_batch_as_by_partial_fit(run, file, tmp_path):
 
 
 def ndjson(rows):
-    return "".join(f'{json.dumps({"b": b, "x": "?", "a": a})}\n' for a, b in rows.tolist())
+    return "".join(f"{json.dumps({'b': b, 'x': '?', 'a': a})}\n" for a, b in rows.tolist())
 
 
 @pytest.mark.parametrize(
@@ -157,7 +148,7 @@ def test_rows_of_a_short_batch_count_as_much_as_others(run, file, tmp_path):
     path = tmp_path / "m.npz"
     rows = file("rows.csv", HEADER + csv_of(ROWS[:110]))
     assert run("stream", path, rows, *NEW, "--step-size", 0.5)[0] == 0
-    expected = learned(ROWS[:100], online=0.5).set_params(online=0.5 * 10 / 50)
+    expected = learned(ROWS[:100], online=0.5).set_params(online=0.5 * (10 / 50))
     assert same(path, expected.partial_fit(named(ROWS[100:110])))
     assert latentcore.load(path).online == Online(0.5)
 
@@ -201,14 +192,11 @@ def test_pipe_is_learned_from_as_it_fills(tmp_path):
     path = tmp_path / "m.npz"
     with streaming(path, *NEW, "--snapshot-every", 50) as process:
         process.stdin.write(HEADER.encode())
-        text = csv_of(ROWS).encode()
         for begin in range(0, 400, 50):
-            # in pieces that no line ends with
-            piece = csv_of(ROWS[begin : begin + 50]).encode()
-            process.stdin.write(piece[:1001])
-            process.stdin.write(piece[1001:])
+            text = csv_of(ROWS[begin : begin + 50]).encode()
+            process.stdin.write(text[:1001])  # in the middle of a line
+            process.stdin.write(text[1001:])
             until(lambda seen=begin + 50: rows_in(path) == seen, process)
-        assert len(text) > 0
         process.stdin.close()
         assert process.wait(60) == 0
     assert same(path, learned(ROWS))
@@ -234,7 +222,7 @@ def test_signal_loses_no_row_that_was_read(tmp_path, number, code):
     assert b"learned from 170 rows" in err
     expected = learned(ROWS[:150])
     schedule = Online().schedule()
-    expected.set_params(online=schedule(4) * 20 / 50).partial_fit(named(ROWS[150:170]))
+    expected.set_params(online=schedule(4) * (20 / 50)).partial_fit(named(ROWS[150:170]))
     assert same(path, expected)
     assert out.startswith(b"Gaussian mixture")
 
@@ -252,25 +240,23 @@ def test_pipe_that_is_stopped_between_batches_and_goes_on_is_as_if_uninterrupted
 
 
 def test_file_that_is_killed_anywhere_and_resumed_is_as_if_uninterrupted(tmp_path, file):
-    path = tmp_path / "m.npz"
-    many = np.tile(ROWS, (500, 1))
+    path, many = tmp_path / "m.npz", np.tile(ROWS, (250, 1))
     rows = file("rows.csv", HEADER + csv_of(many))
+    options = ["-k", 2, "--seed", 0, "--batch-size", 500, "--resume"]
     status = []
-    for signals in [[signal.SIGTERM, signal.SIGKILL, signal.SIGINT], []]:
-        for number in signals:
-            before = rows_in(path)
-            with streaming(path, rows, *NEW, "--snapshot-every", 1000, "--resume") as process:
-                until(lambda before=before: rows_in(path) > before, process)
-                process.send_signal(number)
-                process.communicate(timeout=60)
-                status.append(process.returncode)
-    assert status == [143, -signal.SIGKILL, 130]
+    for number in [signal.SIGTERM, signal.SIGKILL]:
+        before = rows_in(path)
+        with streaming(path, rows, *options, "--snapshot-every", 500) as process:
+            until(lambda before=before: rows_in(path) > before, process)
+            process.send_signal(number)
+            process.communicate(timeout=60)
+            status.append(process.returncode)
+    assert status == [143, -signal.SIGKILL]
     assert 0 < rows_in(path) < len(many)
-    with streaming(path, rows, *NEW, "--resume") as process:
+    with streaming(path, rows, *options) as process:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    assert same(path, learned(many))
-    assert list(tmp_path.glob(".m.npz.*")) in ([], [p for p in tmp_path.glob(".m.npz.*")])
+    assert same(path, learned(many, 500))
 
 
 def test_reader_of_the_table_may_leave(tmp_path, file):
@@ -285,3 +271,203 @@ def test_reader_of_the_table_may_leave(tmp_path, file):
         os.close(write)
     assert result.returncode == 0
     assert same(path, learned(ROWS))
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def lines_of(rows):
+    return csv_of(rows).splitlines()
+
+
+BAD = {
+    "a cell too few": ("7", "expected 2 cells, got 1"),
+    "text": ("7,x", "column 'b': expected a finite number, got 'x'"),
+    "infinity": ("inf,1", "column 'a': expected a finite number, got 'inf'"),
+    "Python's own": ("1_0,1", "column 'a': expected a finite number, got '1_0'"),
+    "quotes": ('"7"8,1', "expected after"),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), BAD.values(), ids=list(BAD))
+def test_bad_row_is_named_and_what_came_before_is_kept(run, file, tmp_path, line, says):
+    path, lines = tmp_path / "m.npz", lines_of(ROWS)
+    rows = file("rows.csv", HEADER + "\n".join([*lines[:170], line, *lines[170:]]))
+    status, out, err = run("stream", path, rows, *NEW)
+    assert (status, out) == (2, "")
+    assert f"{rows}: line 172: " in err.splitlines()[-1]
+    assert says in err
+    assert same(path, learned(ROWS[:150]))
+    file("rows.csv", HEADER + csv_of(ROWS))  # mended
+    assert run("stream", path, rows, *NEW, "--resume")[0] == 0
+    assert same(path, learned(ROWS))
+
+
+@pytest.mark.parametrize(("line", "says"), BAD.values(), ids=list(BAD))
+def test_bad_rows_can_be_left_out(run, file, tmp_path, line, says):
+    path, lines = tmp_path / "m.npz", lines_of(ROWS)
+    text = "\n".join([line, *lines[:170], line, *lines[170:399], line, lines[399]])
+    rows = file("rows.csv", HEADER + text)
+    status, _, err = run("stream", path, rows, *NEW, "--on-error", "skip")
+    assert status == 0
+    assert same(path, learned(ROWS))
+    assert [f"line {n}" in err and says in err for n in (2, 173, 403)] == [True] * 3
+    assert "3 bad rows were left out" in err
+
+
+def test_row_outside_the_support_is_named(run, file, tmp_path):
+    path, counts = tmp_path / "m.npz", np.random.default_rng(0).poisson(5.0, (60, 2)) * 1.0
+    counts[33, 1] = -1
+    rows = file("rows.csv", HEADER + csv_of(counts))
+    options = ["-k", 2, "--family", "poisson", "--batch-size", 20, "--seed", 0]
+    status, _, err = run("stream", path, rows, *options)
+    assert status == 2
+    assert f"{rows}: line 35" in err
+    assert rows_in(path) == 20
+    assert run("stream", path, rows, *options, "--resume", "--on-error", "skip")[0] == 0
+    assert rows_in(path) == 59
+
+
+def test_bad_row_of_a_pipe_loses_nothing_before_it(tmp_path):
+    path = tmp_path / "m.npz"
+    with streaming(path, *NEW) as process:
+        _, err = process.communicate((HEADER + csv_of(ROWS[:70]) + "1,2,3\n").encode(), timeout=60)
+        assert process.returncode == 2
+    assert err.splitlines()[-1].endswith(b"standard input: line 72: expected 2 cells, got 3")
+    assert rows_in(path) == 70
+
+
+TRUNCATED = {
+    "gzip": ("rows.csv.gz", gzip.compress((HEADER + csv_of(ROWS)).encode())[:-2000], "truncated"),
+    "last line": ("rows.csv", HEADER + csv_of(ROWS)[:-25], "expected 2 cells, got 1"),
+    "quotes": ("rows.csv", HEADER + csv_of(ROWS) + '"1', "unexpected end of data"),
+    "json": ("rows.ndjson", ndjson(ROWS)[:-5], "line 400: expected a JSON object, got '{"),
+    "keys": ("rows.ndjson", ndjson(ROWS) + '{"a": 1}', "line 401: expected the column 'b'"),
+    "array": ("rows.ndjson", ndjson(ROWS) + "[1, 2]", "expected a JSON object, got '[1, 2]'"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "says"), TRUNCATED.values(), ids=list(TRUNCATED))
+def test_truncated_stream_keeps_what_was_learned(run, file, tmp_path, name, content, says):
+    path = tmp_path / "m.npz"
+    learned(ROWS[:50]).save(path)
+    status, _, err = run("stream", path, file(name, content), "--batch-size", 50)
+    assert status == 2
+    assert says in err.splitlines()[-1]
+    seen = rows_in(path)
+    assert seen >= 100
+    assert same(path, learned(np.concatenate([ROWS[:50], ROWS[: seen - 50]])))
+
+
+def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    for rows in (ROWS[:3], ROWS[3:50]):
+        source = file("rows.csv", HEADER + csv_of(rows))
+        status, _, err = run("stream", path, source, *NEW)
+        assert status == 0
+        assert ("not begun yet" in err) == (len(rows) == 3)
+    expected = GaussianMixture(2, random_state=0).partial_fit(named(ROWS[:3]))
+    step = latentcore.load(path).online
+    schedule = Online().schedule()
+    expected.set_params(online=Online(lambda step: schedule(step) * (47 / 50)))
+    expected.partial_fit(named(ROWS[3:50]))
+    assert step is None
+    assert same(path, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["none.npz"], "there is no such file"),
+        (["none.npz", "none.csv", "-k", 2], "none.csv"),
+        (["m.npz", "rows.csv", "--family", "poisson"], "--family: only with -k"),
+        (["m.npz", "rows.csv", "-k", 3], "-k: expected 2, the components of m.npz"),
+        (["m.npz", "c.csv"], "there is no column 'b'"),
+        (["m.npz", "wide.csv"], "expected 2 columns, those of the model, got 3"),
+        (["m.npz", "rows.csv", "--group-by", "a"], "--group-by: only for hidden Markov models"),
+        (["n.npz", "rows.csv", "-k", 2, "--group-by", "a"], "--group-by: only with --model hmm"),
+        (["n.npz", "rows.csv", "-k", 2, "--columns", "z"], "there is no column 'z'"),
+        (["m.npz", "rows.csv", "--step-size", "-1"], "--step-size"),
+        (["m.npz", "rows.csv", "--step-size", "power:0.2"], "kappa"),
+        (["m.npz", "rows.csv", "--continues", "--group-by", "a"], "--continues"),
+        (["x/y.npz", "rows.csv", "-k", 2], "there is no folder"),
+    ],
+)
+def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    learned(ROWS).save("m.npz")
+    before = (tmp_path / "m.npz").read_bytes()
+    file("rows.csv", HEADER + csv_of(ROWS))
+    file("c.csv", "a,c\n1,2\n")
+    file("wide.csv", "1,2,3\n")
+    assert says in fails("stream", *arguments)
+    assert (tmp_path / "m.npz").read_bytes() == before
+
+
+def test_rows_of_a_pipe_are_not_passed_over(tmp_path):
+    path = tmp_path / "m.npz"
+    learned(ROWS).save(path)
+    with streaming(path, "--resume") as process:
+        _, err = process.communicate(b"", timeout=60)
+        assert process.returncode == 2
+    assert b"--resume: expected files" in err
+
+
+# -- hidden Markov models ---------------------------------------------------------------------------------------------
+
+SWITCHING = np.repeat(np.random.default_rng(5).integers(0, 2, 80), 5) * 6.0
+SWITCHING = np.column_stack([SWITCHING, -SWITCHING]) + np.random.default_rng(6).normal(
+    size=(400, 2)
+)
+CHAIN = ["--model", "hmm", "-k", 2, "--seed", 0, "--batch-size", 50]
+
+
+def chain_learned(batches, lengths=None, **arguments):
+    model = GaussianHMM(2, random_state=0, **arguments)
+    for i, rows in enumerate(batches):
+        how = {"continues": i > 0} if lengths is None else {"lengths": lengths[i]}
+        model.partial_fit(named(rows), **how)
+    return model
+
+
+def same_chain(path, model):
+    found = latentcore.load(path)
+    names = ("startprob_", "transmat_", "means_", "covariances_", "n_iter_", "n_samples_seen_")
+    return all(np.array_equal(getattr(found, name), getattr(model, name)) for name in names)
+
+
+def test_rows_of_an_hmm_are_one_endless_sequence_across_runs(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    for part in (SWITCHING[:150], SWITCHING[150:]):
+        rows = file("rows.csv", HEADER + csv_of(part))
+        assert run("stream", path, rows, *CHAIN, "--covariance", "full")[0] == 0
+    blocks = np.split(SWITCHING, 8)
+    expected = chain_learned(blocks, covariance_type="full", online=Online(horizon="endless"))
+    assert same_chain(path, expected)
+
+
+def test_batches_of_sequences_are_whole(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    keys = np.repeat(list("abcacdb"), [30, 30, 90, 20, 30, 100, 100])
+    lines = [f"{key},{a},{b}" for key, (a, b) in zip(keys, SWITCHING.tolist(), strict=True)]
+    rows = file("rows.csv", "key,a,b\n" + "\n".join(lines) + "\n")
+    options = [*CHAIN, "--covariance", "full", "--group-by", "key"]
+    assert run("stream", path, rows, *options)[0] == 0
+    batches = np.split(SWITCHING, [60, 150, 200, 300])
+    lengths = [[30, 30], [90], [20, 30], [100], [100]]
+    assert same_chain(path, chain_learned(batches, lengths, covariance_type="full"))
+    # the column of the first run is that of the next
+    expected = chain_learned(batches * 2, lengths * 2, covariance_type="full")
+    assert run("stream", path, rows, "--batch-size", 50)[0] == 0
+    assert same_chain(path, expected)
+
+
+def test_posterior_of_a_stream(run, file, tmp_path):
+    path, rows = tmp_path / "m.npz", file("rows.csv", HEADER + csv_of(ROWS))
+    assert run("stream", path, rows, *NEW, "--bayes", "--concentration", 0.5)[0] == 0
+    expected = BayesianGaussianMixture(2, random_state=0, weight_concentration_prior=0.5)
+    for begin in range(0, 400, 50):
+        expected.partial_fit(named(ROWS[begin : begin + 50]))
+    found = latentcore.load(path)
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    np.testing.assert_array_equal(found.weights_, expected.weights_)

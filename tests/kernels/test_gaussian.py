@@ -448,17 +448,34 @@ def test_maximize_divides_scatters_by_counts_and_factors_the_covariances(
     np.testing.assert_array_equal(again[1], log_determinants)
 
 
+@every_type
+@pytest.mark.parametrize("weight", [1e-290, 1e-306, 1e-310, 5e-324])
+def test_the_smallest_weights_make_finite_moments(covariance_type: str, weight: float) -> None:
+    """Below 2e-308 their inverses overflow and scatters have no digits left: they are 0, the shared one apart."""
+    x = np.random.default_rng(12).normal(size=(6, 3)) * 1e3
+    r = np.tile([1.0, weight], (6, 1))
+    counts, means, scatters, _ = kernels.gaussian_moments(x, r, np.ones((2, 3)), covariance_type)
+    assert counts[1] == pytest.approx(6 * weight, rel=1e-13)
+    if weight > 1e-308:
+        np.testing.assert_allclose(means[1], x.mean(axis=0), rtol=1e-9)
+    assert np.isfinite(means).all()
+    assert np.isfinite(scatters).all()
+    if covariance_type != "tied" and weight < 1e-308:
+        assert not scatters[1].any()
+
+
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-def test_a_component_without_rows_keeps_its_covariance(covariance_type: str) -> None:
+@pytest.mark.parametrize("count", [0.0, 5e-324, 1e-300])
+def test_a_component_without_rows_keeps_its_covariance(covariance_type: str, count: float) -> None:
     previous = gaussian.random_covariances(np.random.default_rng(10), covariance_type, 2, 3)
     scatters = previous * 4
     scatters[1] = 0
     covariances, _, _ = kernels.gaussian_maximize(
-        np.array([4.0, 0.0]), scatters, 0.5, covariance_type, 3, previous
+        np.array([4.0, count]), scatters, 0.5, covariance_type, 3, previous
     )
     np.testing.assert_array_equal(covariances[1], previous[1])
     alone, _, _ = kernels.gaussian_maximize(
-        np.array([4.0, 0.0]), scatters, 0.5, covariance_type, 3, None
+        np.array([4.0, count]), scatters, 0.5, covariance_type, 3, None
     )
     dense = gaussian.full_covariances(alone, covariance_type, np.zeros((2, 3)))
     np.testing.assert_array_equal(dense[1], 0.5 * np.eye(3))

@@ -10,22 +10,29 @@ import numpy as np
 import pytest
 
 from latentcore import engine
+from latentcore.arrays import Rows
 from latentcore.rules.em import EM, MAPEM, EMState
 from latentcore.rules.online import Batch, FiniteSample, OnlineEM, OnlineState
 from latentcore.rules.steps import ConstantStep
-from latentcore.structures.hmm import HMM
-from latentcore.structures.mixture import Mixture
+from latentcore.sequences import Sequences
+from latentcore.structures.chains import stationary_distribution
+from latentcore.structures.hmm import HMM, HMMParams
+from latentcore.structures.mixture import Mixture, MixtureParams
+from latentcore.structures.topology import Topology
 from laws.cases import (
     MODELS,
     N_COMPONENTS,
     N_ROWS,
     PRECISIONS,
+    TRANSITION,
     Array,
     Case,
     ChainCase,
     assert_identical,
     assert_near,
     cases,
+    every_chain,
+    every_double_case,
     every_double_model,
     every_model,
     leaves,
@@ -58,10 +65,12 @@ def stepped(
     return state.params
 
 
-def assert_never_increases_the_loss(case: Case, rows: Any, model: Any, eta: float) -> None:
+def assert_never_increases_the_loss(
+    case: Case, rows: Any, model: Any, eta: float, start: Any = None
+) -> None:
     """From batch to batch the loss may do anything; that of the batch itself does not rise."""
     rounding = 1e-11 if case.dtype is np.float64 else 1e-6
-    params = case.params
+    params = case.params if start is None else start
     for part in (rows, *rows.shards(N_ROWS // 2)):
         before = model.expected_statistics(params, part)[1]
         params = stepped(case, part, eta, start=params, model=model)
@@ -98,6 +107,49 @@ def test_nor_where_entries_are_missing(case: Case) -> None:
     x[np.random.default_rng(9).uniform(size=x.shape) < 0.2] = np.nan
     for eta in ETAS:
         assert_never_increases_the_loss(case, replace(case.weighted_rows, x=x), case.model, eta)
+
+
+TIES = np.array([[0, -1, -1], [-1, 0, -1], [-1, -1, 0]])
+TOPOLOGIES = {
+    "ties": Topology(ties=TIES),
+    "fixed": Topology(
+        start="fixed", fixed_transitions=np.array([TRANSITION[0], *[[np.nan] * 3] * 2])
+    ),
+    "stationary": Topology(start="stationary"),
+}
+
+
+@cases(lambda of: of.name in ("poisson", "gaussian-tied"), structures=(ChainCase,))
+@pytest.mark.parametrize("kind", TOPOLOGIES)
+def test_nor_where_the_chain_is_not_free(case: Case, kind: str) -> None:
+    model, start = replace(case.model, topology=TOPOLOGIES[kind]), case.params
+    stats, _ = model.expected_statistics(start, case.rows)
+    start = model.maximize(stats, start)  # a chain of this kind
+    for eta in ETAS:
+        assert_never_increases_the_loss(case, case.weighted_rows, model, eta, start)
+
+
+@every_double_case
+def test_nor_where_weights_are_equal(case: Case) -> None:
+    model = replace(case.model, equal_weights=True)
+    start = replace(case.params, weights=np.full(N_COMPONENTS, 1 / N_COMPONENTS))
+    assert_never_increases_the_loss(case, case.weighted_rows, model, 0.5, start)
+    after = stepped(case, case.weighted_rows, 0.5, start=start, model=model)
+    assert_identical(after.weights, start.weights)
+
+
+@every_chain
+def test_nor_where_the_sequence_is_endless(case: Case) -> None:
+    """A batch of rows, whose first is no first: its law is kept, and inertia is that of stationary rows."""
+    model = replace(case.model, topology=Topology(start="fixed"))
+    rows = replace(case.rows, begins=np.array([0, N_ROWS]))
+    start = replace(case.params, initial=stationary_distribution(TRANSITION))
+    for eta in ETAS:
+        rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(eta))
+        before = model.expected_statistics(start, rows)
+        state, _ = rule.step(OnlineState(start), lambda _, s=before: s, Batch(N_ROWS))
+        assert_identical(state.params.initial, start.initial)
+        assert model.expected_statistics(state.params, rows)[1] > before[1]
 
 
 # -- limits
@@ -147,6 +199,39 @@ def test_small_steps_are_small_and_point_the_same_way(case: Case) -> None:
     bend, half = np.abs(first - second).max(), np.abs(second - third).max()
     assert half == pytest.approx(bend / 2, rel=0.05)
     assert half < 0.1 * np.abs(third).max()
+
+
+@cases(lambda of: of.apart and of.name != "numpy-poisson", structures=MODELS)
+def test_a_component_that_fades_breaks_nothing(case: Case) -> None:
+    """Without rows its weight halves in each step, down to the end of the range of a double and to 0."""
+    assert_breaks_nothing(case, "model")
+    if not case.of.name.endswith("user"):  # who divides by the smallest of counts
+        assert_breaks_nothing(case, "running")
+
+
+def assert_breaks_nothing(case: Case, inertia: Any) -> None:
+    assert case.of.apart is not None
+    components, x = case.of.apart(case.rng)
+    near = case.of.log_density(components, x).argmax(axis=1) < 2
+    law = np.array([0.6, 0.4, 1e-300])
+    state: Any
+    if case.lengths is None:
+        rows: Any = Rows(np.ascontiguousarray(x[near][:100]))
+        state = OnlineState(MixtureParams(law, components))
+    else:
+        rows = Sequences(np.ascontiguousarray(x[near][:100]), np.arange(0, 101, 10))
+        state = OnlineState(HMMParams(law, np.tile(law, (3, 1)), components))
+    rule: OnlineEM[Any, Any] = OnlineEM(case.model, ConstantStep(1.0), inertia)
+    objectives = []
+    for _ in range(85):
+        state, info = rule.step(
+            state, lambda p: case.model.expected_statistics(p, rows), batch_of(case, rows)
+        )
+        objectives.append(info.objective)
+        assert all(np.isfinite(leaf).all() for leaf in leaves(state.params))
+    assert np.diff(objectives).min() >= -1e-11 * (1 + np.abs(objectives).max())
+    weights = state.params.weights if case.lengths is None else state.params.transition[0]
+    assert weights[2] == 0.0
 
 
 # -- symmetries

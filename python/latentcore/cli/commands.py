@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from latentcore import plots
 from latentcore.cli.hmm_models import described_hmm
+from latentcore.cli.large import LargeFile, is_large
 from latentcore.cli.models import (
     OF_TEXTS,
     ColumnFamilies,
@@ -21,8 +25,9 @@ from latentcore.cli.models import (
     tell_missing,
 )
 from latentcore.cli.pictures import check_folder, figure_saver
-from latentcore.cli.progress import FitProgress, SelectProgress
+from latentcore.cli.progress import FitProgress, PartsProgress, SelectProgress
 from latentcore.cli.sequences import complaints_about, gathered
+from latentcore.cli.tables import Table
 from latentcore.estimators.bayesian_base import BayesianEstimator
 from latentcore.families.gaussian import CovarianceType
 from latentcore.selection import Criterion, Selection
@@ -40,11 +45,18 @@ def fit(
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
+    in_memory: bool | None,
+    cluster: str | None,
     **description: Any,
 ) -> None:
     """Fit a mixture, print its table; perhaps save it, perhaps draw it."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
+    if cluster is not None or is_large(file, in_memory):
+        large = LargeFile(file, columns, labels, None)
+        make = partial(described_mixture, components=components, family=family, **description)
+        _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
+        return
     table = read_rows(file, columns, labels, text=family in OF_TEXTS)
     known = None if labels is None else read_labels(file, labels, components)
     with complaints_about(file):
@@ -73,11 +85,18 @@ def fit_hmm(
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
+    in_memory: bool | None,
+    cluster: str | None,
     **description: Any,
 ) -> None:
     """Fit a hidden Markov model, print its table; perhaps save it, perhaps draw it."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
+    if cluster is not None or is_large(file, in_memory):
+        large = LargeFile(file, columns, labels, group_by)
+        make = partial(described_hmm, components=components, family=family, **description)
+        _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
+        return
     table = read_rows(file, columns, labels, text=family in OF_TEXTS, group_by=group_by)
     known = None if labels is None else read_labels(file, labels, components)
     rows = gathered(file, table, group_by)
@@ -134,6 +153,35 @@ def select(
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _fit_large(
+    large: LargeFile,
+    make: Callable[[Table], Any],
+    is_mixed: bool,
+    out: Path | None,
+    save_figure: Callable[[Any], None] | None,
+    cluster: str | None,
+    progress: bool | None,
+) -> None:
+    """Fit to a file that is read again in each iteration; Ctrl-C leaves the model of the last complete one."""
+    if save_figure is not None:
+        raise ValueError("--plot: only for files that are read into memory (plot the saved model)")
+    with complaints_about(large.file):
+        model = make(large.first() if is_mixed else Table(np.empty((0, 0)), None))
+    try:
+        with PartsProgress(progress) as callback, complaints_about(large.file):
+            if cluster is None:
+                large.fit(model, callback)
+            else:
+                large.fit_on(cluster, model, callback)
+    except (KeyboardInterrupt, OSError):
+        if out is not None and "converged_" in model.__dict__:
+            save(out, model, {}, None, large.group_by)
+        raise
+    if out is not None:
+        save(out, model, {}, None, large.group_by)
+    print(model.summary())
 
 
 def _with_short_names(found: Selection, families: Sequence[str], n_components: int) -> Selection:

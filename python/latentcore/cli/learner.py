@@ -30,7 +30,7 @@ from latentcore.cli.records import (
     texts_of,
 )
 from latentcore.cli.tables import Table
-from latentcore.estimators.online import Online, resolved
+from latentcore.estimators.online import Online, Stream, resolved
 from latentcore.rules.steps import StepSize
 
 __all__ = ["Description", "Learner", "set_online"]
@@ -60,20 +60,26 @@ class Description:
     takes_texts: bool
 
 
-def set_online(model: Any, changes: Mapping[str, Any]) -> None:
-    """Change how a model learns from a stream.
+def set_online(saved: SavedModel, changes: Mapping[str, Any], group_by: str | None) -> None:
+    """Change how a model learns from a stream; without sequences of its own, a chain learns from an endless one.
 
     Raises
     ------
     ValueError
-        It has its own way.
+        The model cannot learn so.
     """
-    if not changes:
-        return
-    if not hasattr(model, "online"):
+    model: Any = saved.model
+    if saved.is_hmm and group_by is None:
+        if not hasattr(model, "online"):
+            raise ValueError(
+                f"--group-by: expected the column of the sequences for {type(model).__name__}, got none"
+            )
+        changes = {**changes, "horizon": "endless"}
+    if changes and not hasattr(model, "online"):
         option = next(iter(changes)).replace("_", "-")
         raise ValueError(f"--{option}: not for {type(model).__name__}")
-    model.set_params(online=replace(resolved(model.online), **changes))
+    if changes:
+        model.set_params(online=replace(resolved(model.online), **changes))
 
 
 class Learner:
@@ -94,6 +100,8 @@ class Learner:
     is_live : bool
         Whether rows that have been read are lost.
     show : callable
+    greeting : str
+        To be told once it is clear that the stream is one for the model.
     batch_size, snapshot_every : int
     online : dict
         Arguments of ``Online`` for a new model.
@@ -110,6 +118,7 @@ class Learner:
         description: Description | None,
         is_live: bool,
         show: StreamProgress,
+        greeting: str,
         batch_size: int,
         snapshot_every: int,
         online: Mapping[str, Any],
@@ -125,6 +134,7 @@ class Learner:
         self._description = description
         self._is_live = is_live
         self._show = show
+        self._greeting = greeting
         self._batch_size = batch_size
         self._snapshot_every = snapshot_every
         self._online = online
@@ -144,6 +154,9 @@ class Learner:
         names, records = records_of(lines.name, lines, format_, self._fields())
         if self._names is None:
             self._names = names
+        if self._greeting:
+            print(self._greeting, file=sys.stderr)
+            self._greeting = ""
         for record in records:
             self._n_read += 1
             if self._n_read <= n_skipped:
@@ -165,12 +178,12 @@ class Learner:
     def _take(self, row: _Row) -> None:
         grouped = self._group_by is not None
         if grouped and len(self._pending) >= self._batch_size and row.key != self._pending[-1].key:
-            self.flush()
+            self.flush(self._batch_size)
         if not self._pending:
             self._since = monotonic()
         self._pending.append(row)
-        if not grouped and len(self._pending) == self._batch_size:
-            self.flush()
+        if not grouped and len(self._pending) >= self._batch_size:
+            self.flush(self._batch_size)
 
     def patience(self, seconds: float | None) -> Callable[[], float | None]:
         """How many seconds the oldest pending row may still wait; None: as long as it takes."""
@@ -198,9 +211,9 @@ class Learner:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Learn from what is pending."""
-        while self._pending:
+    def flush(self, fewest: int = 1) -> None:
+        """Learn from what is pending, if so many rows are left when bad ones are out."""
+        while len(self._pending) >= fewest:
             found = self._attempt(self._pending)
             if found is None:
                 self._pending = []
@@ -225,7 +238,7 @@ class Learner:
             arguments["labels"], classes = known
             saved = saved._replace(classes=classes)
         if saved.is_hmm and self._group_by is None:
-            arguments["continues"] = True
+            arguments["continues"] = _goes_on(saved.model)
         elif saved.is_hmm:
             arguments["lengths"] = _lengths([row.key for row in rows])
         names = self._names if self.saved is None else saved.names()
@@ -246,7 +259,8 @@ class Learner:
             return
         online = model.online
         try:
-            set_online(model, {"step_size": _Share(resolved(online), share)})
+            scaled = replace(resolved(online), step_size=_Share(resolved(online), share))
+            model.set_params(online=scaled)
             model.partial_fit(table, **arguments)
         finally:
             model.set_params(online=online)
@@ -259,8 +273,9 @@ class Learner:
         categories = texts_of(cells, columns) if self._description.takes_texts else {}
         data, _ = matrix_of(cells, columns, categories)
         model = self._description.make(Table(data, self._names, categories))
-        set_online(model, self._online)
-        return SavedModel(model, categories, None, self._group_by)
+        saved = SavedModel(model, categories, None, self._group_by)
+        set_online(saved, self._online, self._group_by)
+        return saved
 
     def _columns(self, rows: Sequence[_Row]) -> list[str]:
         if self.saved is not None:
@@ -305,6 +320,12 @@ class _Share:
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _goes_on(model: Any) -> bool:
+    """Whether there was a block of the sequence before."""
+    stream: Stream = model.__dict__.get("_stream", Stream())
+    return stream.exit is not None or bool(stream.waiting)
 
 
 def _lengths(keys: Sequence[Cell]) -> npt.NDArray[np.int64]:

@@ -125,14 +125,15 @@ class Lines:
         # without buffers, in which lines could be when a signal comes
         raw = open(0, "rb", 0, closefd=False) if source == STDIN else open(source, "rb", 0)  # noqa: SIM115
         zipped = source.lower().endswith(".gz")
-        self._file: Any = gzip.GzipFile(fileobj=raw) if zipped else raw
         self._raw = raw
+        self._zipped = gzip.GzipFile(fileobj=raw) if zipped else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._zipped is not None:
+            self._zipped.close()
         self._raw.close()
 
     def __iter__(self) -> Iterator[str]:
@@ -157,11 +158,12 @@ class Lines:
         return b""
 
     def _read(self) -> bytes:
+        if self._zipped is None:
+            return self._raw.read(_CHUNK) or b""
         try:
-            chunk: bytes = self._file.read(_CHUNK)
+            return self._zipped.read1(_CHUNK)  # what is whole of a truncated file, before it fails
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise StreamError(f"{self.name}: truncated or damaged: {error}") from None
-        return chunk
 
 
 def _text(line: bytes, is_first: bool) -> str:

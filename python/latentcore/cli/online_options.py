@@ -1,4 +1,4 @@
-"""Options of ``latentcore stream``."""
+"""Options of ``latentcore stream`` and ``latentcore combine``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from latentcore.cli.model_options import (
 )
 from latentcore.cli.models import OF_TEXTS, described_mixture
 from latentcore.cli.records import Format
-from latentcore.cli.shared_options import UsageError, add_start_settings
+from latentcore.cli.shared_options import UsageError, add_model_out, add_start_settings
+from latentcore.estimators.combining import Align
 from latentcore.rules.online import Inertia
 
-__all__ = ["add_stream", "stream_options"]
+__all__ = ["add_combine", "add_stream", "stream_options"]
 
 _OF_STREAMS = {
     "path", "files", "out", "format_", "batch_size", "flush_seconds", "snapshot_every", "resume", "on_error",
@@ -93,6 +94,23 @@ def add_stream(one: ArgumentParser) -> None:
     add_hmm(one)
     add_bayes(one)
     add_start_settings(one)
+
+
+def add_combine(one: ArgumentParser) -> None:
+    one.add_argument("paths", metavar="MODEL", nargs="+", help="saved models of one kind and size")
+    add_model_out(one)
+    one.add_argument(
+        "--weights", type=values.weights, metavar="A,B,...",
+        help="of the models (how many rows each has learned from)",
+    )  # fmt: skip
+    one.add_argument(
+        "--align", choices=get_args(Align), default="auto",
+        help="how components are matched: with their weights or transitions, without them, or not (%(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--lengths", type=values.counts, metavar="N,...",
+        help="hmm: of sequences over which states are weighed (an endless one)",
+    )  # fmt: skip
 
 
 def stream_options(options: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, get_args
 
 import latentcore
 from latentcore.cli import commands, saved_commands, values
+from latentcore.cli.combine import combine
 from latentcore.cli.model_options import (
     add_bayes,
     add_description,
@@ -17,7 +18,7 @@ from latentcore.cli.model_options import (
     check_hmm_options,
     check_mixture_options,
 )
-from latentcore.cli.online_options import add_stream, stream_options
+from latentcore.cli.online_options import add_combine, add_stream, stream_options
 from latentcore.cli.pictures import HMMPlotKind, PlotKind
 from latentcore.cli.shared_options import (
     UsageError,
@@ -94,6 +95,8 @@ def parser() -> ArgumentParser:
         add(stream, "learn from rows as they come, from a pipe or files, and save the model")
     )
 
+    add_combine(add(combine, "make one model of several that were fitted apart"))
+
     one = add(saved_commands.predict, "write the component or state of each row of a file")
     add_model_and_file(one)
     one.add_argument("--proba", action="store_true", help="the probabilities of all instead")
@@ -140,11 +143,30 @@ def _add_fit(one: ArgumentParser) -> None:
     add_picture(one, "the fit", "FIT.png")
     add_hmm(one)
     add_bayes(one)
+    _add_large(one)
     one.add_argument(
         "--batch-size", type=values.count, metavar="N",
         help="with --bayes: steps on batches of N rows; --max-iter then counts passes over all rows",
     )  # fmt: skip
     add_settings(one)
+
+
+def _add_large(one: ArgumentParser) -> None:
+    where = one.add_mutually_exclusive_group()
+    where.add_argument(
+        "--in-memory", action="store_true", default=None,
+        help="read the file into memory, however large it is",
+    )  # fmt: skip
+    where.add_argument(
+        "--out-of-core", dest="in_memory", action="store_false", default=None,
+        help="read the file again in each iteration: Parquet, Arrow or .npy, or a folder of Parquet files (from 1 GiB "
+        "of numbers on, and for folders)",
+    )  # fmt: skip
+    where.add_argument(
+        "--cluster", type=values.cluster, metavar="ADDRESS",
+        help="fit on a Dask cluster, whose workers read the Parquet file or folder: tcp://host:8786, or local:N for N "
+        "processes on this machine",
+    )  # fmt: skip
 
 
 def _add_decode(one: ArgumentParser) -> None:

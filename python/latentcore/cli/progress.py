@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
 from latentcore.engine import Progress
+from latentcore.parts import Part
 from latentcore.selection import SelectionProgress
 
-__all__ = ["FitProgress", "SelectProgress", "StreamProgress"]
+__all__ = ["FitProgress", "PartsProgress", "SelectProgress", "StreamProgress"]
 
 _SHORT = 0.5
 """Seconds that work may take without a word."""
@@ -103,6 +105,40 @@ class FitProgress(_Shown):
             start = f", start {progress.restart + 1} of {self._n_init}" if self._n_init > 1 else ""
             text = f"bound {progress.objective:.6f}, change {progress.change:.1e}{start}"
             self._show(f"iteration {progress.iteration}", progress.iteration, self._total, text)
+
+
+class PartsProgress(_Shown):
+    """A callback for ``fit`` to data in parts: the rows of the pass, their rate, and the running bound.
+
+    Parameters
+    ----------
+    shown : bool, optional
+        None shows it only where standard error is a terminal.
+    """
+
+    def __init__(self, shown: bool | None = None) -> None:
+        super().__init__("fit", None, shown)
+        self._text = "first pass"
+        self._n_done = 0
+
+    def __call__(self, progress: Progress) -> None:
+        rate = progress.rows_per_second()
+        speed = "" if rate is None else f", {rate:,.0f} rows/s"
+        self._text = f"iteration {progress.iteration}, bound {progress.objective:.6f}{speed}"
+        self._total = progress.n_rows
+        self._tell()
+
+    def counted(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """The parts of a pass, and word of each."""
+        self._n_done = 0
+        for part in parts:
+            yield part
+            self._n_done += len(part.X)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._is_due():
+            self._show(f"{self._n_done} rows", self._n_done, self._total, self._text)
 
 
 class SelectProgress(_Shown):

@@ -41,18 +41,29 @@ def stream(
         raise ValueError(
             "--resume: expected files, whose rows can be passed over; what comes through a pipe is new"
         )
-    saved = _begun(path, out, description)
+    found, saved = _begun(path, out, description)
+    greeting = ""
     if saved is not None:
-        set_online(saved.model, online)
-        if group_by is not None and not saved.is_hmm:
-            raise ValueError(
-                f"--group-by: only for hidden Markov models, got {type(saved.model).__name__}"
-            )
+        seen = getattr(saved.model, "n_samples_seen_", 0)
+        greeting = f"going on from {found}, which has learned from {seen} rows"
+        for option, value in (("group-by", group_by), ("continues", continues)):
+            if value and not saved.is_hmm:
+                name = type(saved.model).__name__
+                raise ValueError(f"--{option}: only for hidden Markov models, got {name}")
         group_by = None if continues else group_by or saved.group_by
+        set_online(saved, online, group_by)
     n_read = saved.rows_read if saved is not None and resume else 0
     with Stop() as stop, StreamProgress(progress) as show:
         learner = Learner(
-            out, saved, description, any_live, show, online=online, group_by=group_by, **settings
+            out,
+            saved,
+            description,
+            any_live,
+            show,
+            greeting,
+            online=online,
+            group_by=group_by,
+            **settings,
         )
         try:
             for source in sources:
@@ -69,7 +80,9 @@ def stream(
         raise SystemExit(128 + stop.signal)
 
 
-def _begun(path: Path, out: Path, description: Description | None) -> SavedModel | None:
+def _begun(
+    path: Path, out: Path, description: Description | None
+) -> tuple[Path | None, SavedModel | None]:
     """The model to go on with: that of an earlier run, else the one that is given; None if it is to be made."""
     found = next((place for place in (out, path) if place.exists()), None)
     if found is None:
@@ -77,7 +90,7 @@ def _begun(path: Path, out: Path, description: Description | None) -> SavedModel
             raise ValueError(
                 f"{path}: there is no such file (-k says of how many components to make one)"
             )
-        return None
+        return None, None
     saved = load(str(found))
     model: Any = saved.model
     if not hasattr(model, "partial_fit"):
@@ -87,9 +100,7 @@ def _begun(path: Path, out: Path, description: Description | None) -> SavedModel
             f"-k: expected {model.n_components}, the components of {found}, which exists, got "
             f"{description.n_components}"
         )
-    seen = getattr(model, "n_samples_seen_", 0)
-    print(f"going on from {found}, which has learned from {seen} rows", file=sys.stderr)
-    return saved
+    return found, saved
 
 
 def _report(learner: Learner, out: Path) -> None:

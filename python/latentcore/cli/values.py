@@ -16,6 +16,7 @@ from latentcore.rules.steps import InverseStep, PowerStep, StepSize
 __all__ = [
     "SELECTABLE",
     "TOPOLOGIES",
+    "cluster",
     "column_families",
     "column_names",
     "concentration",
@@ -28,6 +29,7 @@ __all__ = [
     "step_size",
     "tolerance",
     "topology",
+    "weights",
 ]
 
 TOPOLOGIES = ("ergodic", "left-to-right", "banded", "cyclic")
@@ -77,7 +79,9 @@ def step_size(text: str) -> float | StepSize:
     kind, colon, rest = text.partition(":")
     if kind not in _SCHEDULES:
         try:
-            return Online(float(text)).step_size
+            eta = float(text)
+            Online(eta)
+            return eta
         except ValueError:
             expected = f"a number >= 0, {', '.join(f'{name}:NUMBER' for name in _SCHEDULES)}"
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
@@ -94,6 +98,23 @@ def duration(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of seconds > 0, got {text!r}")
     return value
+
+
+def weights(text: str) -> list[float]:
+    found = [_number(part) for part in text.split(",")]
+    if not all(0 < weight < math.inf for weight in found):
+        raise argparse.ArgumentTypeError(f"expected numbers > 0 with commas between, got {text!r}")
+    return found
+
+
+def cluster(text: str) -> str:
+    """The address of a scheduler, or local:N."""
+    kind, colon, rest = text.partition(":")
+    if not colon or not rest or (kind == "local" and not (rest.isdecimal() and int(rest) >= 1)):
+        raise argparse.ArgumentTypeError(
+            f"expected the address of a Dask scheduler, as tcp://host:8786, or local:N, got {text!r}"
+        )
+    return text
 
 
 def levels(text: str) -> list[float]:

@@ -42,6 +42,7 @@ from latentcore.estimators.checks import (
     one_of,
     random_generator,
     real,
+    stochastic_steps,
 )
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_base import Callback, RandomState
@@ -59,7 +60,7 @@ from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
-from latentcore.estimators.saved_stream import with_rows
+from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -746,10 +747,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         fitting_arguments(self)
         if self.batch_size is not None:
             integer("batch_size", self.batch_size, 1)
-        real("delay", self.delay)
-        forgetting = real("forgetting", self.forgetting)
-        if not (forgetting == 0 or 0.5 < forgetting <= 1):
-            raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {forgetting}")
+        stochastic_steps(self.delay, self.forgetting)
         boolean("sort_sticks", self.sort_sticks)
         boolean("optimize_concentration", self.optimize_concentration)
         check_weight_prior(
@@ -765,11 +763,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 f"required by {type(self).__name__}"
             )
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Rows that wait have attributes too."""
+        return "posterior_" in self.__dict__
+
     def _checked_stream(self, stream: Stream) -> Stream:
-        stream = with_rows(self, stream)
-        if stream.has_own() or bool(stream.waiting) == ("posterior_" in self.__dict__):
-            raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
-        return stream
+        return check_posterior_stream(self, stream)
 
     # -- storage ----------------------------------------------------------------------------------
 
@@ -814,11 +813,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         real("_course.weight", went.weight)
         one_of("_dtype", values["_dtype"], ("float32", "float64"))
         public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
+        of_fit = unpack_fit(fit, n_features)
+        del of_fit["n_degenerate_"]  # no posterior is
         return {
             **values,
             "_course": went,
             **public,
-            **unpack_fit(fit, n_features),
+            **of_fit,
             "lower_bound_": float(learned["lower_bound_"]),
         }
 

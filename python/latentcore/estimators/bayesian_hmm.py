@@ -12,7 +12,7 @@ from latentcore.estimators.bayesian_mixture import check_variational
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import RandomState
-from latentcore.estimators.priors import check_component_prior, weak_prior
+from latentcore.estimators.priors import Pooling, check_component_prior, weak_prior
 from latentcore.estimators.starts import InitParams
 from latentcore.protocols import Family, RealArray
 from latentcore.structures.hmm import HMMPrior
@@ -79,6 +79,8 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
     ) -> None: ...
 
     @overload
@@ -102,6 +104,8 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = ...,
         verbose_interval: int = ...,
         n_threads: int | None = ...,
+        delay: float = ...,
+        forgetting: float = ...,
     ) -> None: ...
 
     def __init__(
@@ -124,13 +128,16 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.family = family
         self.prior = prior
@@ -141,12 +148,12 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
         return family_named(self.family, x, names) if isinstance(self.family, str) else self.family
 
-    def _emission_prior(self, family: Any, data: Rows) -> Any:
+    def _emission_prior(self, family: Any, data: Rows | Pooling) -> Any:
         if self.prior is None:
             return weak_prior(family, data, self.n_components)
         check_component_prior(self.prior, family, self.n_components)
         if hasattr(family, "check_prior"):
-            family.check_prior(self.prior, self.n_components, data.x.shape[1])
+            family.check_prior(self.prior, self.n_components, data.n_features)
         return self.prior
 
     def _check_arguments(self) -> None:

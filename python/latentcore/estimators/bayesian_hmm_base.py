@@ -9,27 +9,40 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine
-from latentcore.arrays import CSR, Rows
+from latentcore.arrays import Rows
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
+from latentcore.estimators.bayesian_hmm_stream import learn
 from latentcore.estimators.bayesian_hmm_terms import (
     HMMBoundTerms,
     bound_terms,
+    divergence_of,
     expected_counts,
     total_of,
 )
 from latentcore.estimators.bayesian_mixture import takes_missing
 from latentcore.estimators.bayesian_pruning import Pruning
 from latentcore.estimators.bayesian_selected import selected
-from latentcore.estimators.checks import fitting_arguments, integer, one_of, random_generator, real
+from latentcore.estimators.checks import (
+    fitting_arguments,
+    integer,
+    one_of,
+    random_generator,
+    real,
+    stochastic_steps,
+)
 from latentcore.estimators.components import order_by
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_fitting import FittedHMM, explained
+from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_start import initial_emissions
-from latentcore.estimators.mixture_base import Callback, RandomState, absent_replaced
+from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_stream import after_fit
+from latentcore.estimators.online import Stream
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import best_of, warn_not_converged
+from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
@@ -39,11 +52,14 @@ from latentcore.estimators.summary import (
     components_table,
     course,
     state_labels,
+    stream_course,
 )
-from latentcore.families.whole_rows import WholeRows, observed_rows
+from latentcore.estimators.training_sequences import TrainingSequences
+from latentcore.families.whole_rows import WholeRows
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import CAVI
-from latentcore.sequences import Sequences, names_of_columns, without_absent
+from latentcore.sequences import names_of_columns
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior, HMMStatistics
 from latentcore.threads import get_num_threads
 
@@ -51,6 +67,7 @@ __all__ = ["BayesianHMMEstimator"]
 
 P = TypeVar("P")
 H = TypeVar("H")
+S = TypeVar("S", bound=TrainingSequences)
 
 _KEPT = ("posterior_", "prior_", "family_", "n_features_in_", "elbo_terms_", "_before")
 
@@ -77,7 +94,13 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
     lower_bound_: float
     lower_bounds_: list[float]
     elbo_terms_: HMMBoundTerms
+    delay: float
+    forgetting: float
+    n_samples_seen_: int
     _before: float | None
+    _stream: Stream
+
+    _since_the_first_files = frozenset({"delay", "forgetting"})
 
     def __init__(
         self,
@@ -97,6 +120,8 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         self.n_components = n_components
         self.startprob_prior = startprob_prior
@@ -113,14 +138,61 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.delay = delay
+        self.forgetting = forgetting
 
     # -- what a subclass tells --------------------------------------------------------------------
 
-    def _emission_prior(self, family: Any, data: Rows) -> H:
+    def _emission_prior(self, family: Any, data: Rows | Pooling) -> H:
         """The prior of the emissions, with what depends on the data found out."""
         raise NotImplementedError
 
     # -- fitting ----------------------------------------------------------------------------------
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        lengths: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        total_weight: float | None = None,
+    ) -> Self:
+        """One step of stochastic variational inference on a batch of sequences (Hoffman et al. 2013).
+
+        The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its
+        sequences wait, inside the model and its pickles and files, until there are enough rows: ten for each state, and
+        D + 1 for each with ``covariance_type="full"``; ``posterior_init`` needs none. Until then there is nothing to
+        predict with: ``NotFittedError`` says how many rows wait.
+
+        Step t has the size ``(t + delay)^-forgetting``. ``fit`` ends a stream; with ``warm_start`` it begins where the
+        stream is. After ``fit`` each of its iterations counts as a step.
+
+        Parameters
+        ----------
+        X : (N, D), or a list of such
+        lengths, groups, sample_weight, labels : optional
+            As in ``fit``; not every label has to occur.
+        total_weight : float, optional
+            How many sequences there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
+            has seen so far, with this batch; to go over the same sequences again, tell their number.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is wrong, or the batch is not like the first. The model stays as it was.
+        NumericalError
+            A sequence is impossible. The same.
+
+        Notes
+        -----
+        ``lower_bound_`` and ``elbo_terms_`` are then estimates, from this batch, of those before the step.
+        ``lower_bounds_`` keeps those of the latest 1024 steps.
+        """
+        learn(self, X, lengths, groups, sample_weight, labels, total_weight)
+        return self
 
     def _fit(
         self,
@@ -132,82 +204,104 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         callback: Callback | None,
     ) -> None:
         self._check_arguments()
-        names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
-        rows, fitted = self._observed(family, given, data, names)
-        prior = HMMPrior(*self._chain_prior(), self._emission_prior(family, rows))
+        data = self._training_sequences(X, lengths, groups, sample_weight, labels)
+        family = self._family_of(data)
+        shown, fitted = self._observed(family, data)
+        prior = HMMPrior(*self._chain_prior(), self._emission_prior(family, shown))
         warm = self._warm_posterior()
+        model: HMM[P, Any] = HMM(fitted)
+        expectation = data.expectation(model)
+        kept: Kept[HMMPrior[H]] = Kept()
         try:
-            learned = self._learned_from(HMM(fitted), prior, data, rows, warm, callback)
+            start = self._start(model, prior, shown) if warm is None else lambda: warm
+            fit = self._best_of_starts(model, prior, expectation, start, data, callback, kept)
+            learned = self._learned_from(model, prior, fit, data, expectation)
         except NumericalError as error:
-            raise explained(error, given) from None
-        learned["family_"] = family
+            raise data.numbered(error) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                learned = self._learned_from(model, prior, kept.fit, data, None)
+                self._replace({**learned, "family_": family}, data.names)
+            raise
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
-        self._replace(learned, names)
+        self._replace({**learned, "family_": family}, data.names)
 
-    def _learned_from(
+    def _best_of_starts(
         self,
         model: HMM[P, Any],
         prior: HMMPrior[H],
-        data: Sequences,
-        rows: Rows,
-        warm: HMMPrior[H] | None,
+        expectation: Expectation[Any, Any],
+        start: Callable[[], HMMPrior[H]],
+        data: TrainingSequences,
         callback: Callback | None,
-    ) -> dict[str, Any]:
-        rng = random_generator(self.random_state)
-        expectation = self._expectation(model, data)
-        start = self._start(model, prior, data, rows, rng) if warm is None else lambda: warm
-        before = None if warm is None else self._before
+        kept: Kept[HMMPrior[H]],
+    ) -> engine.Fit[HMMPrior[H]]:
+        before = self._before if self._goes_on() else None
 
         def run(step: Callback | None) -> engine.Fit[HMMPrior[H]]:
             return engine.run(
                 CAVI(model, prior), start(), expectation, total_weight=1.0, tol=self.tol,
                 max_iter=self.max_iter, previous=float("-inf") if before is None else before,
-                callback=step,
+                callback=step, n_rows=data.n_rows_read, ended=kept,
             )  # fmt: skip
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        fit = best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
+        return best_of(1 if self._goes_on() else self.n_init, run, lambda _: [], reporter).fit
+
+    def _learned_from(
+        self,
+        model: HMM[P, Any],
+        prior: HMMPrior[H],
+        fit: engine.Fit[HMMPrior[H]],
+        data: TrainingSequences,
+        expectation: Expectation[Any, Any] | None,
+    ) -> dict[str, Any]:
+        """What a fit leaves; without an expectation, the bound is the one that its last step started from."""
         terms = bound_terms(model, prior, fit.params, expectation)
-        bound = total_of(terms)
+        last = fit.history[-1] if fit.history else None
+        bound = total_of(terms) if expectation is not None else last
         return {
             "posterior_": fit.params,
             "prior_": prior,
-            "n_features_in_": data.x.shape[1],
+            "n_features_in_": data.n_features,
             "elbo_terms_": terms,
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
             "lower_bounds_": [*fit.history[1:], bound] if fit.history else [],
-            "_before": fit.history[-1] if fit.history else None,
+            "_before": last,
             "_training": Training(len(data), data.total_weight(), 0.0, float("nan")),
+            **after_fit(len(data), data.n_starts(), None, None),
         }
 
-    def _observed(
-        self, family: Any, given: Sequences, data: Sequences, names: list[str] | None
-    ) -> tuple[Rows, Any]:
-        """The rows to begin with, and the family that leaves out those without an observation, if it has to."""
-        rows = data.rows()
-        if isinstance(rows.x, CSR) or self._takes_missing_entries():
-            return rows, family
-        if observed_rows(absent_replaced(given.rows()), names).all():
-            return rows, family
-        return rows.take(np.flatnonzero(observed_rows(rows.x))), WholeRows(family)
+    def _observed(self, family: Any, data: S) -> tuple[S, Any]:
+        """The data to begin with, and the family that leaves out rows without an observation, if it has to."""
+        if self._takes_missing_entries() or not data.has_missing_rows():
+            return data, family
+        return data.observed(), WholeRows(family)
 
     def _takes_missing_entries(self) -> bool:
         """Whether an entry that is missing can be left out, so that the posterior stays conjugate."""
         return takes_missing(self._family_class(), getattr(self, "family", None))
 
     def _start(
-        self, model: HMM[P, Any], prior: HMMPrior[H], data: Sequences, rows: Rows, rng: Any
+        self,
+        model: HMM[P, Any],
+        prior: HMMPrior[H],
+        data: TrainingSequences,
+        scale: float = 1.0,
     ) -> Callable[[], HMMPrior[H]]:
-        """Posteriors to begin with: given, or after rows in clusters and a chain without a preference."""
+        """Posteriors to begin with: given, or after rows in clusters and a chain without a preference.
+
+        The data count ``scale`` times.
+        """
         if self.posterior_init is not None:
             given = self._checked_posterior(model, prior)
             return lambda: given
         family = model.family.family if isinstance(model.family, WholeRows) else model.family
-        n_steps = data.total_weight()
-        n_starts = data.n_sequences if data.sample_weight is None else data.sample_weight.sum()
+        rng, rows = random_generator(self.random_state), data.rows()
+        n_steps, n_starts = data.total_weight(), data.n_starts()
 
         def start() -> HMMPrior[H]:
             emissions = initial_emissions(
@@ -223,14 +317,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
                 emissions.counts,
                 emissions.components,
             )
-            return model.update(prior, stats)
+            return model.update(prior, stats * scale)
 
         return start
-
-    def _expectation(self, model: HMM[P, Any], data: Sequences) -> Expectation[Any, Any]:
-        work = self._work_per_row(data.x, self.n_components)
-        shard_rows = engine.rows_per_shard(len(data), work)
-        return engine.expectation(model, data, shard_rows, get_num_threads(self.n_threads))
 
     def _chain_prior(self) -> tuple[Array, Array]:
         arguments = self.startprob_prior, self.transmat_prior, self.stickiness
@@ -371,10 +460,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         posterior = self._posterior()
         slack = real("tol", self.tol if tol is None else tol)
         given = self._seen_sequences(X, lengths, groups, sample_weight)
-        data = without_absent(given)
-        names = names_of_columns(X)
-        model: HMM[P, Any] = HMM(self._observed(self.family_, given, data, names)[1])
-        expectation = self._expectation(model, data)
+        data = self._in_memory(given, names_of_columns(X))
+        model: HMM[P, Any] = HMM(self._observed(self.family_, data)[1])
+        expectation = data.expectation(model)
         pruning = Pruning(model, expectation, expected_counts, self._left)
         found, prior = pruning.run(posterior, self.prior_, slack)
         if found is posterior:
@@ -391,7 +479,10 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         terms = self.elbo_terms_
         name = type(family).__name__
         lines = [f"Bayesian {name} hidden Markov model: S = {n_states}, D = {self.n_features_in_}"]
-        if "_training" in state:
+        stream = state.get("_stream", Stream())
+        if stream.n_steps > 0:
+            lines.append(stream_course(stream, self.n_samples_seen_))
+        elif "_training" in state:
             lines.append(course(state["_training"], self.converged_, self.n_iter_))
         lines += ["", *bound_table(
             [
@@ -447,6 +538,10 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         fitting_arguments(self)
         self._chain_prior()
         one_of("algorithm", self.algorithm, get_args(Algorithm))
+        stochastic_steps(self.delay, self.forgetting)
+
+    def _checked_stream(self, stream: Stream) -> Stream:
+        return check_posterior_stream(self, stream)
 
     # -- storage ----------------------------------------------------------------------------------
 
@@ -481,7 +576,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         if density.shape != shape:
             raise ValueError(f"posterior_: expected emissions of {shape[1]} states")
         terms = values["elbo_terms_"]
-        if terms.keys() != HMMBoundTerms.__required_keys__ or not np.isfinite(total_of(terms)):
+        # after Ctrl-C the log normaliser is NaN
+        known = terms.keys() == HMMBoundTerms.__required_keys__
+        if not known or np.isinf(total_of(terms)) or not np.isfinite(divergence_of(terms)):
             raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
         if values["_before"] is not None:
             real("_before", abs(values["_before"]))

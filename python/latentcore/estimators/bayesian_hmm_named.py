@@ -16,6 +16,7 @@ from latentcore.estimators.given import categorical, check_n_categories
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_evaluation import work_of_chain
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.priors import Pooling
 from latentcore.estimators.starts import InitParams
 from latentcore.families.categorical import Categorical, CategoricalParams
 from latentcore.families.gaussian import CovarianceType, Gaussian, GaussianParams, GaussianPrior
@@ -75,6 +76,8 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
     verbose_interval : int
     n_threads : int, optional
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
+    delay, forgetting : float
+        Step t of ``partial_fit`` has the size ``(t + delay)^-forgetting``. With forgetting 0 all have size 1.
 
     Attributes
     ----------
@@ -153,13 +156,16 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.covariance_type = covariance_type
         self.mean_precision_prior = mean_precision_prior
@@ -238,7 +244,7 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
             )
         return Gaussian(self.covariance_type)
 
-    def _emission_prior(self, family: Gaussian, data: Rows) -> GaussianPrior:
+    def _emission_prior(self, family: Gaussian, data: Rows | Pooling) -> GaussianPrior:
         return gaussian_prior.resolved(self, data)
 
     def _work_per_row(self, x: RealArray | CSR, n_states: int) -> float:
@@ -308,13 +314,16 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        delay: float = 1.0,
+        forgetting: float = 0.7,
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
             stickiness=stickiness, tol=tol, max_iter=max_iter, n_init=n_init,
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
-            verbose_interval=verbose_interval, n_threads=n_threads,
+            verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
+            forgetting=forgetting,
         )  # fmt: skip
         self.n_categories = n_categories
         self.emissionprob_prior = emissionprob_prior
@@ -347,7 +356,7 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
     def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Categorical:
         return categorical(self.n_categories, x, names)
 
-    def _emission_prior(self, family: Categorical, data: Rows) -> DirichletPrior:
+    def _emission_prior(self, family: Categorical, data: Rows | Pooling) -> DirichletPrior:
         n_codes = sum(family.levels)
         if self.emissionprob_prior is None:
             return DirichletPrior(np.repeat(1.0 / np.array(family.levels), family.levels))

@@ -20,6 +20,7 @@ __all__ = [
     "one_of",
     "random_generator",
     "real",
+    "stochastic_steps",
 ]
 
 _METHODS = get_args(InitMethod)
@@ -44,6 +45,14 @@ def real(name: str, value: Any) -> float:
     if not 0 <= float(value) < math.inf:
         raise ValueError(f"{name}: expected a finite number >= 0, got {value!r}")
     return float(value)
+
+
+def stochastic_steps(delay: Any, forgetting: Any) -> None:
+    """The arguments of stochastic variational inference."""
+    real("delay", delay)
+    checked = real("forgetting", forgetting)
+    if not (checked == 0 or 0.5 < checked <= 1):
+        raise ValueError(f"forgetting: expected 0, or a number in (0.5, 1], got {checked}")
 
 
 def boolean(name: str, value: Any) -> bool:

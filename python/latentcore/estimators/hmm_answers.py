@@ -61,6 +61,7 @@ class HMMAnswers(Estimator, Generic[P]):
     _estimator_type = "density_estimator"
     _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "fit": (*_SEQUENCES, "sample_weight", "labels"),
+        "partial_fit": (*_SEQUENCES, "sample_weight", "labels"),
         "predict": _SEQUENCES,
         "predict_proba": _SEQUENCES,
         "score": (*_SEQUENCES, "sample_weight"),
@@ -475,6 +476,18 @@ class HMMAnswers(Estimator, Generic[P]):
         """What meta-estimators pass to ``fit``; needs scikit-learn."""
         asked = {"sample_weight": sample_weight, "labels": labels}
         return self._request("fit", {**asked, "lengths": lengths, "groups": groups})
+
+    def set_partial_fit_request(
+        self,
+        *,
+        sample_weight: Alias = UNCHANGED,
+        labels: Alias = UNCHANGED,
+        lengths: Alias = UNCHANGED,
+        groups: Alias = UNCHANGED,
+    ) -> Self:
+        """What meta-estimators pass to ``partial_fit``; needs scikit-learn."""
+        asked = {"sample_weight": sample_weight, "labels": labels}
+        return self._request("partial_fit", {**asked, "lengths": lengths, "groups": groups})
 
     def set_score_request(
         self,

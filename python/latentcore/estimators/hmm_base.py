@@ -28,24 +28,24 @@ from latentcore.estimators.components import (
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
-from latentcore.estimators.hmm_fitting import FittedHMM, explained
+from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
-from latentcore.estimators.hmm_start import HMMStart, begun
+from latentcore.estimators.hmm_start import HMMStart, ToBegin, begun
 from latentcore.estimators.hmm_stream import learn, relabelled
 from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
     RandomState,
-    check_all_occur,
     outcome,
 )
 from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import OnlineArgument, Stream
 from latentcore.estimators.online import resolved as resolved_online
-from latentcore.estimators.priors import check_prior
+from latentcore.estimators.priors import Pooling, check_prior
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import (
     Best,
+    Kept,
     best_of,
     degenerate_components,
     warn_not_converged,
@@ -56,7 +56,6 @@ from latentcore.estimators.saved_hmm_stream import check_hmm_stream
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
-    Training,
     chain_table,
     components_table,
     course,
@@ -64,7 +63,10 @@ from latentcore.estimators.summary import (
     state_labels,
     stream_course,
 )
+from latentcore.estimators.training_sequences import TrainingSequences, training
 from latentcore.families.mixed import MixtureFamily
+from latentcore.initialization import Everywhere
+from latentcore.parts import ChangedPartsError
 from latentcore.protocols import RealArray
 from latentcore.rules.em import EM, MAPEM
 from latentcore.sequences import Sequences
@@ -271,47 +273,62 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         callback: Callback | None,
     ) -> None:
         self._check_arguments()
-        names, given, data, family = self._to_fit(X, lengths, groups, sample_weight, labels)
-        check_all_occur(data.rows(), self.n_components)
+        data = self._training_sequences(X, lengths, groups, sample_weight, labels)
+        data.check_all_occur()
+        family = self._family_of(data)
         warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
+        prior = self._resolved_prior(model, data, warm)
+        kept: Kept[HMMParams[P]] = Kept()
         try:
-            prior = self._resolved_prior(model, data, warm)
-            best = self._best_of_starts(model, prior, data, warm, callback)
+            best = self._best_of_starts(model, prior, data, warm, callback, kept)
         except NumericalError as error:
-            raise explained(error, given) from None
+            raise data.numbered(error) from None
+        except (KeyboardInterrupt, OSError, ChangedPartsError):
+            if data.resumable and kept.fit is not None:
+                self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
+            raise
 
         if best.degenerate:
             warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
         if not best.fit.converged and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
+        self._take_over(best, family, prior, data)
+
+    def _take_over(
+        self,
+        best: Best[HMMParams[P]],
+        family: Any,
+        prior: HMMPrior[Any] | None,
+        data: TrainingSequences,
+        shown: bool = True,
+    ) -> None:
+        """Learn the parameters of a fit; ``shown`` tells whether to go over the data once more for ``summary``."""
         params = best.fit.params
-        evaluation = HMMEvaluation(Model(family), params, self._work_per_row, self.n_threads)
         learned = {
             "startprob_": params.initial,
             "transmat_": params.transition,
             "components_": params.emissions,
             "family_": family,
-            "n_features_in_": data.x.shape[1],
-            "_training": Training(
-                len(data), data.total_weight(), evaluation.log_likelihood(data), float("nan")
-            ),
+            "n_features_in_": data.n_features,
+            "_training": training(data, Model(family) if shown else None, params),
             **outcome(best),
             **after_fit(len(data), data.total_weight(), prior, self.prior),
         }
-        self._replace(learned, names)
+        self._replace(learned, data.names)
 
     def _best_of_starts(
         self,
         model: Model[P, Any],
         prior: HMMPrior[Any] | None,
-        data: Sequences,
+        data: TrainingSequences,
         warm: HMMParams[P] | None,
         callback: Callback | None,
+        kept: Kept[HMMParams[P]],
     ) -> Best[HMMParams[P]]:
         self._check_size(data, warm)
-        start = self._start(model, prior, data, warm)
-        run = self._run(model, prior, data, get_num_threads(self.n_threads))
+        start = self._start(model, prior, data, warm, data.everywhere())
+        run = self._run(model, prior, data, kept)
         previous = float("-inf") if warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         return best_of(
@@ -322,7 +339,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         )
 
     def _resolved_prior(
-        self, model: Model[P, Any], data: Sequences, known: HMMParams[P] | None
+        self, model: Model[P, Any], data: Sequences | Pooling, known: HMMParams[P] | None
     ) -> HMMPrior[Any] | None:
         """The prior where zeros of the chain are those of ``known`` parameters, else of what a fit begins with."""
         if known is None:
@@ -336,22 +353,25 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         self,
         model: Model[P, Any],
         prior: HMMPrior[Any] | None,
-        data: Sequences,
+        data: ToBegin,
         warm: HMMParams[P] | None,
+        everywhere: Everywhere | None = None,
     ) -> HMMStart[P]:
         return HMMStart(
             model, data, self.n_components, self.init_params, random_generator(self.random_state),
-            *self._given_chain(), self._given_emissions(model.family, data.x.shape[1]), prior, warm,
-            get_num_threads(self.n_threads),
+            *self._given_chain(), self._given_emissions(model.family, data.n_features), prior, warm,
+            get_num_threads(self.n_threads), everywhere,
         )  # fmt: skip
 
     def _run(
-        self, model: Model[P, Any], prior: HMMPrior[Any] | None, data: Sequences, n_threads: int
+        self,
+        model: Model[P, Any],
+        prior: HMMPrior[Any] | None,
+        data: TrainingSequences,
+        kept: Kept[HMMParams[P]],
     ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
         """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        work = self._work_per_row(data.x, self.n_components)
-        shard_rows = engine.rows_per_shard(len(data), work)
-        expectation = engine.expectation(model, data, shard_rows, n_threads)
+        expectation = data.expectation(model)
         rule: Any = EM(model) if prior is None else MAPEM(model, prior)
 
         def run(
@@ -366,6 +386,8 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
                 max_iter=self.max_iter,
                 previous=previous,
                 callback=step,
+                n_rows=data.n_rows_read,
+                ended=kept,
             )
 
         return run
@@ -491,7 +513,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             raise TypeError(f"topology: expected a Topology or None, got {self.topology!r}")
         self._topology().check(self.n_components)
 
-    def _check_size(self, data: Sequences, warm: HMMParams[P] | None) -> None:
+    def _check_size(self, data: TrainingSequences, warm: HMMParams[P] | None) -> None:
         """A start needs a row for each state."""
         allowed = warm is not None or self.prior is not None or self._emissions_are_given()
         if len(data) < self.n_components and not allowed:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-import numpy as np
-
-from latentcore.arrays import check_observed
-from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
 from latentcore.estimators.hmm_answers import HMMAnswers, check_rows
 from latentcore.estimators.hmm_evaluation import States
-from latentcore.estimators.mixture_base import Callback, absent_replaced
+from latentcore.estimators.mixture_base import Callback
+from latentcore.estimators.survey_sequences import sequences_of_parts
+from latentcore.estimators.training_sequences import SequencesInMemory, TrainingSequences
 from latentcore.protocols import RealArray
-from latentcore.sequences import Sequences, names_of_columns, without_absent
+from latentcore.sequences import Sequences, names_of_columns
+from latentcore.streams import as_parts
+from latentcore.threads import get_num_threads
 
-__all__ = ["FittedHMM", "ToFit", "explained"]
+__all__ = ["FittedHMM"]
 
 P = TypeVar("P")
-
-
-class ToFit(NamedTuple):
-    """Names of the columns, the sequences as given, those of positive weight, and the family to fit to them."""
-
-    names: list[str] | None
-    given: Sequences
-    data: Sequences
-    family: Any
 
 
 class FittedHMM(HMMAnswers[P], Generic[P]):
@@ -69,9 +60,14 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
 
         Parameters
         ----------
-        X : array or data frame, (N, D), or a list of them
+        X : array or data frame, (N, D), a list of them, or sequences in parts
             The rows of all sequences, one after another, or each sequence by itself. NaN, and what a data frame has
             for a missing value, is a missing entry; a row of NaN is a step without an observation.
+
+            Parts are ``latentcore.Batches``, or a function that returns an iterator over batches; then each iteration
+            reads them once, and the start is made from as many rows, drawn at random, as memory holds. With a column
+            of ``groups`` batches may end within a sequence. Without, each batch of an iterable is a sequence, unless it
+            is a list of sequences, or a ``latentcore.parts.Part`` with ``lengths``.
         y : ignored
         lengths : (Q,) integers, optional
             Of the sequences; they sum to N.
@@ -90,6 +86,8 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
             An argument is wrong.
         NumericalError
             A sequence is impossible, or a state collapsed, from every start.
+        ChangedPartsError
+            Parts had not as many rows in one pass as in another.
 
         Warns
         -----
@@ -97,6 +95,11 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
             ``tol`` was not met in ``max_iter`` iterations.
         DegenerateComponentWarning
             Every start ended with a state that has collapsed.
+
+        Notes
+        -----
+        After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to parts: then
+        it has what the last complete iteration learned, and ``converged_`` is False.
         """
         self._fit(X, lengths, groups, sample_weight, labels, callback)
         return self
@@ -113,25 +116,37 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
         callback: Callback | None = None,
     ) -> States:
         """``fit(X)``, then ``predict(X)``."""
+        if as_parts(X, lists=False) is not None:
+            raise TypeError(
+                "X: expected sequences in memory, got parts; use fit, and then predict for each of them"
+            )
         self._fit(X, lengths, groups, sample_weight, labels, callback)
         return self.predict(X, lengths=lengths, groups=groups)
 
-    def _to_fit(self, X: Any, lengths: Any, groups: Any, sample_weight: Any, labels: Any) -> ToFit:
+    def _training_sequences(
+        self, X: Any, lengths: Any, groups: Any, sample_weight: Any, labels: Any
+    ) -> TrainingSequences:
         """The data, checked."""
-        names = names_of_columns(X)
+        by_row = {
+            "lengths": lengths, "groups": groups, "sample_weight": sample_weight, "labels": labels,
+        }  # fmt: skip
+        parts = sequences_of_parts(self, X, **by_row)
+        if parts is not None:
+            return parts
         given = self._sequences(X, lengths, groups, sample_weight, labels, self.n_components)
-        data = without_absent(given)
-        check_observed(data.x, names)
-        present = data.x
-        if hasattr(self._family_class(), "check"):
-            present = absent_replaced(given.rows())
-        if self._goes_on():
-            self._check_width(data.x)
-            family = self._family_to_refit()
-        else:
-            family = self._family_to_fit(present, names)
-        check_rows(family, present, names)
-        return ToFit(names, given, data, family)
+        return self._in_memory(given, names_of_columns(X))
+
+    def _in_memory(self, given: Sequences, names: list[str] | None) -> SequencesInMemory:
+        work = self._work_per_row(given.x, self.n_components)
+        n_threads = get_num_threads(self.n_threads)
+        return SequencesInMemory(given, names, self.n_components, work, n_threads)
+
+    def _family_of(self, data: TrainingSequences) -> Any:
+        """The family to fit."""
+        if not self._goes_on():
+            return data.family(self._family_to_fit, check_rows)
+        self._check_width(data.some().x)
+        return data.family(lambda x, names: self._family_to_refit(), check_rows)
 
     def _goes_on(self) -> bool:
         """Whether a fit begins where the last one ended."""
@@ -141,16 +156,3 @@ class FittedHMM(HMMAnswers[P], Generic[P]):
         if "family_" not in self.__dict__:
             raise self._not_fitted()
         return self.family_
-
-
-def explained(error: NumericalError, given: Sequences) -> NumericalError:
-    """The error of a fit to the sequences of positive weight, with numbers as the user counts."""
-    if given.sample_weight is None:
-        return error
-    present = np.flatnonzero(given.sample_weight)
-    if isinstance(error, ImpossibleSequenceError):
-        return ImpossibleSequenceError(int(present[error.sequence]), error.step)
-    if isinstance(error, ImpossibleRowError):
-        weight = np.repeat(given.sample_weight, given.lengths)
-        return ImpossibleRowError(int(np.flatnonzero(weight)[error.row]))
-    return error

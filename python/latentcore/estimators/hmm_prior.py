@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from latentcore.estimators.priors import check_component_prior, weak_prior
+from latentcore.estimators.priors import Pooling, check_component_prior, weak_prior
 from latentcore.protocols import Array
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMPrior
@@ -20,7 +20,7 @@ HMMPriorArgument: TypeAlias = Literal["weak"] | HMMPrior[H] | H | None
 
 
 def resolved(
-    prior: Any, model: HMM[Any, Any], data: Sequences, initial: Array, transition: Array
+    prior: Any, model: HMM[Any, Any], data: Sequences | Pooling, initial: Array, transition: Array
 ) -> HMMPrior[Any] | None:
     """The prior of a fit; None for maximum likelihood.
 
@@ -50,7 +50,8 @@ def resolved(
     possible = (initial > 0).astype(np.float64), (transition > 0).astype(np.float64)
     if isinstance(prior, str):
         alpha = 1.0 + 1.0 / n_states
-        emissions = weak_prior(family, data.rows(), n_states)
+        pooling = data.rows() if isinstance(data, Sequences) else data
+        emissions = weak_prior(family, pooling, n_states)
         return HMMPrior(alpha * possible[0], alpha * possible[1], emissions)
     if not isinstance(prior, HMMPrior):
         prior = HMMPrior(*possible, prior)

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from latentcore.arrays import Labels, Rows
+from latentcore.arrays import Rows
 from latentcore.estimators.starts import InitParams
-from latentcore.initialization import initial_statistics
+from latentcore.initialization import Everywhere, initial_statistics
 from latentcore.protocols import Array
-from latentcore.sequences import Sequences
 from latentcore.structures.chains import stationary_distribution
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
 from latentcore.structures.mixture import MixtureStatistics
 from latentcore.structures.topology import Topology
 
-__all__ = ["HMMStart", "begun", "initial_emissions"]
+__all__ = ["HMMStart", "ToBegin", "begun", "initial_emissions"]
 
 P = TypeVar("P")
+
+
+class ToBegin(Protocol):
+    """Sequences that a fit may begin with, or a sample of their rows."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    def rows(self) -> Rows:
+        """The rows, as if they were independent."""
+
+    def in_equal_parts(self, n_parts: int, /) -> Rows:
+        """The same with labels; see ``Sequences.in_equal_parts``."""
 
 
 @dataclass
@@ -37,10 +49,12 @@ class HMMStart(Generic[P]):
         The first emissions are then the mode of the posterior.
     warm : HMMParams, optional
         Parameters of an earlier fit; then nothing else counts.
+    everywhere : Everywhere, optional
+        What goes over all rows, where ``data`` has a sample.
     """
 
     model: HMM[P, Any]
-    data: Sequences
+    data: ToBegin
     n_states: int
     method: InitParams
     random_state: np.random.RandomState | np.random.Generator
@@ -50,6 +64,7 @@ class HMMStart(Generic[P]):
     prior: HMMPrior[Any] | None
     warm: HMMParams[P] | None
     n_threads: int
+    everywhere: Everywhere | None = None
 
     def next(self) -> HMMParams[P]:
         """The next start.
@@ -73,6 +88,7 @@ class HMMStart(Generic[P]):
         stats = initial_emissions(
             self.model.family, self._rows(transition), self.n_states, self.method,
             self.random_state, allow_repeats=self.prior is not None, n_threads=self.n_threads,
+            everywhere=self.everywhere,
         ).components  # fmt: skip
         family: Any = self.model.family
         made: P
@@ -86,12 +102,12 @@ class HMMStart(Generic[P]):
         """All rows. Clusters of them come in any order; so where the chain never goes back, sequences are cut into
         equal parts instead, one for each state (Rabiner 1989, section V.C), unless a state would begin on too few.
         """
-        rows = self.data.rows()
         if self.method in ("random", "random_from_data") or not _never_goes_back(transition):
-            return rows
-        labels = _parts(self.data, self.n_states)
-        enough = np.bincount(labels, minlength=self.n_states).min() > rows.x.shape[1]
-        return replace(rows, labels=labels) if enough else rows
+            return self.data.rows()
+        rows = self.data.in_equal_parts(self.n_states)
+        assert rows.labels is not None
+        enough = np.bincount(rows.labels, minlength=self.n_states).min() > rows.x.shape[1]
+        return rows if enough else self.data.rows()
 
     def _drawn_chain(self, initial: Array, transition: Array) -> tuple[Array, Array]:
         """Laws drawn at random, as far as neither the user nor the topology says what they are."""
@@ -119,24 +135,17 @@ def initial_emissions(
     *,
     allow_repeats: bool,
     n_threads: int,
+    everywhere: Everywhere | None = None,
 ) -> MixtureStatistics[Any]:
     """Statistics of states to begin with, of rows as if they were independent; "random" draws a row for each."""
     return initial_statistics(
         family, rows, n_states, "random_from_data" if method == "random" else method,
-        random_state, allow_repeats=allow_repeats, n_threads=n_threads,
+        random_state, allow_repeats=allow_repeats, n_threads=n_threads, everywhere=everywhere,
     )  # fmt: skip
 
 
 def _never_goes_back(transition: Array) -> bool:
     return bool(np.triu(transition, 1).any()) and not np.tril(transition, -1).any()
-
-
-def _parts(data: Sequences, n_states: int) -> Labels:
-    """(N,): the known state of each row, else that of its part of the sequence."""
-    lengths = np.repeat(data.lengths, data.lengths)
-    steps = np.arange(len(data)) - np.repeat(data.begins[:-1], data.lengths)
-    parts: Labels = (steps * n_states // lengths).astype(np.int32)
-    return parts if data.labels is None else np.where(data.labels < 0, parts, data.labels)
 
 
 def begun(

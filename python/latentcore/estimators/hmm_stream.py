@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from latentcore.errors import ImpossibleSequenceError, NumericalError
 from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.checks import boolean
 from latentcore.estimators.components import reordered
-from latentcore.estimators.hmm_fitting import explained
 from latentcore.estimators.mixture_base import absent_replaced, check_all_occur
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
@@ -24,20 +23,29 @@ from latentcore.estimators.mixture_stream import (
 )
 from latentcore.estimators.online import Online, Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.online_step import Stepped, in_new_order, stepped
+from latentcore.estimators.training_sequences import explained
 from latentcore.floors import with_floor
-from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
+from latentcore.protocols import Expectation
+from latentcore.rules.online import Batch
 from latentcore.rules.steps import rho_of
 from latentcore.sequences import Sequences, names_of_columns, without_absent
 from latentcore.structures.chains import closed_classes
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior, HMMStatistics
-from latentcore.structures.hmm_forward_only import ByLastState, forwarded
+from latentcore.structures.hmm_forward_only import ByLastState, Forwarded, forwarded
 from latentcore.structures.hmm_inference import exit_law
 from latentcore.threads import get_num_threads
 
-if TYPE_CHECKING:
-    from latentcore.estimators.hmm_base import HMMEstimator
-
-__all__ = ["Incoming", "incoming", "learn", "relabelled", "with_waiting"]
+__all__ = [
+    "Incoming",
+    "gathered",
+    "incoming",
+    "learn",
+    "number_of",
+    "present_rows",
+    "relabelled",
+    "still_waiting",
+]
 
 MOST_STATES = 16
 """Of forward-only smoothing, whose blocks cost S times what others cost, and S^2 sums of statistics."""
@@ -57,7 +65,7 @@ class Incoming(NamedTuple):
 
 
 def learn(
-    estimator: HMMEstimator[Any, Any],
+    estimator: Any,
     X: Any,
     lengths: Any,
     groups: Any,
@@ -73,26 +81,24 @@ def learn(
     estimator._check_arguments()
     state = estimator.__dict__
     online = resolved_online(estimator.online)
-    _check_size(online, estimator)
+    _check_forward_only(online, estimator)
     fitted = "converged_" in state
     stream: Stream = state.get("_stream", Stream())
     begun_ = fitted or bool(stream.waiting)
     batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun_)
     against = checked_total(total_weight)
     _check_continues(continues, online, stream, batch.given)
-    present = _present(estimator, batch.given)
+    present = present_rows(estimator, batch.given)
     if fitted:
         data, family = batch.data, estimator._family_to_refit()
         if continues:
             data = replace(data, entry=stream.exit)
     else:
-        data = with_waiting(stream, batch.data, continues)
-        waiting = [Rows(part.x) for part in stream.waiting]
-        family = estimator._family_to_fit(joined([*waiting, Rows(present)]).x, batch.names)
+        data, family = gathered(estimator, stream, batch, present, continues)
     check_batch_support(family, present, batch.names, fitted)
     if not fitted and not estimator._is_start_given():
         if len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
-            estimator._replace(_still_waiting(state, stream, data, len(batch.data)), batch.names)
+            estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
             return
         check_observed(data.x, batch.names)
         check_all_occur(data.rows(), estimator.n_components)
@@ -102,13 +108,12 @@ def learn(
     prior = stream.prior if isinstance(estimator.prior, str) else None
     if prior is None:
         prior = estimator._resolved_prior(model, data, params)
-    unit = _unit(online, data)
     try:
         if params is not None:
-            stream = _on_course(stream, params, data, unit)
+            stream = _on_course(estimator, stream, params, data)
         else:
             params = estimator._start(model, prior, data, None).next()
-        learned = _learned_from(estimator, model, prior, params, stream, data, unit, against)
+        learned = _stepped(estimator, model, prior, params, stream, data, against)
     except NumericalError as error:
         raise _explained(estimator, error, batch.given, fitted) from None
     bound = learned.info.objective / data.total_weight()
@@ -148,14 +153,13 @@ def incoming(
         estimator._check_names(names)
         kept = estimator.__dict__.get("feature_names_in_")
         names = None if kept is None else list(kept)
-    n_states = estimator.n_components
-    given = estimator._sequences(X, lengths, groups, sample_weight, labels, n_states)
+    given = estimator._sequences(X, lengths, groups, sample_weight, labels, estimator.n_components)
     if begun:
         estimator._check_width(given.x)
     return Incoming(given, without_absent(given), names)
 
 
-def _present(estimator: Any, given: Sequences) -> Any:
+def present_rows(estimator: Any, given: Sequences) -> Any:
     """The rows of which the family's ``check`` may see all."""
     if not hasattr(estimator._family_class(), "check"):
         return given.x
@@ -181,7 +185,16 @@ def _check_continues(continues: Any, online: Online, stream: Stream, given: Sequ
         )
 
 
-def with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
+def gathered(
+    estimator: Any, stream: Stream, batch: Incoming, present: Any, continues: bool = False
+) -> tuple[Sequences, Any]:
+    """All sequences so far, before the start, and the family to fit to them."""
+    waiting = [Rows(part.x) for part in stream.waiting]
+    family = estimator._family_to_fit(joined([*waiting, Rows(present)]).x, batch.names)
+    return _with_waiting(stream, batch.data, continues), family
+
+
+def _with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
     """The sequences that wait, and those of the batch; the first of these may go on where the last of those ended."""
     if not stream.waiting:
         return data
@@ -204,14 +217,19 @@ def with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences:
     return Sequences(rows.x, begins, weights, rows.labels)
 
 
+def number_of(data: Sequences) -> float:
+    """Of the sequences, by weight."""
+    return float(_weights(data).sum())
+
+
 def _weights(data: Sequences) -> Any:
     return np.ones(data.n_sequences) if data.sample_weight is None else data.sample_weight
 
 
-def _still_waiting(
+def still_waiting(
     state: dict[str, Any], stream: Stream, data: Sequences, n_new: int
 ) -> dict[str, Any]:
-    """The attributes of a model that has not begun."""
+    """The attributes of a model that has not begun, with sequences that wait for more."""
     kept = data.take(np.arange(data.n_sequences))
     return {
         "_stream": replace(stream, n_steps=stream.n_steps + 1, waiting=(kept,)),
@@ -220,9 +238,16 @@ def _still_waiting(
     }
 
 
-def _check_size(online: Online, estimator: HMMEstimator[Any, Any]) -> None:
+def _check_forward_only(online: Online, estimator: Any) -> None:
     if online.inertia != "forward-only":
         return
+    if not hasattr(estimator._family_class(), "model_statistics"):
+        raise TypeError(
+            "online: expected a family with a method 'model_statistics' for inertia='forward-only', "
+            f"got {estimator._family_class().__name__}"
+        )
+    if online.step_size == "auto":
+        raise ValueError("online: expected a step size with inertia='forward-only', got 'auto'")
     if estimator.n_components > MOST_STATES:
         raise ValueError(
             f"online: expected inertia 'model' or 'running' with more than {MOST_STATES} states, "
@@ -242,69 +267,95 @@ def _unit(online: Online, data: Sequences) -> Batch:
     """The batch in rows of an endless sequence, or in sequences as long as its own."""
     if _is_endless(online):
         return Batch(data.total_weight())
-    weights = data.sample_weight
-    return Batch(float(_weights(data).sum()), data.lengths, weights)
+    return Batch(number_of(data), data.lengths, data.sample_weight)
 
 
 # -- steps ----------------------------------------------------------------------------------------
 
 
-class _Learned(NamedTuple):
-    """The parameters to show, where the stream is, and what the step says."""
-
-    params: HMMParams[Any]
-    stream: Stream
-    info: OnlineInfo
-
-
-def _learned_from(
-    estimator: HMMEstimator[Any, Any],
+def _stepped(
+    estimator: Any,
     model: HMM[Any, Any],
     prior: HMMPrior[Any] | None,
     params: HMMParams[Any],
     stream: Stream,
     data: Sequences,
-    unit: Batch,
     total_weight: float | None,
-) -> _Learned:
+) -> Stepped:
     """A step from ``params``, unless the stream has an iterate of its own."""
     online = resolved_online(estimator.online)
     start: HMMParams[Any] = params if stream.iterate is None else stream.iterate
     if _is_endless(online):
         model = _over_rows(model, start)
-    forward_only = online.inertia == "forward-only"
-    inertia: Any = "running" if forward_only else online.inertia
-    rule: OnlineEM[Any, Any] = OnlineEM(
-        model, online.schedule(), inertia, prior, total_weight, online.averaging
-    )
-    average = stream.average if online.averaging else None
-    running = stream.running if inertia == "running" else None
-    state: OnlineState[Any, Any] = OnlineState(
-        start, stream.n_steps, stream.seen, None if forward_only else running, average
-    )
-    exit_ = None
-    if forward_only:
-        state, info, running = _forward_step(rule, state, running, data, unit)
-        exit_ = running.log_law
+    stream = replace(stream, running=_running(online, stream))
+    expectation: Expectation[Any, Any]
+    found = None
+    if online.inertia == "forward-only":
+        known = stream.running
+        if known is None:
+            law = np.full(len(start.initial), -np.log(len(start.initial)))
+            known = ByLastState.same(law, model.model_statistics(start))
+        found = forwarded(model, start, data, known)
+        stream = replace(stream, running=found.known.expected())
+        expectation = _already(found)
     else:
         work = estimator._work_per_row(data.x, estimator.n_components)
         shard_rows = engine.rows_per_shard(len(data), work)
         n_threads = get_num_threads(estimator.n_threads)
         expectation = engine.expectation(model, data, shard_rows, n_threads)
-        state, info = rule.step(state, expectation, unit)
-        running = state.running
-        if _is_endless(online):
-            exit_ = exit_law(model, start, data)
-    after = replace(
-        Stream(state.n_steps, state.seen, info.eta, running, state.average, state.params),
-        exit=exit_,
-    )
-    return _Learned(rule.averaged(state), after, info)
+    batch, of_rows = _unit(online, data), online
+    if found is not None:
+        of_rows = replace(online, inertia="running")
+    learned = stepped(of_rows, model, prior, total_weight, params, stream, expectation, batch)
+    if found is not None:
+        return _with_last_states(learned, model, prior, params, found, batch)
+    exit_ = exit_law(model, start, data) if _is_endless(online) else None
+    return learned._replace(stream=replace(learned.stream, exit=exit_))
+
+
+def _already(found: Forwarded[Any]) -> Expectation[Any, Any]:
+    """The E-step that was made."""
+    added = found.added.expected()
+    return lambda params: (added, found.log_likelihood)
+
+
+def _with_last_states(
+    learned: Stepped,
+    model: HMM[Any, Any],
+    prior: HMMPrior[Any] | None,
+    params: HMMParams[Any],
+    found: Forwarded[Any],
+    batch: Batch,
+) -> Stepped:
+    """With the running statistic given each last state; and no M-step before there are enough rows."""
+    rho = rho_of(learned.info.eta)
+    added = found.added
+    if prior is None:
+        added = replace(added, given=tuple(with_floor(model, stats) for stats in added.given))
+    running = found.known if rho == 0.0 else added * (rho / batch.weight)
+    if 0.0 < rho < 1.0:
+        running = found.known * (1.0 - rho) + running
+    stream = replace(learned.stream, running=running, exit=running.log_law)
+    if stream.seen < FEWEST_ROWS:
+        return learned._replace(params=params, stream=replace(stream, iterate=None, average=None))
+    return learned._replace(stream=stream)
+
+
+def _running(online: Online, stream: Stream) -> Any:
+    """The running statistic in the form that the inertia wants."""
+    running = stream.running
+    if running is None or online.inertia not in ("running", "forward-only"):
+        return None
+    by_last = isinstance(running, ByLastState)
+    if online.inertia == "running":
+        return running.expected() if by_last else running
+    return running if by_last else ByLastState.same(stream.exit, running)
 
 
 def _over_rows(model: HMM[Any, Any], params: HMMParams[Any]) -> HMM[Any, Any]:
     """The model of an endless sequence, in which the law of the first state plays no part and is kept."""
-    if len(closed_classes(params.transition > 0)) > 1:
+    positive = params.transition > 0
+    if not positive.all() and len(closed_classes(positive)) > 1:
         raise ValueError(
             "online: expected horizon='batch' for a chain that ends in one of several sets of states, "
             "got 'endless'"
@@ -314,41 +365,7 @@ def _over_rows(model: HMM[Any, Any], params: HMMParams[Any]) -> HMM[Any, Any]:
     return replace(model, topology=replace(model.topology, start="fixed"))
 
 
-def _forward_step(
-    rule: OnlineEM[Any, Any],
-    state: OnlineState[Any, Any],
-    running: ByLastState[Any] | None,
-    data: Sequences,
-    unit: Batch,
-) -> tuple[OnlineState[Any, Any], OnlineInfo, ByLastState[Any]]:
-    """A step by the running statistics given each last state, which later rows weigh anew."""
-    model: Any = rule.model
-    before = state.params
-    if running is None:
-        law = np.log(np.full(len(before.initial), 1.0 / len(before.initial)))
-        running = ByLastState.same(law, model.model_statistics(before))
-    found = forwarded(model, before, data, running)
-    added = found.added.expected()
-    state, info = rule.step(
-        replace(state, running=found.known.expected()),
-        lambda _: (added, found.log_likelihood),
-        unit,
-    )
-    if state.seen < FEWEST_ROWS:
-        state = replace(state, params=before)
-    rho = rho_of(info.eta)
-    fresh = found.added
-    if rule.prior is None:
-        fresh = replace(fresh, given=tuple(with_floor(model, stats) for stats in fresh.given))
-    running = found.known if rho == 0.0 else fresh * (rho / unit.weight)
-    if 0.0 < rho < 1.0:
-        running = found.known * (1.0 - rho) + running
-    return state, info, running
-
-
-def _kept(
-    estimator: HMMEstimator[Any, Any], learned: _Learned, prior: HMMPrior[Any] | None
-) -> Stream:
+def _kept(estimator: Any, learned: Stepped, prior: HMMPrior[Any] | None) -> Stream:
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     if isinstance(estimator.prior, str):
@@ -360,7 +377,7 @@ def _kept(
     return replace(stream, shown=fingerprint(learned.params))
 
 
-def _checked_params(estimator: HMMEstimator[Any, Any]) -> HMMParams[Any]:
+def _checked_params(estimator: Any) -> HMMParams[Any]:
     params: HMMParams[Any] = estimator._params()
     found = len(params.initial)
     if found != estimator.n_components:
@@ -371,17 +388,24 @@ def _checked_params(estimator: HMMEstimator[Any, Any]) -> HMMParams[Any]:
     return params
 
 
-def _on_course(stream: Stream, params: HMMParams[Any], data: Sequences, unit: Batch) -> Stream:
-    """Where the stream goes on from these parameters; a fit has left the number of its rows."""
-    n_rows = data.total_weight()
-    if stream.n_steps == 0:
-        stream = on_course(stream, params, n_rows)
-        return replace(stream, seen=stream.seen / n_rows * unit.weight)
-    return on_course(stream, params, n_rows)
+def _on_course(estimator: Any, stream: Stream, params: HMMParams[Any], data: Sequences) -> Stream:
+    """Where the stream goes on from these parameters.
+
+    A fit has left the number of its rows. Where the horizon changed, so has the unit of what is known.
+    """
+    online, n_rows = resolved_online(estimator.online), data.total_weight()
+    was_fitted = stream.n_steps == 0 and stream.seen > 0
+    changed = stream.n_steps > 0 and _is_endless(online) != (stream.exit is not None)
+    stream = on_course(stream, params, n_rows)
+    if changed:
+        stream = replace(stream.without_own(), seen=float(estimator.n_samples_seen_))
+    if was_fitted or changed:
+        stream = replace(stream, seen=stream.seen / n_rows * _unit(online, data).weight)
+    return stream
 
 
 def _explained(
-    estimator: HMMEstimator[Any, Any], error: NumericalError, given: Sequences, fitted: bool
+    estimator: Any, error: NumericalError, given: Sequences, fitted: bool
 ) -> NumericalError:
     if not fitted:
         return error
@@ -406,22 +430,10 @@ def relabelled(stream: Stream, family: Any, before: Any, after: Any, order: Any)
         emissions = selected(family, prior.emissions, order, len(order))
         alphas = prior.initial[order], prior.transition[np.ix_(order, order)]
         stream = replace(stream, prior=HMMPrior(*alphas, emissions))
-    if not stream.has_own():
-        return stream
-    if stream.shown != fingerprint(before):
-        return stream.without_own()
-    return replace(
-        stream,
-        running=_in_order(stream.running, family, order),
-        average=_in_order(stream.average, family, order),
-        iterate=_in_order(stream.iterate, family, order),
-        shown=fingerprint(after),
-    )
+    return in_new_order(stream, before, after, lambda part: _in_order(part, family, order))
 
 
 def _in_order(part: Any, family: Any, order: Any) -> Any:
-    if part is None:
-        return None
     if isinstance(part, ByLastState):
         given = tuple(_in_order(part.given[k], family, order) for k in order)
         return ByLastState(part.log_law[order], given)

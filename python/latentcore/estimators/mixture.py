@@ -78,7 +78,7 @@ def check_family(family: Any) -> None:
     if isinstance(family, str):
         family_class(family)
         return
-    for method in ("log_likelihood", "expected_statistics", "maximize", "model_statistics"):
+    for method in ("log_likelihood", "expected_statistics", "maximize"):
         if isinstance(family, type) or not hasattr(family, method):
             raise TypeError(
                 f"family: expected a name or an object with a method {method!r}, got {family!r}"

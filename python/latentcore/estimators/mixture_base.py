@@ -394,6 +394,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         warm = self._warm_params(data)
         rows = data.sample() if warm is None else data.some()
         start = self._start(model, rows, prior, warm)
+        start.everywhere = data.everywhere()
         run = self._run(model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
@@ -729,6 +730,10 @@ class MixtureEstimator(Estimator, Generic[P]):
     def _assessed(self, X: Any, sample_weight: Any) -> tuple[Evaluation, Rows]:
         evaluation = self._evaluation()
         return evaluation, without_absent(self._seen_rows(X, sample_weight))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Rows that wait have attributes too."""
+        return "weights_" in self.__dict__
 
     def _checked_stream(self, stream: Stream) -> Stream:
         if "converged_" not in self.__dict__:

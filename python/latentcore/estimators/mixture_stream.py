@@ -21,15 +21,16 @@ from latentcore.arrays import (
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.checks import real
 from latentcore.estimators.components import reordered
-from latentcore.estimators.online import Online, Stream, fingerprint, latest
+from latentcore.estimators.online import Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
+from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.priors import resolved
 from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.mixed import MixtureFamily
 from latentcore.protocols import RealArray
-from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
+from latentcore.rules.online import Batch
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 from latentcore.threads import get_num_threads
 
@@ -105,7 +106,7 @@ def learn(
         else:
             params = estimator._start(model, data, prior, None).next()
             stream = replace(stream, n_steps=len(stream.waiting), waiting=())
-        learned = _learned_from(estimator, model, prior, params, stream, data, against)
+        learned = _stepped(estimator, model, prior, params, stream, data, against)
     except NumericalError as error:
         raise _explained(estimator, error, batch.rows, fitted) from None
     bound = learned.info.objective / data.total_weight()
@@ -244,15 +245,7 @@ def _joined_matrices(matrices: Sequence[Any]) -> Any:
 # -- steps ----------------------------------------------------------------------------------------
 
 
-class _Learned(NamedTuple):
-    """The parameters to show, where the stream is, and what the step says."""
-
-    params: MixtureParams[Any]
-    stream: Stream
-    info: OnlineInfo
-
-
-def _learned_from(
+def _stepped(
     estimator: Any,
     model: Mixture[Any, Any],
     prior: MixturePrior[Any] | None,
@@ -260,36 +253,25 @@ def _learned_from(
     stream: Stream,
     data: Rows,
     total_weight: float | None,
-) -> _Learned:
-    """A step from ``params``, unless the stream has an iterate of its own."""
-    online: Online = resolved_online(estimator.online)
-    rule: OnlineEM[Any, Any] = OnlineEM(
-        model, online.schedule(), online.inertia_of_rows(), prior, total_weight, online.averaging
-    )
-    shard_rows = engine.rows_per_shard(
-        len(data), estimator._work_per_row(data.x, estimator.n_components)
-    )
-    expectation = engine.expectation(model, data, shard_rows, get_num_threads(estimator.n_threads))
-    start = params if stream.iterate is None else stream.iterate
-    average = stream.average if online.averaging else None
-    running = stream.running if online.inertia == "running" else None
-    state = OnlineState(start, stream.n_steps, stream.seen, running, average)
-    state, info = rule.step(state, expectation, Batch(data.total_weight()))
-    after = Stream(
-        state.n_steps, state.seen, info.eta, state.running, state.average, iterate=state.params
-    )
-    return _Learned(rule.averaged(state), after, info)
+) -> Stepped:
+    work = estimator._work_per_row(data.x, estimator.n_components)
+    shard_rows = engine.rows_per_shard(len(data), work)
+    n_threads = get_num_threads(estimator.n_threads)
+    expectation = engine.expectation(model, data, shard_rows, n_threads)
+    online, batch = resolved_online(estimator.online), Batch(data.total_weight())
+    return stepped(online, model, prior, total_weight, params, stream, expectation, batch)
 
 
-def _shown(estimator: Any, learned: _Learned, attributes: dict[str, Any]) -> Stream:
+def _shown(estimator: Any, learned: Stepped, attributes: dict[str, Any]) -> Stream:
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
     stream = learned.stream
     rounded = np.asarray(attributes["weights_"]).dtype != np.float64
-    iterate = stream.iterate if rounded or stream.average is not None else None
-    if iterate is None and stream.running is None:
-        return replace(stream, iterate=None)
+    if stream.average is None and not rounded:
+        stream = replace(stream, iterate=None)
+    if not stream.has_own():
+        return stream
     shown = fingerprint(estimator._params_of(attributes))
-    return replace(stream, iterate=iterate, shown=shown)
+    return replace(stream, shown=shown)
 
 
 def _checked_params(estimator: Any) -> MixtureParams[Any]:
@@ -333,23 +315,11 @@ def _explained(estimator: Any, error: NumericalError, rows: Rows, fitted: bool) 
 
 def relabelled(stream: Stream, family: Any, before: Any, after: Any, order: Any) -> Stream:
     """The stream of a model whose public parameters went from ``before`` to ``after``, with ``order[k]`` in place k."""
-    if not stream.has_own():
-        return stream
-    if stream.shown != fingerprint(before):
-        return stream.without_own()
 
     def in_order(part: Any) -> Any:
-        if part is None:
-            return None
         components = reordered(family, part.components, order)
         if isinstance(part, MixtureStatistics):
             return MixtureStatistics(part.counts[order], components)
         return MixtureParams(part.weights[order], components)
 
-    return replace(
-        stream,
-        running=in_order(stream.running),
-        average=in_order(stream.average),
-        iterate=in_order(stream.iterate),
-        shown=fingerprint(after),
-    )
+    return in_new_order(stream, before, after, in_order)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from latentcore.estimators.checks import boolean, one_of
+from latentcore.rules.online import FiniteSample
 from latentcore.rules.online import Inertia as RuleInertia
 from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
@@ -33,13 +34,16 @@ class Online:
 
     Parameters
     ----------
-    step_size : float, StepSize or callable
+    step_size : float, StepSize, callable or "auto"
         eta: how many times as much a batch counts as what is known; a number is the same for all steps. A callable
-        makes it of the number of the step, from 1.
-    inertia : {"model", "running", "forward-only"}
+        makes it of the number of the step, from 1. "auto" finds it: two learners, one twice as fast as the other, and
+        the evidence of the batches between them, for twice the work (see ``rules.auto_step``).
+    inertia : {"model", "running", "forward-only"} or FiniteSample
         Whether what is known is derived from the parameters (Amid & Warmuth 2020), or is a running statistic (Cappé &
         Moulines 2009). Models of sequences, "forward-only": a running statistic that later rows of an endless sequence
         correct, so that blocks are smoothed as if the sequence were whole (Cappé 2011). A step costs S times as much.
+        A ``FiniteSample`` draws from the model what it expects; so does "model" by itself for a family without a method
+        ``model_statistics``.
     averaging : bool
         Whether the parameters are those of the mean of all iterates' statistics (Polyak & Juditsky 1992).
     horizon : {"batch", "endless"}
@@ -47,22 +51,25 @@ class Online:
         rows of an endless sequence.
     """
 
-    step_size: float | StepSize = DECREASING
-    inertia: Inertia = "model"
+    step_size: float | StepSize | Literal["auto"] = DECREASING
+    inertia: Inertia | FiniteSample = "model"
     averaging: bool = False
     horizon: Horizon = "batch"
 
     def __post_init__(self) -> None:
         number = isinstance(self.step_size, Real) and not isinstance(self.step_size, bool)
-        if not number and not callable(self.step_size):
-            raise TypeError(f"step_size: expected a number or a callable, got {self.step_size!r}")
+        if not number and not callable(self.step_size) and self.step_size != "auto":
+            raise TypeError(
+                f"step_size: expected a number, a callable or 'auto', got {self.step_size!r}"
+            )
         if number and not 0 <= float(self.step_size) <= math.inf:  # type: ignore[arg-type]
             raise ValueError(f"step_size: expected a number >= 0, got {self.step_size!r}")
-        one_of("inertia", self.inertia, _INERTIAS)
+        if not isinstance(self.inertia, FiniteSample):
+            one_of("inertia", self.inertia, _INERTIAS)
         boolean("averaging", self.averaging)
         one_of("horizon", self.horizon, _HORIZONS)
 
-    def inertia_of_rows(self) -> RuleInertia:
+    def inertia_of_rows(self) -> RuleInertia | FiniteSample:
         """The inertia of a model of independent rows; ``ValueError`` for what only sequences can have."""
         if self.inertia == "forward-only":
             raise ValueError(
@@ -71,7 +78,7 @@ class Online:
         return self.inertia
 
     def schedule(self) -> StepSize:
-        """The step size as a function of the number of the step."""
+        """The step size as a function of the number of the step; not of "auto"."""
         step = self.step_size
         if not callable(step):
             return ConstantStep(float(step))
@@ -134,6 +141,8 @@ class Stream:
         may go on.
     waiting : tuple
         Batches that are too small to begin with.
+    auto : AutoState or None
+        With automatic steps, all that the rule goes on from.
     """
 
     n_steps: int = 0
@@ -145,6 +154,7 @@ class Stream:
     shown: str = ""
     prior: Any = None
     waiting: tuple[Any, ...] = ()
+    auto: Any = None
     exit: Any = None
 
     def n_waiting(self) -> int:
@@ -153,10 +163,12 @@ class Stream:
 
     def has_own(self) -> bool:
         """Whether there is more to go on from than the public parameters."""
-        return any(part is not None for part in (self.running, self.average, self.iterate))
+        return any(
+            part is not None for part in (self.running, self.average, self.iterate, self.auto)
+        )
 
     def without_own(self) -> Stream:
-        return replace(self, running=None, average=None, iterate=None, shown="")
+        return replace(self, running=None, average=None, iterate=None, auto=None, shown="")
 
 
 def fingerprint(params: Any) -> str:

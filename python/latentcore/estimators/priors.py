@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from latentcore.arrays import Rows
-from latentcore.families.columns import ColumnsPrior
-from latentcore.families.gaussian import GaussianPrior
-from latentcore.families.mixed import MixedPrior
-from latentcore.statistics import total
+from latentcore.arrays import CSR, Array, RealArray, Rows
+from latentcore.families.columns import ColumnsPrior, IndependentColumns
+from latentcore.families.gaussian import Gaussian, GaussianPrior
+from latentcore.families.gaussian_missing import has_missing
+from latentcore.families.mixed import MixedPrior, MixtureFamily
+from latentcore.statistics import Statistics, total
 from latentcore.structures.mixture import Mixture, MixturePrior
 
 __all__ = [
-    "Pooled",
     "Pooling",
     "Prior",
     "check_component_prior",
     "check_prior",
     "pooled",
+    "pooled_over",
     "resolved",
     "weak_prior",
 ]
@@ -91,7 +93,32 @@ def weak_prior(family: Any, data: Rows | Pooling, n_components: int) -> Any:
 
 def pooled(family: Any, data: Rows | Pooling) -> Any:
     """Statistics of all rows, as of one component."""
-    return Pooled(family)(data) if isinstance(data, Rows) else data.pooled(family)
+    if not isinstance(data, Rows):
+        return data.pooled(family)
+    missing = not isinstance(data.x, CSR) and has_missing(data.x)
+    return pooled_over(family, data.n_features, missing, lambda function: iter([function(data)]))
+
+
+def pooled_over(
+    family: Any,
+    n_features: int,
+    missing: bool,
+    over: Callable[[Callable[[Rows], Any]], Iterator[Any]],
+) -> Any:
+    """Statistics of all rows.
+
+    Parameters
+    ----------
+    family : Family
+    n_features : int
+    missing : bool
+        Whether entries are.
+    over : callable
+        What it makes, of a function, is what the function makes of each shard of the rows.
+    """
+    columns = _filled_columns(family, n_features) if missing else ()
+    means = total(over(_Sums(columns))).means() if columns else None
+    return total(over(Pooled(family, columns, means)))
 
 
 class Pooling(Protocol):
@@ -106,9 +133,19 @@ class Pooling(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """Statistics of rows as of one component; they add."""
+    """Statistics of rows as of one component; they add, as missing entries are filled in with means of all rows.
+
+    Attributes
+    ----------
+    family : Family
+    columns : tuple of int
+        Whose missing entries count as their means; in others they are left out.
+    means : (len(columns),), optional
+    """
 
     family: Any
+    columns: tuple[int, ...] = ()
+    means: Array | None = None
 
     def __call__(self, rows: Rows) -> Any:
         return total(map(self._of, rows.shards(_BLOCK_ROWS)))
@@ -117,7 +154,53 @@ class Pooled:
         ones = np.ones((len(block), 1), block.x.dtype)
         weight = block.sample_weight
         weights = ones if weight is None else ones * weight[:, None].astype(ones.dtype)
-        return self.family.expected_statistics(None, block.x, weights)
+        return self.family.expected_statistics(None, self._filled(block.x), weights)
+
+    def _filled(self, x: RealArray) -> RealArray:
+        if self.means is None or not has_missing(x):
+            return x
+        means = np.full(x.shape[1], np.nan, x.dtype)
+        means[list(self.columns)] = self.means
+        return np.where(np.isnan(x), means, x)
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnSums(Statistics):
+    """Counts and sums of what is observed in some columns."""
+
+    counts: Array
+    sums: Array
+
+    def means(self) -> Array:
+        """0 where nothing is."""
+        means: Array = self.sums / np.maximum(self.counts, 1.0)
+        return means
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    columns: tuple[int, ...]
+
+    def __call__(self, rows: Rows) -> _ColumnSums:
+        x = rows.x[:, list(self.columns)]
+        missing = np.isnan(x)
+        counts = (~missing).sum(axis=0).astype(np.float64)
+        return _ColumnSums(counts, np.where(missing, 0, x).sum(axis=0, dtype=np.float64))
+
+
+def _filled_columns(family: Any, n_features: int) -> tuple[int, ...]:
+    """Columns of which a Gaussian has to say without parameters what is missing."""
+    if isinstance(family, Gaussian):
+        return tuple(range(n_features))
+    if isinstance(family, MixtureFamily):
+        return _filled_columns(family.family, n_features)
+    if isinstance(family, IndependentColumns):
+        return tuple(
+            part.columns[j]
+            for part in family.parts
+            for j in _filled_columns(part.family, len(part.columns))
+        )
+    return ()
 
 
 def check_component_prior(prior: Any, family: Any, n_components: int) -> None:

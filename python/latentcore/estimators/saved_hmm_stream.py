@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import check_component_prior
-from latentcore.estimators.saved_stream import check_like, with_rows
+from latentcore.estimators.saved_stream import check_like, check_own, with_rows
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
 from latentcore.structures.hmm_forward_only import ByLastState
@@ -46,22 +47,22 @@ def check_hmm_stream(
                 f"_stream.prior: expected an HMMPrior of {n_states} states, got {stream.prior!r}"
             )
         check_component_prior(stream.prior.emissions, model.family, n_states)
-    expected = model.model_statistics(params, np.array([2]))
+
+    def expected() -> Any:
+        return model.model_statistics(params, np.array([2]))
+
     running = stream.running
     if isinstance(running, ByLastState):
         _check_law(running.log_law, n_states, "_stream.running.log_law")
         if not isinstance(running.given, tuple) or len(running.given) != n_states:
             raise ValueError(f"_stream.running: expected statistics of {n_states} last states")
         for k, given in enumerate(running.given):
-            check_like(given, expected, f"_stream.running.given[{k}]")
+            check_like(given, expected(), f"_stream.running.given[{k}]")
         running = running.expected()
-    for name, part in (("running", running), ("average", stream.average)):
-        if part is not None:
-            check_like(part, expected, f"_stream.{name}")
-            _check_usable(model, model.maximize(part, params), estimator)
-    if stream.iterate is not None:
-        check_like(stream.iterate, params, "_stream.iterate")
-        _check_usable(model, stream.iterate, estimator)
+    check_own(
+        replace(stream, running=running), params, expected,
+        lambda stats: model.maximize(stats, params), lambda found: _check_usable(model, found, estimator),
+    )  # fmt: skip
     return stream
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,15 @@ from latentcore.estimators.priors import resolved
 from latentcore.estimators.saved_fit import feature_names
 from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.waiting import Waiting
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import OnlineState
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
 __all__ = [
     "check_like",
     "check_mixture_stream",
+    "check_own",
+    "check_posterior_stream",
     "is_of_stream",
     "pack_stream",
     "unpack_stream",
@@ -110,15 +114,76 @@ def check_mixture_stream(
             raise ValueError(f"_stream.prior: expected a MixturePrior, got {stream.prior!r}")
         prior: Any = stream.prior
         resolved(prior, model, Rows(np.empty((0, 1))), len(params.weights))
-    expected = model.model_statistics(params)
-    for name, part in (("running", stream.running), ("average", stream.average)):
-        if part is not None:
-            check_like(part, expected, f"_stream.{name}")
-            _check_usable(model, model.maximize(part, params), estimator)
-    if stream.iterate is not None:
-        check_like(stream.iterate, params, "_stream.iterate")
-        _check_usable(model, stream.iterate, estimator)
+    check_own(
+        stream, params, lambda: model.model_statistics(params),
+        lambda stats: model.maximize(stats, params), lambda found: _check_usable(model, found, estimator),
+    )  # fmt: skip
     return stream
+
+
+def check_posterior_stream(estimator: Any, stream: Stream) -> Stream:
+    """The stream of a model that has a posterior, or data that wait.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It cannot go on from there.
+    """
+    stream = with_rows(estimator, stream)
+    if stream.has_own() or bool(stream.waiting) == ("posterior_" in estimator.__dict__):
+        raise ValueError("_stream: expected waiting rows or a posterior, got both or neither")
+    return stream
+
+
+def check_own(
+    stream: Stream,
+    params: Any,
+    expected: Callable[[], Any],
+    maximize: Callable[[Any], Any],
+    check_usable: Callable[[Any], None],
+) -> None:
+    """Raise ``ValueError`` unless what a stream has besides the public parameters can be gone on from.
+
+    Parameters
+    ----------
+    stream : Stream
+    params : public parameters
+    expected : () -> statistics
+        Like those that the stream may hold.
+    maximize : statistics -> parameters
+    check_usable : callable
+        Raises ``ValueError`` for parameters that make no model.
+    """
+
+    def check_params(value: Any, name: str) -> None:
+        check_like(value, params, name)
+        check_usable(value)
+
+    def check_state(state: Any, where: str) -> None:
+        for name in ("running", "average"):
+            part = getattr(state, name)
+            if part is not None:
+                check_like(part, expected(), f"{where}.{name}")
+                check_usable(maximize(part))
+
+    check_state(stream, "_stream")
+    if stream.iterate is not None:
+        check_params(stream.iterate, "_stream.iterate")
+    auto = stream.auto
+    if auto is None:
+        return
+    if type(auto) is not AutoState:
+        raise ValueError(f"_stream.auto: expected an AutoState, got {auto!r}")
+    if not 0 < auto.eta < math.inf or not math.isfinite(auto.evidence):
+        raise ValueError(f"_stream.auto: expected finite numbers, got {auto.eta}, {auto.evidence}")
+    for name in ("slow", "fast"):
+        learner, where = getattr(auto, name), f"_stream.auto.{name}"
+        if type(learner) is not OnlineState:
+            raise ValueError(f"{where}: expected an OnlineState, got {learner!r}")
+        integer(f"{where}.n_steps", learner.n_steps, 0)
+        real(f"{where}.seen", learner.seen)
+        check_params(learner.params, f"{where}.params")
+        check_state(learner, where)
 
 
 def with_rows(estimator: Any, stream: Stream) -> Stream:

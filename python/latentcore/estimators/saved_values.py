@@ -46,6 +46,8 @@ from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.families.pseudo_rows import PseudoRows
 from latentcore.families.von_mises import VonMises, VonMisesParams
+from latentcore.rules.auto_step import AutoState
+from latentcore.rules.online import FiniteSample, OnlineState
 from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from latentcore.structures.hmm import HMMParams, HMMPrior, HMMStatistics
 from latentcore.structures.hmm_forward_only import ByLastState
@@ -58,6 +60,7 @@ __all__ = ["pack", "unpack"]
 _CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        AutoState,
         Bernoulli,
         BernoulliParams,
         BetaPrior,
@@ -72,6 +75,7 @@ _CLASSES: dict[str, type[Any]] = {
         DirichletPrior,
         Exponential,
         ExponentialParams,
+        FiniteSample,
         FixedWeights,
         Gamma,
         GammaParams,
@@ -99,6 +103,7 @@ _CLASSES: dict[str, type[Any]] = {
         MultinomialPrior,
         NormalPrior,
         Online,
+        OnlineState,
         Poisson,
         PoissonParams,
         PowerStep,
@@ -218,7 +223,7 @@ def _unpacked(value: Any, name: str, packed: Mapping[str, Any], used: set[str], 
     if value.keys() == {"array"} and isinstance(packed.get(value["array"]), np.ndarray):
         used.add(value["array"])
         return packed[value["array"]]
-    if value.keys() == {"number"} and value["number"] in ("inf", "-inf"):
+    if value.keys() == {"number"} and value["number"] in ("inf", "-inf", "nan"):
         return float(value["number"])
     if value.keys() == {"mapping"} and isinstance(value["mapping"], dict):
         return inner(value["mapping"])

@@ -23,22 +23,33 @@ from latentcore.arrays import (
 )
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.checks import random_generator
-from latentcore.estimators.priors import Pooled
+from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.training_rows import (
+    Check,
+    Choose,
     Names,
     absent_replaced,
     check_counts,
     check_support,
     numbered_as_given,
 )
-from latentcore.parts import Part, Parts, expectation_over, named, over_parts
+from latentcore.families.gaussian_missing import has_missing
+from latentcore.initialization import Everywhere
+from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.statistics import total
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
-__all__ = ["Facts", "InParts", "Reader", "facts_of", "joined", "rows_in_sample", "rows_of_parts"]
+__all__ = [
+    "Facts",
+    "InParts",
+    "Reader",
+    "facts_of",
+    "joined",
+    "rows_in_sample",
+    "rows_of_parts",
+]
 
 R = TypeVar("R")
 
@@ -76,8 +87,7 @@ class Reader:
         if shape is not None and len(shape) == 2 and shape[0] == 0:
             return Rows(np.empty(shape, np.float64 if self.dtype is None else self.dtype))
         x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
-        if self.dtype is not None and x.dtype != self.dtype:
-            x = _as_dtype(x, self.dtype)
+        x = self.as_dtype(x)
         weight, labels = part.sample_weight, part.labels
         if weight is not None:
             nothing = np.shape(weight) == (len(x),) and not np.any(weight)
@@ -93,11 +103,17 @@ class Reader:
         """The rows of positive weight."""
         return without_absent(self.rows(part))
 
+    def as_dtype(self, x: RealArray) -> RealArray:
+        """The same of the reader's dtype."""
+        if self.dtype is None or x.dtype == self.dtype:
+            return x
+        if isinstance(x, CSR):
+            return cast(RealArray, replace(x, values=x.values.astype(self.dtype)))
+        return x.astype(self.dtype)
 
-def _as_dtype(x: RealArray, dtype: Any) -> RealArray:
-    if isinstance(x, CSR):
-        return cast(RealArray, replace(x, values=x.values.astype(dtype)))
-    return x.astype(dtype)
+    def look(self, part: Part) -> Facts:
+        """What has to be known of a part."""
+        return facts_of(self.rows(part), column_names(part.X), self.n_components)
 
 
 # -- facts ---------------------------------------------------------------------------------------
@@ -117,8 +133,8 @@ class Facts:
     n_features : int
     dtype : dtype
     sparse : bool
-    weighted : bool
-        Whether there are weights.
+    weighted, missing : bool
+        Whether there are weights, and missing entries.
     lowest, highest : (D,) float64
         NaN of a column without numbers.
     labels : (K,)
@@ -133,6 +149,7 @@ class Facts:
     dtype: Any
     sparse: bool
     weighted: bool
+    missing: bool
     lowest: Array
     highest: Array
     labels: npt.NDArray[np.intp]
@@ -161,6 +178,7 @@ class Facts:
             weight=self.weight + other.weight,
             dtype=np.promote_types(self.dtype, other.dtype),
             weighted=self.weighted or other.weighted,
+            missing=self.missing or other.missing,
             lowest=np.fmin(self.lowest, other.lowest),
             highest=np.fmax(self.highest, other.highest),
             labels=self.labels + other.labels,
@@ -180,17 +198,8 @@ def facts_of(rows: Rows, names: Names, n_components: int) -> Facts:
         labels = np.bincount(present.labels[present.labels >= 0], minlength=n_components)
     return Facts(
         len(rows), len(present), present.total_weight(), names, rows.n_features, rows.x.dtype, sparse,
-        rows.sample_weight is not None, lowest, highest, labels,
+        rows.weighted, not sparse and has_missing(present.x), lowest, highest, labels,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    reader: Reader
-
-    def __call__(self, part: Part) -> Facts:
-        names = column_names(part.X)
-        return facts_of(self.reader.rows(part), names, self.reader.n_components)
 
 
 # -- samples -------------------------------------------------------------------------------------
@@ -209,15 +218,16 @@ class _Drawn:
     shares: Array
     seed: int
 
-    def __call__(self, part: Part) -> Rows:
+    def __call__(self, part: Part) -> tuple[int, Rows]:
+        """The number of rows, and those that were drawn."""
         rows = self.reader.present(part)
         if (self.shares == 1).all():
-            return rows
+            return len(rows), rows
         keys = np.random.default_rng([self.seed, part.number]).random(len(rows))
         labels = np.full(len(rows), -1) if rows.labels is None else rows.labels
         share = self.shares[labels]
         weight = (1.0 if rows.sample_weight is None else rows.sample_weight) / share
-        return replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
+        return len(rows), replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -298,7 +308,7 @@ class InParts:
     def total_weight(self) -> float:
         return self.facts.weight
 
-    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+    def family(self, choose: Choose, check: Check = check_support) -> Any:
         self._check_observed()
         try:
             family = choose(self.some().x, self.names)
@@ -306,30 +316,46 @@ class InParts:
             _exhaust(self._parts.map(_Chosen(self._reader, choose, self.names)))  # which part it is
             raise
         if hasattr(family, "check"):
-            _exhaust(self._parts.map(_Checked(self._reader, family, self.names)))
+            _exhaust(self._parts.map(_Checked(self._reader, family, check, self.names)))
         return family
+
+    def check_all_occur(self) -> None:
+        """Where every row has a label, every label has a row."""
+        if self.facts.labels.sum() == len(self):
+            check_counts(self.facts.labels)
 
     def some(self) -> Rows:
         return Rows(np.stack([self.facts.lowest, self.facts.highest]))
 
     def sample(self) -> Rows:
-        most = rows_in_sample(self.n_features, self._reader.n_components)
-        shares, seed = np.ones(self._reader.n_components + 1), 0
-        if len(self) > most:
-            share = most / len(self)
-            with_label = np.maximum(self.facts.labels, 1)
+        return self._sampled(self._reader, self.facts.labels)
+
+    def everywhere(self) -> Everywhere | None:
+        return None if len(self) <= self._most() else self.over
+
+    def _most(self) -> int:
+        return rows_in_sample(self.n_features, self._reader.n_components)
+
+    def _sampled(self, reader: Reader, labels: npt.NDArray[np.intp]) -> Rows:
+        """Rows as a reader has them, with these numbers (K,) of rows with labels."""
+        shares, seed = np.ones(reader.n_components + 1), 0
+        if len(self) > self._most():
+            share = self._most() / len(self)
+            with_label = np.maximum(labels, 1)
             shares[:-1] = np.minimum(1.0, np.maximum(share, _OF_EACH_LABEL / with_label))
             shares[-1] = share
             seed = _seed(self._random_state)
-        drawn = joined(list(named(self._parts.map(_Drawn(self._reader, shares, seed)))))
-        if len(self) <= most:
+        found = list(named(self._parts.map(_Drawn(reader, shares, seed))))
+        self._check_same(sum(n for n, _ in found))
+        drawn = joined([rows for _, rows in found])
+        if len(self) <= self._most():
             return drawn
         assert drawn.sample_weight is not None
         scale = self.total_weight() / drawn.total_weight()
         return replace(drawn, sample_weight=scale * drawn.sample_weight)
 
     def pooled(self, family: Any, /) -> Any:
-        return total(self.over(Pooled(family)))
+        return pooled_over(family, self.n_features, self.facts.missing, self.over)
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return expectation_over(model, self._present, len(self))
@@ -342,6 +368,9 @@ class InParts:
             return error
         weights = islice(self._parts.map(self._reader.weight), error.part, None)
         return numbered_as_given(error, next(weights))
+
+    def _check_same(self, n_rows: int) -> None:
+        check_same(n_rows, len(self))
 
     def _check_observed(self) -> None:
         """See ``arrays.check_observed``."""
@@ -367,22 +396,19 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     parts = as_parts(X, get_num_threads(estimator.n_threads))
     if parts is None:
         return None
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
-                f"got {type(value).__name__}"
-            )
+    refuse_beside(given)
     reader = Reader(
         estimator.n_components, type(estimator).__name__,
         estimator._takes_missing(), estimator._takes_sparse(),
     )  # fmt: skip
-    return InParts(parts, reader, random_generator(estimator.random_state))
+    rows = InParts(parts, reader, random_generator(estimator.random_state))
+    rows.check_all_occur()
+    return rows
 
 
 def _surveyed(parts: Parts[Part], reader: Reader) -> Facts:
     facts: Facts | None = None
-    for number, found in enumerate(named(parts.map(_Look(reader)))):
+    for number, found in enumerate(named(parts.map(reader.look))):
         try:
             facts = found if facts is None else facts.merged(found)
         except ValueError as error:
@@ -394,8 +420,6 @@ def _surveyed(parts: Parts[Part], reader: Reader) -> Facts:
         raise ValueError(
             "sample_weight: expected a positive weight in at least one row, got only zeros"
         )
-    if facts.labels.sum() == facts.n_rows:
-        check_counts(facts.labels)
     return facts
 
 
@@ -404,7 +428,7 @@ class _Chosen:
     """A family for the rows of a part alone, where what is missing may be anything."""
 
     reader: Reader
-    choose: Callable[[RealArray, Names], Any]
+    choose: Choose
     names: Names
 
     def __call__(self, part: Part) -> None:
@@ -417,12 +441,13 @@ class _Chosen:
 class _Checked:
     reader: Reader
     family: Any
+    check: Check
     names: Names
 
     def __call__(self, part: Part) -> None:
         rows = self.reader.rows(part)
         if len(without_absent(rows)):
-            check_support(self.family, absent_replaced(rows), self.names)
+            self.check(self.family, absent_replaced(rows), self.names)
 
 
 def _exhaust(results: Iterator[Any]) -> None:

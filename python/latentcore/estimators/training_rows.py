@@ -10,18 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import engine
-from latentcore.arrays import Rows, check_observed, without_absent
+from latentcore.arrays import CSR, Rows, check_observed, without_absent
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.blocks import LikelihoodAndEntropy, summed
-from latentcore.estimators.priors import Pooled
+from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.summary import Training
+from latentcore.families.gaussian_missing import has_missing
+from latentcore.initialization import Everywhere
 from latentcore.protocols import Expectation, RealArray
-from latentcore.statistics import total
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import ordered_map
 
 __all__ = [
+    "Check",
+    "Choose",
     "InMemory",
+    "Names",
     "TrainingRows",
     "absent_replaced",
     "check_all_occur",
@@ -33,6 +37,10 @@ __all__ = [
 
 R = TypeVar("R")
 Names = list[str] | None
+Choose = Callable[[RealArray, Names], Any]
+"""From rows and the names of their columns to the family that fits them."""
+Check = Callable[[Any, RealArray, Names], None]
+"""Raises for rows that a family does not take."""
 
 
 class TrainingRows(Protocol):
@@ -63,11 +71,14 @@ class TrainingRows(Protocol):
 
     def total_weight(self) -> float: ...
 
-    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+    def family(self, choose: Choose) -> Any:
         """The family that ``choose`` takes for rows and names of columns, checked against all rows."""
 
     def sample(self) -> Rows:
         """Rows to begin with: all, or as many drawn at random as memory holds, with weights that stand for all."""
+
+    def everywhere(self) -> Everywhere | None:
+        """What goes over all rows, where ``sample`` has not all."""
 
     def some(self) -> Rows:
         """A few rows, which show what columns hold."""
@@ -126,7 +137,7 @@ class InMemory:
     def total_weight(self) -> float:
         return self._rows.total_weight()
 
-    def family(self, choose: Callable[[RealArray, Names], Any]) -> Any:
+    def family(self, choose: Choose) -> Any:
         check_observed(self._rows.x, self.names)
         present = absent_replaced(self.given)
         family = choose(present, self.names)
@@ -136,11 +147,15 @@ class InMemory:
     def sample(self) -> Rows:
         return self._rows
 
+    def everywhere(self) -> None:
+        return None
+
     def some(self) -> Rows:
         return self._rows
 
     def pooled(self, family: Any, /) -> Any:
-        return total(self.over(Pooled(family)))
+        missing = not isinstance(self._rows.x, CSR) and has_missing(self._rows.x)
+        return pooled_over(family, self.n_features, missing, self.over)
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return engine.expectation(model, self._rows, self._shard_rows, self._n_threads)

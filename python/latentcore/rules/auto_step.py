@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from latentcore.errors import NumericalError
 from latentcore.protocols import Expectation
 from latentcore.rules.online import Batch, OnlineEM, OnlineInfo, OnlineState
 from latentcore.rules.steps import ConstantStep
@@ -102,24 +103,28 @@ class AutoOnlineEM(Generic[P, S]):
     ) -> tuple[AutoState[P, S], OnlineInfo]:
         """Score both learners, change the step sizes if there is enough evidence, and take a step of both.
 
-        The objective is that of the learner that led before the batch was seen; eta is the step size that it had.
+        The objective is that of the learner that led before the batch was seen; eta is the step size that it had. What
+        the faster learner cannot do, explain a row or keep a component, is evidence enough for the slower one.
         """
-        of_slow = expectation(state.slow.params)
-        alike = state.fast.params is state.slow.params
-        of_fast = of_slow if alike else expectation(state.fast.params)
-        info = (
-            self.rule.info(state.fast, of_fast[1], state.eta * self.factor)
-            if state.evidence > 0
-            else self.rule.info(state.slow, of_slow[1], state.eta)
-        )
-        evidence = state.evidence + of_fast[1] - of_slow[1]
         slow, fast, eta = state.slow, state.fast, state.eta
+        of_slow = expectation(slow.params)
+        info = self.rule.info(slow, of_slow[1], eta)
+        try:
+            of_fast = of_slow if fast.params is slow.params else expectation(fast.params)
+            if state.evidence > 0:
+                info = self.rule.info(fast, of_fast[1], eta * self.factor)
+            evidence = state.evidence + of_fast[1] - of_slow[1]
+        except NumericalError:
+            of_fast, evidence = of_slow, -math.inf
         if evidence > self.enough:
             slow, of_slow, eta, evidence = fast, of_fast, eta * self.factor, 0.0
         elif evidence < -self.enough:
             fast, of_fast, eta, evidence = slow, of_slow, eta / self.factor, 0.0
         slow, _ = self._learner(eta).step(slow, lambda _: of_slow, batch)
-        fast, _ = self._learner(eta * self.factor).step(fast, lambda _: of_fast, batch)
+        try:
+            fast, _ = self._learner(eta * self.factor).step(fast, lambda _: of_fast, batch)
+        except NumericalError:
+            fast, eta, evidence = slow, eta / self.factor, 0.0
         return AutoState(slow, fast, eta, evidence), info
 
     def averaged(self, state: AutoState[P, S]) -> P:

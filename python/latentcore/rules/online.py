@@ -42,7 +42,8 @@ class FiniteSample:
     Parameters
     ----------
     n : int, > 0
-        The draws of a step: rows, or sequences if batches have lengths. ``batch weight / eta`` make all weights equal.
+        The draws of a step: rows, or sequences if batches have lengths. ``batch weight / eta`` make all weights equal;
+        ``batch weight / eta**2`` add as much noise to a step as its batch does.
     seed : int, >= 0
         With the number of the step it makes the draws, so that a step is a function of its state.
     """
@@ -125,7 +126,8 @@ class OnlineEM(Generic[P, S]):
         Conjugate prior; a step then adds it to the blended statistics, once, whatever the number of steps.
     total_weight : float, optional
         Number of observations that the prior is weighed against. None: those that the blend remembers, at most
-        those seen.
+        those seen. Model inertia then holds an earlier, heavier prior too: with steps of ``1 / t`` the prior counts for
+        up to ``1 + 1/2 + ... + 1/t`` times as much, with the default ones hardly more.
     averaging : bool
         Whether to keep the mean of the iterates' statistics (Polyak & Juditsky 1992).
     """

@@ -44,7 +44,7 @@ from latentcore.structures.hmm_types import (
     HMMPrior,
     HMMStatistics,
 )
-from latentcore.structures.mixture import one_hot, sampled_rows
+from latentcore.structures.mixture import one_hot, sampled_rows, without_dust
 from latentcore.structures.topology import Topology
 
 __all__ = ["HMM", "ExpectedHMM", "HMMParams", "HMMPrior", "HMMStatistics", "usages"]
@@ -397,7 +397,8 @@ class HMM(Generic[P, S]):
         self, starts: Array, transitions: Array, previous: HMMParams[P] | None
     ) -> tuple[Array, Array]:
         before = None if previous is None else (previous.initial, previous.transition)
-        return self.topology.maximize(starts, transitions, before)
+        initial, transition = self.topology.maximize(starts, transitions, before)
+        return without_dust(initial), without_dust(transition)
 
     def _conjugate(self, prior: HMMPrior[H]) -> Conjugate[H, S, P]:
         if not hasattr(self.family, "mode"):

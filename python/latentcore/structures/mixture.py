@@ -281,8 +281,7 @@ class Mixture(Generic[P, S]):
     def _weights(self, counts: Array) -> Array:
         if self.equal_weights:
             return np.full(len(counts), 1.0 / len(counts))
-        weights: Array = counts / counts.sum()
-        return weights
+        return without_dust(counts / counts.sum())
 
     def _fused(self) -> FusedFamily[P, S] | None:
         return self.family if hasattr(self.family, "mixture_sweep") else None  # type: ignore[return-value]
@@ -346,6 +345,15 @@ class Mixture(Generic[P, S]):
             r[known] = one_hot(data.labels[known], log_joint)
             log_density[known] = _picked(log_joint[known], data.labels[known])
         return r, log_density
+
+
+_DUST = 1e-290
+"""A probability by which nothing can be weighed any more without losing its digits."""
+
+
+def without_dust(probabilities: Array) -> Array:
+    """With 0 for those that have faded away, so that families see counts of 0, and not the last digits of a double."""
+    return np.where(probabilities < _DUST, 0.0, probabilities)
 
 
 def sampled_rows(family: Any, params: Any, counts: npt.NDArray[Any], rng: Any) -> Array:

@@ -1,0 +1,133 @@
+"""Fits to files that are read again in each iteration, by this process or by the workers of a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import latentcore
+from latentcore.cli.columns import Table, arrow
+from latentcore.cli.progress import PartsProgress
+
+__all__ = ["LargeFile", "is_large"]
+
+_LARGE = 1 << 30
+"""Bytes of numbers above which a file is not read into memory at once."""
+_ARROW = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
+_ONLY_IN_PARTS = (".feather", ".arrow", ".ipc")
+
+
+def is_large(file: str, in_memory: bool | None) -> bool:
+    """Whether a file is to be read again in each iteration: if it is asked for, or large, or a folder of files."""
+    path = Path(file)
+    if in_memory is not None or not path.exists():
+        return in_memory is False
+    if path.is_dir() or path.suffix.lower() in _ONLY_IN_PARTS:
+        return True
+    if path.suffix.lower() == ".npy":
+        return path.stat().st_size > _LARGE
+    if path.suffix.lower() not in _ARROW:
+        return False
+    arrow(file)
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_metadata(file)
+    except (ValueError, OSError):
+        return False  # and told by who reads it
+    return bool(found.num_rows * found.num_columns * 8 > _LARGE)
+
+
+@dataclass(frozen=True, slots=True)
+class LargeFile:
+    """A file or a folder of files, the columns to learn from, and those beside them."""
+
+    file: str
+    columns: Sequence[str] | None
+    labels: str | None
+    group_by: str | None
+
+    def batches(self) -> latentcore.Batches:
+        return latentcore.Batches(
+            Path(self.file), columns=self.columns, labels=self.labels, groups=self.group_by
+        )
+
+    def first(self) -> Table:
+        """The rows of the first batch: they tell what a model of mixed columns is made of."""
+        part = next(iter(self.batches()), None)
+        if part is None:
+            raise ValueError(f"{self.file}: expected rows of numbers, got none")
+        names = getattr(part.X, "column_names", None)
+        data = part.X if names is None else np.column_stack([np.asarray(c) for c in part.X.columns])
+        return Table(np.ascontiguousarray(data, np.float64), names)
+
+    def fit(self, model: Any, progress: PartsProgress) -> None:
+        """Fit in this process; after Ctrl-C the model is that of the last complete iteration."""
+        batches = self.batches()
+        model.fit(latentcore.Batches(lambda: progress.counted(batches)), callback=progress)
+        if self.columns is None and Path(self.file).suffix.lower() != ".npy":
+            self._tell_left_out(_names_in(Path(self.file)), list(model.feature_names_in_))
+
+    def fit_on(self, cluster: str, model: Any, progress: PartsProgress) -> None:
+        """Fit on a cluster."""
+        with _client(cluster) as client:
+            from dask import dataframe
+
+            from latentcore import distributed
+
+            tables: Any = dataframe
+            frame = tables.read_parquet(self.file)
+            columns = self.columns
+            if columns is None:
+                beside = (self.labels, self.group_by)
+                numbers = [n for n in frame.columns if frame.dtypes[n].kind in "biuf"]
+                columns = [name for name in numbers if name not in beside]
+                self._tell_left_out(list(frame.columns), columns)
+            distributed.fit(
+                model, frame, client=client, columns=columns, labels=self.labels,
+                groups=self.group_by, callback=progress,
+            )  # fmt: skip
+
+    def _tell_left_out(self, found: Sequence[str], learned: Sequence[str]) -> None:
+        left = [n for n in found if n not in (*learned, self.labels, self.group_by)]
+        if left:
+            print(f"columns left out, which hold no numbers: {', '.join(left)}", file=sys.stderr)
+
+
+def _names_in(path: Path) -> list[str]:
+    from pyarrow import dataset
+
+    form = "ipc" if path.suffix.lower() in _ONLY_IN_PARTS else "parquet"
+    names: list[str] = dataset.dataset(path, format=form).schema.names
+    return names
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """A client of the scheduler at an address; ``local:N`` starts one with N processes on this machine."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ValueError(
+            "--cluster: needs Dask; install it with: pip install 'latentcore[dask]'"
+        ) from None
+    kind, _, rest = address.partition(":")
+    if kind == "local":
+        with (
+            LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=":0") as own,
+            Client(own) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, TimeoutError) as error:
+        raise ValueError(f"--cluster: no scheduler answers at {address} ({error})") from None
+    with client:
+        yield client

@@ -1,0 +1,100 @@
+"""Turns of matching and combining, against all labels of all models."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from latentcore.estimators.components import reordered
+from latentcore.families.poisson import Poisson, PoissonParams
+from latentcore.rules.combine import aligned, as_ordered, combined, margins
+from latentcore.structures.matching import MixtureLabels
+from latentcore.structures.mixture import Mixture, MixtureParams
+
+K = 3
+WEIGHTS = np.array([0.4, 0.35, 0.25])
+MODEL: Any = MixtureLabels(
+    Mixture(Poisson()), lambda p, order, like: reordered(Poisson(), p, order)
+)
+
+
+def models(seed: int, noise: float, n: int = 3) -> list[Any]:
+    """Poissons of rates about 2, 5, 12 in any order, the noisier the less alike."""
+    rng = np.random.default_rng(seed)
+    return [
+        MixtureParams(
+            rng.dirichlet(np.full(K, 10.0)),
+            PoissonParams(
+                rng.permutation(np.exp(np.log([2, 5, 12]) + noise * rng.normal(size=K)))[:, None]
+            ),
+        )
+        for _ in range(n)
+    ]
+
+
+def every_order(n: int) -> itertools.product[Any]:
+    """Of all models but the one of largest weight, whose labels are kept."""
+    return itertools.product(map(np.array, itertools.permutations(range(K))), repeat=n - 1)
+
+
+def objective(params: list[Any], orders: Any) -> float:
+    return as_ordered(MODEL, params, WEIGHTS, orders, params[0]).objectives[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_of_models_alike_are_the_best_of_all(seed: int) -> None:
+    params = models(seed, 0.1)
+    found = aligned(MODEL, params, WEIGHTS, K)
+    same = np.arange(K)
+    best = min(objective(params, [same, *orders]) for orders in every_order(3))
+    assert found.objectives[-1] == pytest.approx(best, rel=1e-12)
+
+
+def test_turns_lower_the_objective_and_end_below_the_first_matching() -> None:
+    """Of models so noisy that labels matched to one of them are not those that fit the mean."""
+    n_turns = []
+    for seed in range(20):
+        params = models(seed, 0.6)
+        found = aligned(MODEL, params, WEIGHTS, K)
+        n_turns.append(len(found.objectives))
+        assert (np.diff(found.objectives) < 0).all()
+        assert found.objectives[-1] == pytest.approx(objective(params, found.orders), rel=1e-12)
+        np.testing.assert_array_equal(found.orders[0], np.sort(found.orders[0]))
+    assert max(n_turns) > 1
+
+
+def test_the_labels_are_those_of_the_largest_weight() -> None:
+    params = models(0, 0.0)
+    for heaviest in range(3):
+        weights = np.where(np.arange(3) == heaviest, 0.6, 0.2)
+        found = aligned(MODEL, params, weights, K)
+        rates = params[heaviest].components.rates
+        np.testing.assert_array_equal(found.orders[heaviest], np.arange(K))
+        np.testing.assert_allclose(found.params.components.rates, rates, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_margins_are_those_beside_all_others(n: int) -> None:
+    params, weights = models(1, 0.3, n), np.arange(1.0, n + 1)
+    found = aligned(MODEL, params, weights / weights.sum(), K)
+    expected = []
+    for m, own in enumerate(found.models):
+        others = [p for i, p in enumerate(found.models) if i != m]
+        shares = np.delete(weights, m)
+        expected.append(MODEL.margin(own, combined(MODEL, others, shares / shares.sum(), own)))
+    np.testing.assert_allclose(margins(MODEL, found.models, weights), expected, rtol=1e-10)
+    assert margins(MODEL, found.models[:1], np.ones(1)).tolist() == [1.0]
+
+
+def test_components_that_no_model_uses_are_the_first_models() -> None:
+    rates: npt.NDArray[np.float64] = np.array([[1.0], [5.0], [9.0]])
+    params = [
+        MixtureParams(np.array([0.5, 0.5, 0.0]), PoissonParams(rates + shift)) for shift in (0, 2)
+    ]
+    found = aligned(MODEL, params, np.array([0.5, 0.5]), K)
+    np.testing.assert_allclose(found.params.components.rates[:, 0], [2, 6, 9], rtol=1e-14)
+    assert found.params.weights[2] == 0
