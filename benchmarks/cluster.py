@@ -17,7 +17,7 @@ from shapes import Problem
 from timing import wall
 
 N_WORKERS = 2
-_PARTS = 16
+_PARTS = 4 * N_WORKERS
 _AGREEMENT = 1e-10
 """Largest relative difference of log-likelihoods: sums of the same terms in another order."""
 
