@@ -394,6 +394,18 @@ def test_interrupted_fit_keeps_its_last_iteration(
 
 
 @makers
+def test_fit_interrupted_at_the_end_is_kept_too(make: Any) -> None:
+    counted = Failing(0, None)
+    whole = make(2, random_state=0, tol=1e-3).fit(counted)
+    model = make(2, random_state=0, tol=1e-3)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(Failing(counted.n_passes, KeyboardInterrupt()))  # in the pass for summary()
+    np.testing.assert_array_equal(model.means_, whole.means_)
+    assert model.converged_
+    assert model.n_iter_ == whole.n_iter_
+
+
+@makers
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
 def test_failure_before_the_first_step_changes_nothing(
     make: Any, failure: BaseException | None
@@ -516,3 +528,35 @@ def test_mapped_file_ten_times_as_large_as_memory_is_fitted(tmp_path: Path) -> N
     assert x.nbytes == 10 * limit
     del x
     assert output_of(LIMITED, path, limit).split() == ["limited", str(n_rows), str(n_rows)]
+
+
+# -- partial_fit ---------------------------------------------------------------------------------
+
+
+@makers
+def test_partial_fit_makes_a_step_for_each_batch(make: Any, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).uniform(0.5, 1.5, N)
+    frame = pd.DataFrame(NORMAL, columns=["a", "b"])
+    frame.assign(w=weight).to_parquet(tmp_path / "rows.parquet", row_group_size=33)
+    by_hand = make(2, random_state=0)
+    for a, b in pairwise(range(0, N + 1, 100)):
+        by_hand.partial_fit(frame[a:b], sample_weight=weight[a:b])
+    sources = (
+        Batches(tmp_path / "rows.parquet", batch_size=100, sample_weight="w"),
+        (Part(frame[a:b], sample_weight=weight[a:b]) for a, b in pairwise(range(0, N + 1, 100))),
+    )
+    for source in sources:
+        model = make(2, random_state=0).partial_fit(source)
+        np.testing.assert_array_equal(model.means_, by_hand.means_)
+        assert model.n_iter_ == by_hand.n_iter_ == 4
+        assert list(model.feature_names_in_) == ["a", "b"]
+    with pytest.raises(ValueError, match="sample_weight: expected None with X in parts"):
+        make(2).partial_fit([NORMAL], sample_weight=weight)
+
+
+@makers
+def test_bad_batch_is_named_and_the_steps_before_it_stay(make: Any) -> None:
+    model = make(2, random_state=0)
+    with pytest.raises(ValueError, match=r"^batch 2: X has 3 features, but .* is expecting 2"):
+        model.partial_fit(batch for batch in (NORMAL[:200], NORMAL[200:], COUNTS))
+    assert model.n_iter_ == 2

@@ -80,11 +80,11 @@ from latentcore.estimators.training_rows import (
     numbered_as_given,
 )
 from latentcore.initialization import initial_statistics
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, for_each_batch
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
 from latentcore.threads import get_num_threads
@@ -293,7 +293,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
         Parameters
         ----------
-        X : (N, D)
+        X : (N, D), or batches
+            Batches are ``latentcore.Batches`` and what it takes, such as a generator: a step for each. Where one is
+            wrong, the steps before it stay.
         sample_weight : (N,), optional
         total_weight : float, optional
             How many rows there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
@@ -311,6 +313,16 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         ``lower_bound_`` is then an estimate, from this batch, of the bound before the step. ``lower_bounds_`` keeps
         those of the latest 1024 steps.
         """
+
+        def learn(part: Part) -> None:
+            self._learn(part.X, part.sample_weight, total_weight)
+
+        if not for_each_batch(X, learn, sample_weight=sample_weight):
+            self._learn(X, sample_weight, total_weight)
+        return self
+
+    def _learn(self, X: Any, sample_weight: Any, total_weight: float | None) -> None:
+        """One step on a batch, or as many rows that wait for more; after an exception the model is as before."""
         self._check_arguments()
         state = self.__dict__
         fitted = "posterior_" in state
@@ -329,7 +341,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         if not fitted:
             if len(data) < rows_to_start(family, self.n_components, data.x.shape[1]):
                 self._replace(with_waiting(state, stream, batch), batch.names)
-                return self
+                return
             check_observed(data.x, batch.names)
             prior = self._prior_to_fit(family, data)
         weight = data.total_weight()
@@ -366,7 +378,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             "_stream": Stream(after.n_steps, seen, eta_of(rule.rate(n_steps))),
         }
         self._replace(learned, batch.names)
-        return self
 
     def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
         self._check_arguments()
@@ -379,6 +390,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         kept: Kept[Both[H]] = Kept()
         try:
             fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
+            learned = self._learned_from(model, data, fit, n_steps)
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
@@ -387,7 +399,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
                 self._replace(learned, data.names)
             raise
-        learned = self._learned_from(model, data, fit, n_steps)
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
         self._replace(learned, data.names)
