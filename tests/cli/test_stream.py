@@ -130,7 +130,7 @@ def test_options_reach_the_model_and_stay(run, file, tmp_path):
     assert same(path, expected)
 
 
-@pytest.mark.parametrize("step", ["power:0.7", "power:0.7,3", "inverse:2", "inf"])
+@pytest.mark.parametrize("step", ["power:0.7", "power:0.7,3", "inverse:2", "inf", "auto"])
 def test_step_sizes_have_short_names(run, file, tmp_path, step):
     from latentcore.rules.steps import InverseStep, PowerStep
 
@@ -139,7 +139,7 @@ def test_step_sizes_have_short_names(run, file, tmp_path, step):
     assert run("stream", path, rows, *NEW, "--step-size", step)[0] == 0
     steps = {
         "power:0.7": PowerStep(0.7), "power:0.7,3": PowerStep(0.7, 3), "inverse:2": InverseStep(2),
-        "inf": float("inf"),
+        "inf": float("inf"), "auto": "auto",
     }  # fmt: skip
     assert same(path, learned(ROWS, online=Online(steps[step])))
 

@@ -87,7 +87,7 @@ class Learner:
 
     A batch has ``batch_size`` rows, or the fewest whole sequences with as many. What is pending when a stream stops or
     fails is left for the next run where the rows are in files, and learned at once where they would be lost. A batch
-    that is shorter counts less: each of its rows counts as much as those of others.
+    that is shorter counts less, unless the step size is automatic: each of its rows counts as much as those of others.
 
     Parameters
     ----------
@@ -254,13 +254,13 @@ class Learner:
 
     def _step(self, model: Any, table: Table, arguments: dict[str, Any]) -> None:
         share = len(table.data) / self._batch_size
-        if share >= 1 or not hasattr(model, "online"):
+        online = getattr(model, "online", None)
+        how = resolved(online)
+        if share >= 1 or not hasattr(model, "online") or how.step_size == "auto":
             model.partial_fit(table, **arguments)
             return
-        online = model.online
         try:
-            scaled = replace(resolved(online), step_size=_Share(resolved(online), share))
-            model.set_params(online=scaled)
+            model.set_params(online=replace(how, step_size=_Share(how, share)))
             model.partial_fit(table, **arguments)
         finally:
             model.set_params(online=online)
@@ -285,8 +285,7 @@ class Learner:
     def _tell(self, model: Any) -> None:
         if model.__dict__.get("lower_bounds_"):
             bound = float(np.mean(model.lower_bounds_[-_LATE:]))
-            eta = resolved(getattr(model, "online", None)).schedule()(model.n_iter_)
-            self._show(self.n_learned, bound, eta)
+            self._show(self.n_learned, bound, _stream_of(model).eta)
 
     def snapshot(self) -> None:
         """Save the model, if it has learned anything since the last time."""
@@ -324,8 +323,14 @@ class _Share:
 
 def _goes_on(model: Any) -> bool:
     """Whether there was a block of the sequence before."""
-    stream: Stream = model.__dict__.get("_stream", Stream())
+    stream = _stream_of(model)
     return stream.exit is not None or bool(stream.waiting)
+
+
+def _stream_of(model: Any) -> Stream:
+    """Where in the stream a model is."""
+    found: Stream = model.__dict__.get("_stream", Stream())
+    return found
 
 
 def _lengths(keys: Sequence[Cell]) -> npt.NDArray[np.int64]:
