@@ -45,7 +45,7 @@ LAYERS = {
     "latentcore.streams": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,
-    "latentcore.distributed": 7,
+    "latentcore.distributed": 6,
     "latentcore.estimators": 6,
     "latentcore.selection": 6,
     "latentcore.splitters": 6,

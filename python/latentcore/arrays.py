@@ -388,7 +388,8 @@ def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
             raise ValueError(f"{name}: expected an array without masked entries, got some")
         value = np.ma.filled(value.astype(_real(value.dtype)), np.nan)
     try:
-        array = np.asarray(value)
+        table = _of_arrow(value)
+        array = np.asarray(value) if table is None else table
     except ValueError as error:
         raise ValueError(f"{name}: expected rows of equal length, got {error}") from None
     if array.dtype.kind == "O":
@@ -402,6 +403,20 @@ def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
         raise ValueError(f"{name}: expected numbers, got strings{example}")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+    return array
+
+
+def _of_arrow(value: Any) -> npt.NDArray[Any] | None:
+    """A pyarrow table of numbers, row by row, NaN where missing: several times as fast as ``np.asarray``."""
+    if not (hasattr(value, "combine_chunks") and hasattr(value, "to_batches")):
+        return None
+    batches = value.combine_chunks().to_batches()
+    if len(batches) != 1:
+        return None
+    try:
+        array: npt.NDArray[Any] = batches[0].to_tensor(null_to_nan=True, row_major=True).to_numpy()
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
+        return None  # an older pyarrow, or columns of other kinds
     return array
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from latentcore.arrays import column_names
 from latentcore.parts import LocalParts, Part, Parts
 
-__all__ = ["Batches", "as_batches", "as_parts"]
+__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "refuse_beside"]
 
 _BATCH_SIZE = 1 << 16
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
@@ -41,7 +41,10 @@ class Batches:
         The columns to learn from. Of files, None is all columns of numbers but the three below; of data frames in an
         iterable, all columns but these.
     sample_weight, labels, groups : str, optional
-        Columns that hold these arguments of ``fit``. A missing label is unknown.
+        Columns that hold these arguments of ``fit``. A missing label is unknown. To models of sequences ``groups``
+        tells where they begin; batches may end within one, which waits in memory for its end. Without, an item of an
+        iterable is a sequence, unless it is a list of sequences or a ``Part`` that says where they begin, and ``fit``
+        refuses batches of files and matrices.
 
     Raises
     ------
@@ -52,7 +55,8 @@ class Batches:
 
     Notes
     -----
-    Parquet and Arrow files need pyarrow. Missing entries of files are NaN.
+    Parquet and Arrow files need pyarrow. Missing entries of files are NaN. Of a Parquet file a few row groups are held
+    at a time, whatever the size of the batches.
     """
 
     def __init__(
@@ -175,6 +179,49 @@ def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] |
     return None if batches is None else batches.parts(n_threads)
 
 
+def for_each_batch(
+    X: Any, learn: Callable[[Part], Any], *, lists: bool = True, **given: Any
+) -> None:
+    """Let ``learn`` have ``X`` as a part, or each of the batches that it is, one after the other.
+
+    Parameters
+    ----------
+    X : what users pass
+    learn : callable
+    lists : bool
+        See ``as_batches``.
+    **given
+        What was passed beside ``X``; batches have their own.
+
+    Raises
+    ------
+    ValueError, TypeError, ArithmeticError
+        What ``learn`` raises, with the number of the batch, from 0, before the message; or something was passed beside
+        batches.
+    """
+    batches = as_batches(X, lists=lists)
+    if batches is None:
+        learn(Part(X, **given))
+        return
+    refuse_beside(given)
+    for part in batches:
+        try:
+            learn(part)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            error.args = (f"batch {part.number}: {error}",)
+            raise
+
+
+def refuse_beside(given: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for what is passed beside data in parts or batches."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
+                f"got {type(value).__name__}"
+            )
+
+
 def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, str | os.PathLike):
         return True
@@ -256,6 +303,7 @@ class _Files:
         batches = self.dataset.to_batches(
             columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
             fragment_scan_options=self.options,
+            use_threads=False,  # they would read on, up to a GiB, where sweeps are slower
         )  # fmt: skip
         held: list[Any] = []
         n_held = 0

@@ -24,8 +24,11 @@ from clusters.tools import (
     Case,
     assert_close,
     assert_identical,
+    case,
+    combined_by_hand,
+    separated,
     table,
-)  # fmt: skip
+)
 from latentcore import GaussianHMM, GaussianMixture, PoissonMixture
 from latentcore.arrays import as_matrix
 from latentcore.distributed import DaskParts, Traffic, fit
@@ -40,7 +43,7 @@ pytestmark = [
 FRAME = table()
 X = FRAME[VISIBLE].to_numpy()
 NO_ROLES = dict.fromkeys(["columns", "sample_weight", "labels", "groups", "order_by"])
-EM, HMM = CASES[0], next(case for case in CASES if case.name == "HMM")
+EM, HMM = case("EM"), case("HMM")
 
 
 def array_of(frame: Any, columns: list[str]) -> Any:
@@ -54,15 +57,15 @@ def parts_in(client: Any, x: Any, rows: int) -> DaskParts[Part]:
 # -- the same fit --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("of", CASES, ids=lambda of: of.name)
 def test_fit_is_that_of_one_machine_and_that_of_equal_parts_bit_for_bit(
-    case: Case, client: Any
+    of: Case, client: Any
 ) -> None:
     frame = dd.from_pandas(FRAME, npartitions=N_PARTS)
-    model = fit(case.make(), frame, columns=case.columns, **case.roles)
-    assert list(model.feature_names_in_) == case.columns
-    assert_close(model, case.on_one_machine(FRAME))
-    assert_identical(model, case.in_local_parts(FRAME))
+    model = fit(of.make(), frame, columns=of.columns, **of.roles)
+    assert list(model.feature_names_in_) == of.columns
+    assert_close(model, of.on_one_machine(FRAME))
+    assert_identical(model, of.in_local_parts(FRAME))
 
 
 def test_array_and_what_lies_alongside_give_the_fit_of_the_data_frame(client: Any) -> None:
@@ -133,11 +136,34 @@ def test_delayed_objects_futures_and_bags_are_parts(client: Any) -> None:
     assert_close(fit(GaussianMixture(1), bag), GaussianMixture(1).fit(X[:40]))
 
 
+# -- one shot -------------------------------------------------------------------------------------
+
+
+def test_models_of_the_parts_are_combined_in_one_pass(client: Any) -> None:
+    frame = dd.from_pandas(FRAME, npartitions=N_PARTS)
+    traffic = Traffic()
+    model = fit(
+        separated(5), frame, method="combine", columns=VISIBLE, sample_weight="weight",
+        traffic=traffic,
+    )  # fmt: skip
+    expected = combined_by_hand(FRAME, N_PARTS)
+    assert_identical(model, expected.model)
+    np.testing.assert_array_equal(model.alignment_.permutations, expected.alignment.permutations)
+    assert model.random_state == 5
+    assert list(model.feature_names_in_) == VISIBLE
+    assert len(traffic.sent) == 1
+    assert traffic.received[0] < N_PARTS * 8192
+    with pytest.raises(ValueError, match=r"X: expected at least one row|data: expected at least"):
+        fit(model, frame[frame["time"] < 0], method="combine", columns=VISIBLE)
+    with pytest.raises(ValueError, match=r"part 0: .*n_components"):
+        fit(GaussianMixture(ROWS + 1), frame, method="combine", columns=VISIBLE)
+
+
 # -- workers that die ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [EM, HMM], ids=lambda case: case.name)
-def test_worker_killed_in_the_middle_of_a_fit_changes_nothing(case: Case, client: Any) -> None:
+@pytest.mark.parametrize("of", [EM, HMM], ids=lambda of: of.name)
+def test_worker_killed_in_the_middle_of_a_fit_changes_nothing(of: Case, client: Any) -> None:
     killed = []
 
     def kill(progress: Any) -> None:
@@ -148,10 +174,10 @@ def test_worker_killed_in_the_middle_of_a_fit_changes_nothing(case: Case, client
             os.kill(pid, signal.SIGKILL)
 
     frame = dd.from_pandas(FRAME, npartitions=N_PARTS)
-    model = fit(case.make(), frame, columns=case.columns, **case.roles, callback=kill)
+    model = fit(of.make(), frame, columns=of.columns, **of.roles, callback=kill)
     assert killed
     assert killed[0] not in client.scheduler_info()["workers"]
-    assert_identical(model, case.in_local_parts(FRAME))
+    assert_identical(model, of.in_local_parts(FRAME))
 
 
 def test_worker_killed_at_work_changes_nothing(client: Any, tmp_path: Any) -> None:

@@ -16,7 +16,9 @@ from latentcore import (
     GaussianMixture,
     PoissonMixture,
     VariationalGaussianHMM,
+    combine,
 )
+from latentcore.estimators.combining import Combined
 from latentcore.parts import LocalParts, Part
 
 N_PARTS = 4
@@ -25,6 +27,8 @@ ROWS = 500
 SEQUENCES = 5
 """Of each part; they have 100 rows."""
 VISIBLE = ["x0", "x1", "x2"]
+MISSING = ["m0", "m1", "m2"]
+"""The same with holes."""
 
 
 def table(n_parts: int = N_PARTS, rows: int = ROWS) -> pd.DataFrame:
@@ -36,7 +40,7 @@ def table(n_parts: int = N_PARTS, rows: int = ROWS) -> pd.DataFrame:
     x = centers[component] + random.normal(size=(n, 3))
     frame = pd.DataFrame(x, columns=VISIBLE)
     holes = np.where(random.random((n, 3)) < 0.1, np.nan, x)
-    frame[["m0", "m1", "m2"]] = holes
+    frame[MISSING] = holes
     frame["count"] = random.poisson(2.0 + 5.0 * component)
     frame["weight"] = random.integers(0, 4, n).astype(float)
     frame["label"] = np.where(random.random(n) < 0.2, component, -1)
@@ -72,7 +76,7 @@ class Case:
 
 
 def _gaussian(**arguments: Any) -> Callable[[], Any]:
-    return lambda: GaussianMixture(3, max_iter=6, tol=0, random_state=0, **arguments)
+    return lambda: GaussianMixture(3, max_iter=4, tol=0, random_state=0, **arguments)
 
 
 CASES = [
@@ -81,27 +85,51 @@ CASES = [
     Case("hard EM", _gaussian(assignment="hard"), VISIBLE, {}),
     Case("labels", _gaussian(), VISIBLE, {"labels": "label"}),
     Case("weights", _gaussian(covariance_type="diag"), VISIBLE, {"sample_weight": "weight"}),
-    Case("missing", _gaussian(), ["m0", "m1", "m2"], {}),
-    Case("counts", lambda: PoissonMixture(3, max_iter=6, tol=0, random_state=0), ["count"], {}),
+    Case("missing", _gaussian(), MISSING, {}),
+    Case(
+        "labels, weights and missing",
+        _gaussian(),
+        MISSING,
+        {"sample_weight": "weight", "labels": "label"},
+    ),
+    Case("counts", lambda: PoissonMixture(3, max_iter=4, tol=0, random_state=0), ["count"], {}),
     Case(
         "CAVI",
-        lambda: BayesianGaussianMixture(4, max_iter=6, tol=0, random_state=0),
+        lambda: BayesianGaussianMixture(4, max_iter=4, tol=0, random_state=0),
         VISIBLE,
         {},
     ),
     Case(
         "HMM",
-        lambda: GaussianHMM(3, max_iter=6, tol=0, random_state=0),
+        lambda: GaussianHMM(3, max_iter=4, tol=0, random_state=0),
         VISIBLE,
         {"groups": "sequence"},
     ),
     Case(
         "Bayesian HMM",
-        lambda: VariationalGaussianHMM(3, max_iter=6, tol=0, random_state=0),
+        lambda: VariationalGaussianHMM(3, max_iter=4, tol=0, random_state=0),
         VISIBLE,
         {"groups": "sequence"},
     ),
 ]  # fmt: skip
+
+
+def case(name: str) -> Case:
+    return next(each for each in CASES if each.name == name)
+
+
+def combined_by_hand(frame: pd.DataFrame, n_parts: int) -> Combined[GaussianMixture]:
+    """A model of each part, with its own seed; weighted by rows."""
+    parts = [frame.iloc[rows] for rows in np.split(np.arange(len(frame)), n_parts)]
+    models = [
+        separated(seed).fit(part[VISIBLE], sample_weight=part["weight"].to_numpy())
+        for seed, part in enumerate(parts, start=5)
+    ]
+    return combine(models, [part["weight"].sum() for part in parts])
+
+
+def separated(seed: int) -> GaussianMixture:
+    return GaussianMixture(3, covariance_type="diag", random_state=seed)
 
 
 def learned(model: Any) -> dict[str, npt.NDArray[np.float64]]:

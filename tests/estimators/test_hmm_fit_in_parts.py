@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse
 from pyarrow import parquet
 
+import latentcore
 from estimators.drawn_rows import arrays_of, with_holes
 from estimators.hmm_cases import (
     CASES,
@@ -26,6 +28,7 @@ from estimators.hmm_cases import (
     missing_cases,
     prior_cases,
     quiet,
+    sparse_cases,
 )
 from latentcore import (
     GMMHMM,
@@ -178,6 +181,25 @@ def test_posteriors_and_bounds_are_those_of_memory(case: str, make: Any, missing
     model = make(3, random_state=0, max_iter=5, n_init=2)
     theirs = copy.copy(model).fit(x, lengths=LENGTHS, **weights)
     assert_equal_fits(model.fit(in_parts(x, **weights)), theirs)
+
+
+@quiet
+@sparse_cases
+def test_sparse_parts_are_the_whole(case: Case) -> None:
+    x = scipy.sparse.csr_array(case.x)
+    model = case.make(2, random_state=0, max_iter=4)
+    theirs = copy.copy(model).fit(x, lengths=LENGTHS)
+    assert_equal_fits(model.fit(in_parts(x)), theirs)
+
+
+@quiet
+def test_numbers_of_all_parts_are_of_the_widest_type() -> None:
+    x = BY_NAME["gaussian"].x
+    narrow = [Part(x[:60].astype(np.float32), lengths=[40, 1, 19]), Part(x[60:])]
+    model = GaussianHMM(2, random_state=0, max_iter=4)
+    rounded = np.concatenate([x[:60].astype(np.float32), x[60:]])
+    theirs = copy.copy(model).fit(rounded, lengths=LENGTHS)
+    assert_equal_fits(model.fit(narrow), theirs)
 
 
 @quiet
@@ -406,7 +428,9 @@ def test_impossible_sequence_is_named_with_its_part(weighted: bool) -> None:
 
 @pytest.mark.parametrize("make", [GaussianHMM, VariationalGaussianHMM])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("gone")])
-def test_interrupt_leaves_what_the_last_complete_iteration_learned(make: Any, error: Any) -> None:
+def test_interrupt_leaves_what_the_last_complete_iteration_learned(
+    make: Any, error: Any, tmp_path: Path
+) -> None:
     reads = 0
 
     def batches() -> Iterator[Any]:
@@ -428,8 +452,11 @@ def test_interrupt_leaves_what_the_last_complete_iteration_learned(make: Any, er
     theirs = make(2, random_state=0, tol=0.0, max_iter=model.n_iter_).fit(X, lengths=LONG)
     for name in ("startprob_", "transmat_", "means_", "covariances_"):
         np.testing.assert_allclose(getattr(model, name), getattr(theirs, name), rtol=1e-9)
-    again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(again.predict(X, lengths=LONG), model.predict(X, lengths=LONG))
+    model.save(tmp_path / "model.npz")
+    again = latentcore.load(tmp_path / "model.npz").set_params(warm_start=True, max_iter=1)
+    assert again.lower_bound_ == model.lower_bound_ == steps[-1].objective
+    assert again.fit(X, lengths=LONG).lower_bound_ > model.lower_bound_
+    assert "hidden Markov model" in model.summary()
 
 
 def test_parts_are_not_predicted_with_the_fit() -> None:

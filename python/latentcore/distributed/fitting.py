@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -14,8 +14,9 @@ from latentcore.distributed import dask as dask_engine
 from latentcore.distributed import spark as spark_engine
 from latentcore.distributed.parcels import Traffic
 from latentcore.distributed.tables import size_of
-from latentcore.estimators.checks import one_of, random_generator
-from latentcore.parts import Part
+from latentcore.estimators.checks import one_of
+from latentcore.estimators.combining import Align, combine
+from latentcore.parts import Part, named
 from latentcore.threads import threads
 
 __all__ = ["Method", "fit"]
@@ -45,7 +46,7 @@ def fit(
     lengths: Any = None,
     groups: Any = None,
     order_by: str | None = None,
-    align: Literal["auto"] | None = "auto",
+    align: Align = "auto",
     callback: Callable[[engine.Progress], None] | None = None,
     traffic: Traffic | None = None,
 ) -> M:
@@ -62,8 +63,8 @@ def fit(
         Of the Dask cluster: a client, or the address of the scheduler. None: the current client.
     method : "exact" or "combine"
         "exact": the fit of one machine, by sums of the parts' statistics in each iteration. "combine": each part is
-        fitted by itself, and the models are merged, with the weights of the parts, by ``latentcore.combine``; nothing
-        but models travels, once.
+        fitted by itself, and the models are merged by ``latentcore.combine``, weighted by their rows; nothing but
+        models travels, once.
     columns : list of str, optional
         Of a data frame: the visible columns. None: all that are nothing else.
     sample_weight, labels, groups : optional
@@ -75,7 +76,7 @@ def fit(
     order_by : str, optional
         Beside a data frame: the column by which the rows of a group are ordered. The data are then shuffled, so that
         each group comes whole into one partition. Without it, partitions have to hold whole groups in order.
-    align : "auto" or None
+    align : {"auto", "unweighted", "none"}
         How ``method="combine"`` matches components; see ``latentcore.combine``.
     callback : callable, optional
         Gets an ``engine.Progress`` after each iteration of an exact fit.
@@ -85,7 +86,8 @@ def fit(
     Returns
     -------
     estimator
-        The one that was given. After ``method="combine"``, ``alignment_`` tells how components were matched.
+        The one that was given. After ``method="combine"``, ``alignment_``, a ``latentcore.Alignment``, tells how
+        components were matched.
 
     Raises
     ------
@@ -125,8 +127,10 @@ def fit(
             else spark_engine.parts_of(data, roles, traffic)
         )
         if method == "combine":
-            return _combined(estimator, parts, align)  # type: ignore[no-any-return]
-        estimator.fit(parts, **({} if callback is None else {"callback": callback}))
+            _combine(estimator, parts, align)
+        else:
+            fitting: Any = estimator.fit
+            fitting(parts, **({} if callback is None else {"callback": callback}))
     return estimator
 
 
@@ -148,52 +152,38 @@ def _engine(data: Any) -> Literal["dask", "spark"]:
 # -- models of the parts, merged -----------------------------------------------------------------
 
 
-def _combined(estimator: Any, parts: Any, align: Any) -> Any:
-    import latentcore
-
-    combine: Any = latentcore.combine
-
-    random = estimator.random_state
-    if isinstance(random, np.random.RandomState | np.random.Generator):
-        random = int(random_generator(random).random() * 2**31)
-    own = _FitOfPart(type(estimator), {**estimator.get_params(), "random_state": random})
-    fitted = [found for found in parts.map(own) if found is not None]
-    if not fitted:
+def _combine(estimator: Any, parts: Any, align: Any) -> None:
+    arguments = estimator.get_params()
+    seed = arguments["random_state"]
+    if isinstance(seed, np.random.RandomState | np.random.Generator):
+        seed = int(seed.random() * 2**31)
+    of_part = _FitOfPart(type(estimator), {**arguments, "random_state": seed})
+    models = [model for model in named(parts.map(of_part)) if model is not None]
+    if not models:
         raise ValueError("data: expected at least one row, got none")
-    models, weights = zip(*fitted, strict=True)
-    combined = combine(list(models), weights=list(weights), align=align)
-    return combined
+    model, alignment = combine(models, align=align)
+    learned = {name: value for name, value in vars(model).items() if name not in arguments}
+    estimator.__dict__ = {**arguments, **learned, "alignment_": alignment}
 
 
 @dataclass(frozen=True, slots=True)
 class _FitOfPart:
-    """A new estimator of the same arguments, fitted to the part; and the weight of the part. None of no rows."""
+    """A new estimator of the same arguments, fitted to the part; None of no rows."""
 
     kind: type
     arguments: dict[str, Any]
 
-    def __call__(self, part: Part) -> tuple[Any, float] | None:
+    def __call__(self, part: Part) -> Any:
         if size_of(part) == 0:
             return None
         seed = self.arguments["random_state"]
         if seed is not None:
             seed = (int(seed) + part.number) % 2**32
         model = self.kind(**{**self.arguments, "random_state": seed})
-        optional = {
-            field.name: getattr(part, field.name)
-            for field in fields(part)
-            if field.name not in ("X", "number") and getattr(part, field.name) is not None
+        alongside = {
+            name: getattr(part, name)
+            for name in ("sample_weight", "labels", "lengths", "groups")
+            if getattr(part, name) is not None
         }
         with threads(1):
-            model.fit(part.X, **optional)
-        return model, _weight(part)
-
-
-def _weight(part: Part) -> float:
-    """The number of rows, by their weights."""
-    if part.sample_weight is None:
-        return float(size_of(part))
-    weights = np.asarray(part.sample_weight, float)
-    if part.lengths is not None and len(weights) == len(part.lengths):
-        return float(weights @ np.asarray(part.lengths))
-    return float(weights.sum())
+            return model.fit(part.X, **alongside)

@@ -16,6 +16,7 @@ from latentcore.estimators.bayesian_hmm_stream import learn
 from latentcore.estimators.bayesian_hmm_terms import (
     HMMBoundTerms,
     bound_terms,
+    divergence_of,
     expected_counts,
     total_of,
 )
@@ -575,7 +576,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         if density.shape != shape:
             raise ValueError(f"posterior_: expected emissions of {shape[1]} states")
         terms = values["elbo_terms_"]
-        if terms.keys() != HMMBoundTerms.__required_keys__ or np.isinf(total_of(terms)):
+        # after Ctrl-C the log normaliser is NaN
+        known = terms.keys() == HMMBoundTerms.__required_keys__
+        if not known or np.isinf(total_of(terms)) or not np.isfinite(divergence_of(terms)):
             raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
         if values["_before"] is not None:
             real("_before", abs(values["_before"]))

@@ -56,8 +56,8 @@ def learn(
     else:
         data, family = gathered(estimator, stream, batch, present)
     check_batch_support(family, present, batch.names, fitted)
-    as_given = estimator._in_memory(batch.given, batch.names)
-    _, observed = estimator._observed(family, as_given)
+    source = estimator._in_memory(batch.given, batch.names)
+    shown, observed = estimator._observed(family, source)
     if fitted:
         prior, posterior = estimator.prior_, estimator.posterior_
     else:
@@ -69,7 +69,8 @@ def learn(
             estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
             return
         check_observed(data.x, batch.names)
-        shown, observed = estimator._observed(family, estimator._in_memory(data, batch.names))
+        source = estimator._in_memory(data, batch.names)
+        shown, observed = estimator._observed(family, source)
         chain = estimator._chain_prior()
         prior = HMMPrior(chain[0], chain[1], estimator._emission_prior(family, shown))
     weight = number_of(data)
@@ -88,9 +89,7 @@ def learn(
             model, prior, total, float(estimator.delay), float(estimator.forgetting)
         )
         after, info = rule.step(
-            VariationalState(posterior, n_steps),
-            estimator._in_memory(data, batch.names).expectation(model),
-            weight,
+            VariationalState(posterior, n_steps), source.expectation(model), weight
         )
     except NumericalError as error:
         raise explained(error, batch.given) if fitted else error from None

@@ -9,7 +9,7 @@ import numpy as np
 from latentcore.protocols import Array, Expectation
 from latentcore.structures.hmm import HMM, HMMPrior
 
-__all__ = ["HMMBoundTerms", "bound_terms", "expected_counts", "total_of"]
+__all__ = ["HMMBoundTerms", "bound_terms", "divergence_of", "expected_counts", "total_of"]
 
 
 class HMMBoundTerms(TypedDict):
@@ -33,11 +33,12 @@ def expected_counts(posterior: HMMPrior[Any], prior: HMMPrior[Any]) -> Array:
 
 def total_of(terms: HMMBoundTerms) -> float:
     """The bound."""
-    return (
-        terms["log_normaliser"]
-        - terms["divergence_of_chain"]
-        - float(np.sum(terms["divergence_of_emissions"]))
-    )
+    return terms["log_normaliser"] - divergence_of(terms)
+
+
+def divergence_of(terms: HMMBoundTerms) -> float:
+    """KL(posterior || prior) of chain and emissions."""
+    return terms["divergence_of_chain"] + float(np.sum(terms["divergence_of_emissions"]))
 
 
 def bound_terms(

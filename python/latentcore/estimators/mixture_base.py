@@ -394,6 +394,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         warm = self._warm_params(data)
         rows = data.sample() if warm is None else data.some()
         start = self._start(model, rows, prior, warm)
+        start.everywhere = data.everywhere()
         run = self._run(model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)

@@ -223,7 +223,7 @@ def _unpacked(value: Any, name: str, packed: Mapping[str, Any], used: set[str], 
     if value.keys() == {"array"} and isinstance(packed.get(value["array"]), np.ndarray):
         used.add(value["array"])
         return packed[value["array"]]
-    if value.keys() == {"number"} and value["number"] in ("inf", "-inf"):
+    if value.keys() == {"number"} and value["number"] in ("inf", "-inf", "nan"):
         return float(value["number"])
     if value.keys() == {"mapping"} and isinstance(value["mapping"], dict):
         return inner(value["mapping"])

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 
 from latentcore.arrays import Rows
-from latentcore.initialization import InitMethod, initial_statistics
+from latentcore.initialization import Everywhere, InitMethod, initial_statistics
 from latentcore.protocols import Array
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 
@@ -29,7 +29,14 @@ class Start(Generic[P]):
         As given by the user, checked.
     warm : MixtureParams, optional
         Parameters of an earlier fit; then nothing else counts.
+
+    Attributes
+    ----------
+    everywhere : Everywhere, optional
+        What goes over all rows, where ``data`` are a sample; see ``initialization.initial_statistics``.
     """
+
+    everywhere: Everywhere | None = None
 
     def __init__(
         self,
@@ -97,4 +104,5 @@ class Start(Generic[P]):
         return initial_statistics(
             self.model.family, self._data, self._n_components, self._method, self._random_state,
             allow_repeats=self._prior is not None, n_threads=self._n_threads,
+            everywhere=self.everywhere,
         )  # fmt: skip

@@ -34,9 +34,10 @@ from latentcore.estimators.training_rows import (
     numbered_as_given,
 )
 from latentcore.families.gaussian_missing import has_missing
+from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
@@ -44,7 +45,6 @@ __all__ = [
     "Facts",
     "InParts",
     "Reader",
-    "check_none_given",
     "facts_of",
     "joined",
     "rows_in_sample",
@@ -330,6 +330,9 @@ class InParts:
     def sample(self) -> Rows:
         return self._sampled(self._reader, self.facts.labels)
 
+    def everywhere(self) -> Everywhere | None:
+        return None if len(self) <= self._most() else self.over
+
     def _most(self) -> int:
         return rows_in_sample(self.n_features, self._reader.n_components)
 
@@ -393,7 +396,7 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     parts = as_parts(X, get_num_threads(estimator.n_threads))
     if parts is None:
         return None
-    check_none_given(given)
+    refuse_beside(given)
     reader = Reader(
         estimator.n_components, type(estimator).__name__,
         estimator._takes_missing(), estimator._takes_sparse(),
@@ -401,16 +404,6 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     rows = InParts(parts, reader, random_generator(estimator.random_state))
     rows.check_all_occur()
     return rows
-
-
-def check_none_given(given: dict[str, Any]) -> None:
-    """Raise ``ValueError`` for arguments of ``fit`` of which parts have their own."""
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"{name}: expected None with X in parts, each of which has its own (see latentcore.Batches), "
-                f"got {type(value).__name__}"
-            )
 
 
 def _surveyed(parts: Parts[Part], reader: Reader) -> Facts:

@@ -14,7 +14,7 @@ from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
 from latentcore.estimators.checks import random_generator
 from latentcore.estimators.priors import pooled_over
-from latentcore.estimators.survey import Facts, InParts, Reader, check_none_given, facts_of
+from latentcore.estimators.survey import Facts, InParts, Reader, facts_of
 from latentcore.estimators.training_rows import Names, absent_replaced
 from latentcore.estimators.training_sequences import explained, whole_rows
 from latentcore.families.whole_rows import observed_rows
@@ -23,7 +23,7 @@ from latentcore.parts import LocalParts, Part, Parts, expectation_over, named, o
 from latentcore.protocols import Expectation
 from latentcore.regrouping import regrouped
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
-from latentcore.streams import as_batches, as_parts
+from latentcore.streams import as_batches, as_parts, refuse_beside
 from latentcore.structures.hmm import HMM
 from latentcore.threads import get_num_threads
 
@@ -228,7 +228,7 @@ def sequences_of_parts(estimator: Any, X: Any, **given: Any) -> SequencesInParts
     parts = _whole(X, get_num_threads(estimator.n_threads))
     if parts is None:
         return None
-    check_none_given(given)
+    refuse_beside(given)
     reader = SequenceReader(
         estimator.n_components, type(estimator).__name__,
         estimator._takes_missing(), estimator._takes_sparse(),

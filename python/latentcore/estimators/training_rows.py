@@ -16,6 +16,7 @@ from latentcore.estimators.blocks import LikelihoodAndEntropy, summed
 from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.summary import Training
 from latentcore.families.gaussian_missing import has_missing
+from latentcore.initialization import Everywhere
 from latentcore.protocols import Expectation, RealArray
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import ordered_map
@@ -75,6 +76,9 @@ class TrainingRows(Protocol):
 
     def sample(self) -> Rows:
         """Rows to begin with: all, or as many drawn at random as memory holds, with weights that stand for all."""
+
+    def everywhere(self) -> Everywhere | None:
+        """What goes over all rows, where ``sample`` has not all."""
 
     def some(self) -> Rows:
         """A few rows, which show what columns hold."""
@@ -142,6 +146,9 @@ class InMemory:
 
     def sample(self) -> Rows:
         return self._rows
+
+    def everywhere(self) -> None:
+        return None
 
     def some(self) -> Rows:
         return self._rows

@@ -1,0 +1,233 @@
+"""Batches: every source gives the same rows, in batches of the size asked for; bad sources are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse
+from pyarrow import dataset, feather, parquet
+
+from latentcore import Batches
+from latentcore.arrays import as_matrix, column_names
+from latentcore.parts import LocalParts, Part
+from latentcore.streams import as_parts, for_each_batch
+
+X = np.random.default_rng(0).normal(size=(100, 3))
+NAMES = ["a", "b", "c"]
+FRAME = pd.DataFrame(X, columns=NAMES)
+TABLE = pa.Table.from_pandas(FRAME)
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    parquet.write_table(TABLE.slice(0, 33), path / "1.parquet", row_group_size=7)
+    parquet.write_table(TABLE.slice(33), path / "2.parquet", row_group_size=50)
+    return path
+
+
+def written(write: Callable[[Path], Any], path: Path) -> Path:
+    write(path)
+    return path
+
+
+SOURCES: dict[str, Callable[[Path], Any]] = {
+    "array": lambda _: X,
+    "fortran": lambda _: np.asfortranarray(X),
+    "frame": lambda _: FRAME,
+    "polars": lambda _: pl.DataFrame(X, schema=NAMES),
+    "table": lambda _: TABLE,
+    "sparse": lambda _: scipy.sparse.csr_array(X),
+    "npy": lambda to: written(lambda p: np.save(p, X), to / "x.npy"),
+    "parquet": lambda to: written(
+        lambda p: parquet.write_table(TABLE, p, row_group_size=7), to / "x.parquet"
+    ),
+    "text of a path": lambda to: str(
+        written(lambda p: parquet.write_table(TABLE, p), to / "x.parquet")
+    ),
+    "feather": lambda to: written(lambda p: feather.write_feather(TABLE, p), to / "x.feather"),
+    "folder": lambda to: folder(to / "rows"),
+    "dataset": lambda to: dataset.dataset(folder(to / "rows")),
+    "in memory": lambda _: dataset.dataset(TABLE),
+}
+
+
+def stacked(parts: Any) -> Any:
+    return np.concatenate([_dense(part.X) for part in parts])
+
+
+def _dense(x: Any) -> Any:
+    found: Any = as_matrix(x, sparse=True, missing=True)
+    return found if isinstance(found, np.ndarray) else found.toarray()
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_rows_of_every_source_come_in_batches_of_the_size(
+    source: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    made = source(tmp_path)
+    for size, lengths in ((40, [40, 40, 20]), (100, [100]), (7, [7] * 14 + [2]), (1000, [100])):
+        batches = Batches(made, batch_size=size)
+        for _ in range(2):
+            parts = list(batches)
+            assert [part.X.shape[0] for part in parts] == lengths
+            assert [part.number for part in parts] == list(range(len(lengths)))
+            np.testing.assert_array_equal(stacked(parts), X)
+
+
+ITEMS: dict[str, Callable[[], Any]] = {
+    "list": lambda: [X[:30], X[30:]],
+    "frames": lambda: [FRAME[:30], FRAME[30:]],
+    "parts": lambda: [Part(X[:30]), Part(X[30:])],
+    "record batches": lambda: TABLE.to_batches(max_chunksize=30),
+    "function": lambda: lambda: iter([X[:30], X[30:]]),
+    "generator": lambda: (X[i : i + 50] for i in (0, 50)),
+}
+
+
+@pytest.mark.parametrize("items", ITEMS.values(), ids=ITEMS)
+def test_items_are_batches_as_they_come(items: Callable[[], Any]) -> None:
+    batches = Batches(items())
+    np.testing.assert_array_equal(stacked(batches), X)
+    if batches.once:
+        with pytest.raises(ValueError, match="source: expected batches that are left"):
+            list(batches)
+        with pytest.raises(ValueError, match="again and again"):
+            batches.parts()
+    else:
+        np.testing.assert_array_equal(stacked(batches), X)
+        np.testing.assert_array_equal(stacked(batches.parts(2).map(lambda part: part)), X)
+
+
+# -- columns -------------------------------------------------------------------------------------
+
+
+def full_table() -> pa.Table:
+    """Columns of rows, of arguments, and of no numbers; with missing entries."""
+    return TABLE.append_column("n", pa.array([None, *range(99)], pa.int32())).append_column(
+        "who", pa.array(["x"] * 100)
+    ).append_column("w", pa.array(np.arange(100.0))).append_column(
+        "z", pa.array([None, *([1] * 99)], pa.int8())
+    ).append_column("day", pa.array([n // 10 for n in range(100)]))  # fmt: skip
+
+
+def test_columns_of_files_are_numbers_and_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(full_table(), path)
+    whole = Batches(path, sample_weight="w", labels="z", groups="day", batch_size=60)
+    first, second = whole
+    assert column_names(first.X) == [*NAMES, "n"]
+    x = as_matrix(first.X, missing=True)
+    np.testing.assert_array_equal(x[:, :3], X[:60])
+    np.testing.assert_array_equal(x[:, 3], [np.nan, *range(59)])
+    np.testing.assert_array_equal(second.sample_weight, np.arange(60.0, 100.0))
+    assert first.labels.tolist() == [-1] + [1] * 59
+    assert second.groups.tolist() == [n // 10 for n in range(60, 100)]
+    (part,) = Batches(path, columns=["c", "a"], labels="z")
+    np.testing.assert_array_equal(as_matrix(part.X), X[:, [2, 0]])
+    assert part.sample_weight is None
+
+
+@pytest.mark.parametrize("kind", [lambda t: t, lambda t: t.to_pandas(), pl.from_arrow])
+def test_columns_of_frames_are_all_but_the_arguments(kind: Callable[[Any], Any]) -> None:
+    table = kind(full_table().drop_columns(["who", "n"]))
+    for columns, expected in ((None, X), (["b"], X[:, [1]])):
+        batches = Batches([table], columns=columns, sample_weight="w", labels="z", groups="day")
+        (part,) = batches
+        np.testing.assert_array_equal(as_matrix(part.X), expected)
+        np.testing.assert_array_equal(part.sample_weight, np.arange(100.0))
+        assert list(part.labels) == [-1] + [1] * 99
+
+
+# -- what is parts -------------------------------------------------------------------------------
+
+
+def test_what_fit_takes_for_parts(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, X)
+    here = LocalParts(lambda: [Part(X)])
+    assert as_parts(here) is here
+    for source in (Batches(X), path, str(path), [X], (FRAME,), [Part(X)], lambda: [X]):
+        parts = as_parts(source)
+        assert parts is not None
+        np.testing.assert_array_equal(stacked(parts.map(lambda part: part)), X)
+    for whole in (X, FRAME, TABLE, scipy.sparse.csr_array(X), X.tolist(), [[1.0]], [], None, 3.0):
+        assert as_parts(whole) is None
+    assert as_parts([X], lists=False) is None
+    assert as_parts([Part(X)], lists=False) is not None
+
+
+def test_batches_are_learned_from_one_by_one() -> None:
+    told: list[Part] = []
+    for_each_batch(X, told.append, sample_weight=None, labels="l")
+    assert told.pop() == Part(X, labels="l")
+    for_each_batch((X[i : i + 50] for i in (0, 50)), told.append, labels=None)
+    np.testing.assert_array_equal(stacked(told), X)
+    with pytest.raises(ValueError, match="labels: expected None with X in parts"):
+        for_each_batch([X], told.append, labels=[0])
+    with pytest.raises(ZeroDivisionError, match=r"^batch 1: .*by zero$"):
+        for_each_batch([X, X], lambda part: 1 // (1 - part.number))
+
+
+# -- bad sources ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"source": X, "batch_size": 0}, ValueError, "batch_size: expected an integer >= 1, got 0"),
+        ({"source": X, "batch_size": 2.0}, TypeError, "batch_size: expected an integer >= 1, got 2.0"),
+        ({"source": X, "columns": "a"}, TypeError, "columns: expected a sequence of names, got the string 'a'"),
+        ({"source": 3}, TypeError, "source: expected a path, a matrix, .* got int"),
+        ({"source": Batches(X)}, TypeError, "source: expected where batches come from, got Batches"),
+        ({"source": "nowhere.parquet"}, FileNotFoundError, "source: expected the path .* got nowhere.parquet"),
+        ({"source": [X], "columns": ["a"]}, ValueError, "columns: expected data frames, .* got ndarray"),
+        ({"source": [FRAME], "labels": "z"}, ValueError, r"columns: expected names .* \['a', 'b', 'c'\], got 'z'"),
+        ({"source": dataset.dataset(TABLE), "labels": "z"}, ValueError, "columns: expected names of .* got 'z'"),
+        ({"source": dataset.dataset(pa.table({"s": ["x"]}))}, ValueError, "columns: expected a column of numbers"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_named(arguments: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        list(Batches(**arguments))
+
+
+def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    np.save(tmp_path / "x.npy", X[0])
+    for path, message in (
+        (tmp_path / "x.csv", "source: expected files that end in one of .parquet, .*x.csv"),
+        (tmp_path, "source: expected files that end in one of .parquet, .*all of one format"),
+        (tmp_path / "x.npy", r"source: expected a 2-D array, got shape \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Batches(path)
+
+
+def test_truncated_file_is_an_error_and_no_shorter_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(TABLE, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises((ValueError, OSError), match=r"(?i)parquet|footer|magic"):
+        list(Batches(path))
+
+
+def test_source_that_fails_is_not_kept_open() -> None:
+    closed = []
+
+    def source() -> Iterator[Any]:
+        try:
+            yield X
+            yield X
+        finally:
+            closed.append(True)
+
+    for _ in Batches(source):
+        break
+    assert closed == [True]
