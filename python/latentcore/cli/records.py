@@ -278,11 +278,18 @@ def matrix_of(
 def _floats(rows: Sequence[Sequence[Cell]]) -> Array | None:
     """Where all cells are what Python takes for a number, and everybody else too."""
     try:
-        if "_" in "".join(cell for cell in chain.from_iterable(rows) if type(cell) is str):
+        if _have_underscores(rows):
             return None
         return np.array([list(map(float, row)) for row in rows], np.float64)
     except (ValueError, TypeError):
         return None
+
+
+def _have_underscores(rows: Sequence[Sequence[Cell]]) -> bool:
+    try:
+        return "_" in "".join(map("".join, rows))
+    except TypeError:  # numbers of JSON
+        return any("_" in cell for cell in chain.from_iterable(rows) if isinstance(cell, str))
 
 
 def _value(cell: Cell, codes: dict[str, float] | None) -> float | None:
