@@ -18,7 +18,7 @@ from latentcore.cli.model_options import (
     check_hmm_options,
     check_mixture_options,
 )
-from latentcore.cli.models import OF_TEXTS, described_mixture
+from latentcore.cli.models import described_mixture
 from latentcore.cli.records import Format
 from latentcore.cli.shared_options import UsageError, add_model_out, add_start_settings
 from latentcore.estimators.combining import Align
@@ -149,6 +149,4 @@ def _description(n_components: int, about: dict[str, Any], own: dict[str, Any]) 
         checked.pop(name, None)
     columns = checked.pop("columns")
     make: Any = described_hmm if is_hmm else described_mixture
-    return Description(
-        partial(make, **checked), n_components, columns, checked["family"] in OF_TEXTS
-    )
+    return Description(partial(make, **checked), columns, checked["family"])
