@@ -215,7 +215,9 @@ def test_stale_rows_are_flushed(tmp_path):
         until(lambda: rows_in(path) == 20, process)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signal_loses_no_row_that_was_read(tmp_path, number, code):
     path = tmp_path / "m.npz"
     with streaming(path, *NEW, "--snapshot-every", 50) as process:
@@ -402,6 +404,7 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["m.npz", "rows.csv", "-k", 2, "--covariance", "diag"], "--covariance: expected full"),
         (["m.npz", "rows.csv", "-k", 2, "--family", "poisson"], "got those of a PoissonMixture"),
         (["m.npz", "c.csv"], "there is no column 'b'"),
+        (["m.npz", "m.npz"], "m.npz: expected CSV, TSV or NDJSON, got .npz"),
         (["m.npz", "wide.csv"], "expected 2 columns, those of the model, got 3"),
         (["m.npz", "rows.csv", "--group-by", "a"], "--group-by: only for hidden Markov models"),
         (["n.npz", "rows.csv", "-k", 2, "--group-by", "a"], "--group-by: only with --model hmm"),

@@ -43,6 +43,7 @@ _ENDINGS: dict[str, Format] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
+_NO_TEXT = (".parquet", ".pq", ".feather", ".arrow", ".npy", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def format_of(source: str, line: str) -> Format:
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
+    if suffixes and suffixes[-1] in _NO_TEXT:
+        raise StreamError(f"{source}: expected CSV, TSV or NDJSON, got {suffixes[-1]} (see fit)")
     if suffixes and suffixes[-1] in _ENDINGS:
         return _ENDINGS[suffixes[-1]]
     if line.lstrip().startswith("{"):
