@@ -230,6 +230,25 @@ def test_sample_has_rows_of_rare_labels(monkeypatch: pytest.MonkeyPatch) -> None
     assert sample.sample_weight[sample.labels == 1] == pytest.approx(1.0, rel=0.1)
 
 
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_value_that_no_sampled_row_has_is_possible(
+    init_params: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "_SAMPLED_ROWS", 150)
+    rng = np.random.default_rng(0)
+    x = rng.integers(2, size=(4000, 2))
+    x[[7, 2001], 0] = [4, 3]
+    x[1000, 1] = 2
+    arguments: Any = {"init_params": init_params, "max_iter": 20, "random_state": 0}
+    codes = CategoricalMixture(2, **arguments).fit(Batches(x, batch_size=300))
+    shares = codes.weights_ @ codes.probabilities_
+    observed = [np.bincount(x[:, d]) / len(x) for d in range(2)]
+    np.testing.assert_allclose(shares, np.concatenate(observed), rtol=1e-6, atol=1e-12)
+    counts = np.column_stack([x[:, 0], np.arange(4000) == 2500])
+    rates = PoissonMixture(2, **arguments).fit(Batches(counts, batch_size=300))
+    np.testing.assert_allclose(rates.weights_ @ rates.rates_, counts.mean(axis=0), rtol=1e-6)
+
+
 def test_fit_from_a_sample_ends_where_that_from_all_rows_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
