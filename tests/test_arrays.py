@@ -105,6 +105,12 @@ def test_unaligned_array_is_aligned() -> None:
     x[:] = X
     assert as_matrix(x).flags.aligned
     np.testing.assert_array_equal(as_matrix(x), X)
+    weights = raw[1:].view(np.float64)
+    weights[:] = 2.0
+    given = as_weights(weights, len(weights))
+    assert given is not None
+    assert given.flags.aligned
+    np.testing.assert_array_equal(given, weights)
 
 
 @given(

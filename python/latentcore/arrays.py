@@ -301,7 +301,7 @@ def as_weights(
         raise ValueError(
             f"{name}: expected shape ({n_rows},), a weight for each {unit}, got {weights.shape}"
         )
-    weights = np.ascontiguousarray(weights, np.float64)
+    weights = np.require(weights, np.float64, ["C", "A"])
     if not (weights >= 0).all() or not np.isfinite(weights).all():
         bad = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
         raise ValueError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, assert_type
 
 import numpy as np
@@ -85,6 +87,14 @@ def mixtures_of_other_families_have_the_same_face() -> None:
     assert_type(model.uncertainty(counts), npt.NDArray[np.float64])
     assert_type(model.elbo(counts, model.predict_proba(counts)), ELBO)
     assert_type(model.relabel(by=lambda m: m.rates_[:, 0]), PoissonMixture)
+    merged = latentcore.combine([model, model], [1, 2], align="unweighted")
+    assert_type(merged.model, PoissonMixture)
+    assert_type(merged.alignment, latentcore.Alignment)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.npz"
+        model.save(path)
+        assert_type(latentcore.combine([model, path]).model, Any)
+        assert_type(latentcore.relative_entropy(model, path), float)
     result = model.bootstrap(counts, 3, kind="parametric", random_state=0)
     assert_type(result.components_se, PoissonParams)
     prior = MixturePrior(np.array([2.0, 2.0]), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))

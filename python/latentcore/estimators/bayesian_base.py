@@ -72,10 +72,10 @@ from latentcore.estimators.training_rows import (
     numbered_as_given,
 )
 from latentcore.initialization import initial_statistics
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, Expectation, RealArray
 from latentcore.rules.cavi import StochasticVI
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, for_each_batch
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
 from latentcore.threads import get_num_threads
@@ -273,7 +273,9 @@ class BayesianEstimator(Estimator, Generic[P, H]):
 
         Parameters
         ----------
-        X : (N, D)
+        X : (N, D), or batches
+            Batches are ``latentcore.Batches`` and what it takes, such as a generator: a step for each. Where one is
+            wrong, the steps before it stay.
         sample_weight : (N,), optional
         total_weight : float, optional
             How many rows there are in all, for which the batch stands. None: all that ``partial_fit`` or ``fit``
@@ -291,7 +293,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         ``lower_bound_`` is then an estimate, from this batch, of the bound before the step. ``lower_bounds_`` keeps
         those of the latest 1024 steps.
         """
-        learn(self, X, sample_weight, total_weight)
+
+        def step(part: Part) -> None:
+            learn(self, part.X, part.sample_weight, total_weight)
+
+        if not for_each_batch(X, step, sample_weight=sample_weight):
+            learn(self, X, sample_weight, total_weight)
         return self
 
     def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
@@ -305,6 +312,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         kept: Kept[Both[H]] = Kept()
         try:
             fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
+            learned = self._learned_from(model, data, fit, n_steps)
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
@@ -313,7 +321,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
                 self._replace(learned, data.names)
             raise
-        learned = self._learned_from(model, data, fit, n_steps)
         if not learned["converged_"] and self.max_iter > 0:
             warn_not_converged(stacklevel=4)
         self._replace(learned, data.names)
