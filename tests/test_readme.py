@@ -61,7 +61,7 @@ def test_examples_print_what_is_shown(document, tmp_path):
 def test_commands_have_the_options_that_are_used(document):
     shell = "\n".join(text for language, text in blocks(document) if language == "sh")
     lines = re.findall(
-        r"\blatentcore ((?:fit|select|predict|decode|forecast|score|impute|sample|info|plot) .*)",
+        r"\blatentcore ((?:fit|select|stream|combine|predict|decode|forecast|score|impute|sample|info|plot) .*)",
         shell,
     )
     assert len(lines) >= 6 or document.stem in OF_ONE_SUBJECT

@@ -157,8 +157,8 @@ def as_batches(X: Any, *, lists: bool = True) -> Batches | None:
     lists : bool
         Whether a list of matrices is one of batches; to models of sequences it is a list of sequences.
     """
-    if isinstance(X, Batches):
-        return X
+    if isinstance(X, np.ndarray | Batches):
+        return X if isinstance(X, Batches) else None
     return Batches(X) if _holds_batches(X, lists) or hasattr(X, "__next__") else None
 
 
@@ -181,8 +181,8 @@ def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] |
 
 def for_each_batch(
     X: Any, learn: Callable[[Part], Any], *, lists: bool = True, **given: Any
-) -> None:
-    """Let ``learn`` have ``X`` as a part, or each of the batches that it is, one after the other.
+) -> bool:
+    """Let ``learn`` have each of the batches that ``X`` is, one after the other; False if it is a single one.
 
     Parameters
     ----------
@@ -201,8 +201,7 @@ def for_each_batch(
     """
     batches = as_batches(X, lists=lists)
     if batches is None:
-        learn(Part(X, **given))
-        return
+        return False
     refuse_beside(given)
     for part in batches:
         try:
@@ -210,6 +209,7 @@ def for_each_batch(
         except (ValueError, TypeError, ArithmeticError) as error:
             error.args = (f"batch {part.number}: {error}",)
             raise
+    return True
 
 
 def refuse_beside(given: dict[str, Any]) -> None:

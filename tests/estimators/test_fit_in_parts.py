@@ -230,6 +230,25 @@ def test_sample_has_rows_of_rare_labels(monkeypatch: pytest.MonkeyPatch) -> None
     assert sample.sample_weight[sample.labels == 1] == pytest.approx(1.0, rel=0.1)
 
 
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_value_that_no_sampled_row_has_is_possible(
+    init_params: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "_SAMPLED_ROWS", 150)
+    rng = np.random.default_rng(0)
+    x = rng.integers(2, size=(4000, 2))
+    x[[7, 2001], 0] = [4, 3]
+    x[1000, 1] = 2
+    arguments: Any = {"init_params": init_params, "max_iter": 20, "random_state": 0}
+    codes = CategoricalMixture(2, **arguments).fit(Batches(x, batch_size=300))
+    shares = codes.weights_ @ codes.probabilities_
+    observed = [np.bincount(x[:, d]) / len(x) for d in range(2)]
+    np.testing.assert_allclose(shares, np.concatenate(observed), rtol=1e-6, atol=1e-12)
+    counts = np.column_stack([x[:, 0], np.arange(4000) == 2500])
+    rates = PoissonMixture(2, **arguments).fit(Batches(counts, batch_size=300))
+    np.testing.assert_allclose(rates.weights_ @ rates.rates_, counts.mean(axis=0), rtol=1e-6)
+
+
 def test_fit_from_a_sample_ends_where_that_from_all_rows_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -375,6 +394,18 @@ def test_interrupted_fit_keeps_its_last_iteration(
 
 
 @makers
+def test_fit_interrupted_at_the_end_is_kept_too(make: Any) -> None:
+    counted = Failing(0, None)
+    whole = make(2, random_state=0, tol=1e-3).fit(counted)
+    model = make(2, random_state=0, tol=1e-3)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(Failing(counted.n_passes, KeyboardInterrupt()))  # in the pass for summary()
+    np.testing.assert_array_equal(model.means_, whole.means_)
+    assert model.converged_
+    assert model.n_iter_ == whole.n_iter_
+
+
+@makers
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
 def test_failure_before_the_first_step_changes_nothing(
     make: Any, failure: BaseException | None
@@ -497,3 +528,35 @@ def test_mapped_file_ten_times_as_large_as_memory_is_fitted(tmp_path: Path) -> N
     assert x.nbytes == 10 * limit
     del x
     assert output_of(LIMITED, path, limit).split() == ["limited", str(n_rows), str(n_rows)]
+
+
+# -- partial_fit ---------------------------------------------------------------------------------
+
+
+@makers
+def test_partial_fit_makes_a_step_for_each_batch(make: Any, tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).uniform(0.5, 1.5, N)
+    frame = pd.DataFrame(NORMAL, columns=["a", "b"])
+    frame.assign(w=weight).to_parquet(tmp_path / "rows.parquet", row_group_size=33)
+    by_hand = make(2, random_state=0)
+    for a, b in pairwise(range(0, N + 1, 100)):
+        by_hand.partial_fit(frame[a:b], sample_weight=weight[a:b])
+    sources = (
+        Batches(tmp_path / "rows.parquet", batch_size=100, sample_weight="w"),
+        (Part(frame[a:b], sample_weight=weight[a:b]) for a, b in pairwise(range(0, N + 1, 100))),
+    )
+    for source in sources:
+        model = make(2, random_state=0).partial_fit(source)
+        np.testing.assert_array_equal(model.means_, by_hand.means_)
+        assert model.n_iter_ == by_hand.n_iter_ == 4
+        assert list(model.feature_names_in_) == ["a", "b"]
+    with pytest.raises(ValueError, match="sample_weight: expected None with X in parts"):
+        make(2).partial_fit([NORMAL], sample_weight=weight)
+
+
+@makers
+def test_bad_batch_is_named_and_the_steps_before_it_stay(make: Any) -> None:
+    model = make(2, random_state=0)
+    with pytest.raises(ValueError, match=r"^batch 2: X has 3 features, but .* is expecting 2"):
+        model.partial_fit(batch for batch in (NORMAL[:200], NORMAL[200:], COUNTS))
+    assert model.n_iter_ == 2

@@ -75,10 +75,10 @@ from latentcore.estimators.training_rows import (
 from latentcore.families.bernoulli import Bernoulli
 from latentcore.families.multinomial import Multinomial
 from latentcore.families.poisson import Poisson
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, RealArray
 from latentcore.rules.em import EM, MAPEM
-from latentcore.streams import as_parts
+from latentcore.streams import as_parts, for_each_batch
 from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
@@ -285,8 +285,11 @@ class MixtureEstimator(Estimator, Generic[P]):
 
         Parameters
         ----------
-        X : (N, D)
+        X : (N, D), or batches
             As few as one row. Later batches may be all missing in a column.
+
+            Batches are ``latentcore.Batches`` and what it takes, such as a generator: a step for each. Where one is
+            wrong, the steps before it stay.
         sample_weight : (N,), optional
         labels : (N,) integers, optional
             As in ``fit``; not every label has to occur.
@@ -307,7 +310,12 @@ class MixtureEstimator(Estimator, Generic[P]):
         Attributes that are set by hand are what the next step starts from; a running statistic or an average, which do
         not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
         """
-        learn(self, X, sample_weight, labels, total_weight)
+
+        def learn_part(part: Part) -> None:
+            learn(self, part.X, part.sample_weight, part.labels, total_weight)
+
+        if not for_each_batch(X, learn_part, sample_weight=sample_weight, labels=labels):
+            learn(self, X, sample_weight, labels, total_weight)
         return self
 
     def _fit(
@@ -319,21 +327,22 @@ class MixtureEstimator(Estimator, Generic[P]):
         family = data.family(self._family_to_fit)
         model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
         prior = resolved(self.prior, model, data, self.n_components)
-        kept: Kept[MixtureParams[P]] = Kept()
+        kept = Kept[MixtureParams[P]](
+            lambda params: degenerate_components(family, params.components)
+        )
         try:
             best = self._best_of_starts(model, prior, data, callback, kept)
+            if best.degenerate:
+                warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
+            if not best.fit.converged and self.max_iter > 0:
+                warn_not_converged(stacklevel=4)
+            return self._take_over(best, family, prior, data), data
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
                 self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
             raise
-
-        if best.degenerate:
-            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
-        if not best.fit.converged and self.max_iter > 0:
-            warn_not_converged(stacklevel=4)
-        return self._take_over(best, family, prior, data), data
 
     def _take_over(
         self,

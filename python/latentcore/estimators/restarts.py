@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,12 +80,17 @@ def best_of(
 class Kept(Generic[P]):
     """The best of the fits so far, whole or interrupted after a step: what Ctrl-C leaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, degenerate_in: Callable[[P], list[int]] = lambda _: []) -> None:
         self.fit: engine.Fit[P] | None = None
+        self._degenerate_in = degenerate_in
+        self._best = False, -math.inf
 
     def __call__(self, fit: engine.Fit[P]) -> None:
-        if fit.history and (self.fit is None or bound(fit) > bound(self.fit)):
-            self.fit = fit
+        if not fit.history:
+            return
+        rank = _rank(fit, self._degenerate_in(fit.params))
+        if rank > self._best:
+            self.fit, self._best = fit, rank
 
 
 def bound(fit: engine.Fit[Any]) -> float:

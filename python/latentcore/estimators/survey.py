@@ -23,6 +23,7 @@ from latentcore.arrays import (
 )
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.checks import random_generator
+from latentcore.estimators.mixture_stream import joined
 from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.training_rows import (
     Check,
@@ -46,7 +47,6 @@ __all__ = [
     "InParts",
     "Reader",
     "facts_of",
-    "joined",
     "rows_in_sample",
     "rows_of_parts",
 ]
@@ -230,32 +230,6 @@ class _Drawn:
         return len(rows), replace(rows, sample_weight=weight).take(np.flatnonzero(keys < share))
 
 
-def joined(parts: list[Rows]) -> Rows:
-    """Rows one after the other."""
-    parts = [part for part in parts if len(part)] or parts[:1]
-    weights = labels = None
-    if any(part.sample_weight is not None for part in parts):
-        weights = np.concatenate(
-            [np.ones(len(p)) if p.sample_weight is None else p.sample_weight for p in parts]
-        )
-    if any(part.labels is not None for part in parts):
-        labels = np.concatenate(
-            [np.full(len(p), -1, np.int32) if p.labels is None else p.labels for p in parts]
-        )
-    return Rows(_stacked([part.x for part in parts]), weights, labels=labels)
-
-
-def _stacked(matrices: list[Any]) -> RealArray:
-    if not isinstance(matrices[0], CSR):
-        return np.concatenate(matrices)
-    values = [m.values[m.begins[0] : m.begins[-1]] for m in matrices]
-    columns = [m.columns[m.begins[0] : m.begins[-1]] for m in matrices]
-    lengths = np.concatenate([np.diff(m.begins) for m in matrices])
-    begins = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    whole = CSR(np.concatenate(values), np.concatenate(columns), begins, matrices[0].n_columns)
-    return cast(RealArray, whole)
-
-
 # -- all parts -----------------------------------------------------------------------------------
 
 
@@ -347,7 +321,7 @@ class InParts:
             seed = _seed(self._random_state)
         found = list(named(self._parts.map(_Drawn(reader, shares, seed))))
         self._check_same(sum(n for n, _ in found))
-        drawn = joined([rows for _, rows in found])
+        drawn = joined([rows for _, rows in found if len(rows)])
         if len(self) <= self._most():
             return drawn
         assert drawn.sample_weight is not None
