@@ -200,9 +200,13 @@ def test_loss_of_what_cannot_be_made_again_is_said(client: Any) -> None:
     parts = parts_of(client, client.scatter([X], workers=[address]), NO_ROLES, None, None)
     assert list(parts.map(lambda part: len(part.X))) == [len(X)]
     os.kill(client.run(os.getpid)[address], signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="part 0: expected data that Dask can make again, got"):
+
+    def ask() -> None:
         for _ in range(1000):  # until the scheduler has heard of it
             list(parts.map(lambda part: len(part.X)))
+
+    with pytest.raises(RuntimeError, match="part 0: expected data that Dask can make again, got"):
+        ask()
 
 
 # -- what travels --------------------------------------------------------------------------------
