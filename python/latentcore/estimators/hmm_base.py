@@ -279,21 +279,20 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         prior = self._resolved_prior(model, data, warm)
-        kept: Kept[HMMParams[P]] = Kept()
+        kept = Kept[HMMParams[P]](lambda params: degenerate_components(family, params.emissions))
         try:
             best = self._best_of_starts(model, prior, data, warm, callback, kept)
+            if best.degenerate:
+                warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
+            if not best.fit.converged and self.max_iter > 0:
+                warn_not_converged(stacklevel=4)
+            self._take_over(best, family, prior, data)
         except NumericalError as error:
             raise data.numbered(error) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
                 self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
             raise
-
-        if best.degenerate:
-            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
-        if not best.fit.converged and self.max_iter > 0:
-            warn_not_converged(stacklevel=4)
-        self._take_over(best, family, prior, data)
 
     def _take_over(
         self,
