@@ -16,6 +16,7 @@ from scipy.special import logsumexp as scipy_logsumexp
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+import cluster
 import contests
 import streams
 from contests import Contest
@@ -31,6 +32,7 @@ from shapes import (
     BAYESIAN_SHAPES,
     LLOYD_SHAPES,
     OLD_FAITHFUL,
+    SHAPES,
     Clusters,
     DType,
     Problem,
@@ -508,6 +510,43 @@ def _seconds(contest: Contest, effort: Effort) -> list[list[float]]:
     return interleaved(repeats, *measurements)
 
 
+# -- clusters -------------------------------------------------------------------------------------
+
+
+def clusters(plan: Plan) -> Iterator[Row]:
+    """EM iteration on a Dask cluster of two processes of one thread each, beside one process, wall clock."""
+    if not cluster.is_installed():
+        print(
+            "NOT MEASURED: distributed is not installed; pip install distributed", file=sys.stderr
+        )
+        return
+    shape = next(shape for shape in SHAPES if shape.name == "full-1e6-8-16")
+    problem = make(shape.shrunk() if plan.effort.quick else shape)
+    n = 4 if plan.effort.quick else 12
+    with threadpool_limits(1), cluster.workers() as client:
+        rounds = [
+            (
+                cluster.on_one_machine(problem, n, 1),
+                cluster.on_one_machine(problem, n, cluster.N_WORKERS),
+                cluster.on_the_cluster(client, problem, n),
+            )
+            for _ in range(plan.effort.repeats)
+        ]
+    for fits in rounds:
+        cluster.check_agreement(*fits)
+    alone, threaded, ours = ([fit.seconds for fit in fits] for fits in zip(*rounds, strict=True))
+    yield {
+        "shape": problem.shape.name,
+        "one thread ms": median(alone) * 1e3,
+        "two threads ms": median(threaded) * 1e3,
+        "cluster ms": median(ours) * 1e3,
+        "over one thread": median(ratios(alone, ours)),
+        "over two": median(ratios(threaded, ours)),
+        "KiB to a worker": rounds[0][-1].sent / 1024,
+        "KiB back": rounds[0][-1].received / 1024,
+    }
+
+
 PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "em": em,
     "separated": separated,
@@ -528,4 +567,5 @@ PARTS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "viterbi": viterbi,
     "hmm-memory": hmm_memory,
     "partial-fit": partial_fit,
+    "cluster": clusters,
 }

@@ -1,7 +1,7 @@
 """One data set on M machines: each fits a mixture to its own rows, the models are combined, and nothing else travels.
 
 Drawn is how far held-out rows are below the truth, by M: for the fit to all rows, for the combination, for what the
-combination would be without matching the components, and for one machine's model alone. All rows are 32,000,
+combination would be without matching the components, and for one machine's model alone. All rows are 16,000,
 whatever M is.
 
 python examples/combining_machines.py PICTURE.png
@@ -15,17 +15,16 @@ import warnings
 import numpy as np
 from matplotlib.figure import Figure
 
-import latentcore
-from latentcore import GaussianMixture
-from latentcore.errors import ConvergenceWarning
+from latentcore import GaussianMixture, combine
+from latentcore.errors import AmbiguousAlignmentWarning, ConvergenceWarning
 
-N_ROWS, N_SEEDS = 32_000, 6
-MACHINES = [1, 2, 4, 8, 16, 32, 64]
+N_ROWS, N_SEEDS = 16_000, 8
+MACHINES = [1, 2, 4, 8, 16, 32]
 K, D = 5, 3
 
 
 def fitted(x: np.ndarray, seed: int) -> GaussianMixture:
-    return GaussianMixture(K, n_init=3, random_state=seed).fit(x)
+    return GaussianMixture(K, n_init=10, random_state=seed).fit(x)
 
 
 def gaps(seed: int) -> dict[str, list[float]]:
@@ -41,7 +40,7 @@ def gaps(seed: int) -> dict[str, list[float]]:
     pooled = best - fitted(x, seed).score(test)
     for n_machines in MACHINES:
         models = [fitted(part, seed) for part in np.array_split(x, n_machines)]
-        matched, as_they_come = (latentcore.combine(models, align=a) for a in ("auto", "none"))
+        matched, as_they_come = (combine(models, align=a).model for a in ("auto", "none"))
         found["fit to all rows"].append(pooled)
         found["combined"].append(best - matched.score(test))
         found["combined without matching"].append(best - as_they_come.score(test))
@@ -54,7 +53,7 @@ WAYS = ["fit to all rows", "combined", "combined without matching", "one machine
 
 def main(picture: str) -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
-    warnings.simplefilter("ignore", latentcore.errors.AmbiguousAlignmentWarning)
+    warnings.simplefilter("ignore", AmbiguousAlignmentWarning)
     runs = [gaps(seed) for seed in range(N_SEEDS)]
     figure = Figure(figsize=(8, 5), layout="constrained")
     ax = figure.subplots()

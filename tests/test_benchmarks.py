@@ -44,6 +44,7 @@ def test_every_part_prints_its_table_and_writes_it(tmp_path: Path) -> None:
         "em", "separated", "threads", "memory", "logsumexp", "overhead", "kmeans", "lloyd", "sparse", "hard", "missing",
         "sparse-memory", "bayesian", "baum-welch", "hmm-score", "viterbi", "hmm-memory",
         "partial-fit",
+        "cluster",
     ]  # fmt: skip
     shapes = ["full-1e6-2-3", "full-2e5-32-16", "full-200x500-16-4", "poisson-1x1e5-3-1"]
     file = tmp_path / "result.json"

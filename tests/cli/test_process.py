@@ -82,6 +82,7 @@ sys.meta_path.insert(0, Hide())
     ("absent", "arguments", "says"),
     [
         ("pyarrow", ["fit", "rows.csv", "-k", "2"], "pip install 'latentcore[cli]'"),
+        ("distributed", ["fit", "a.parquet", "-k", "2", "--cluster", "local:1"], "pip install 'latentcore[dask]'"),
         ("matplotlib", ["fit", "@faithful", "-k", "2", "--plot", "a.png"], "pip install 'latentcore[plot]'"),
     ],
 )  # fmt: skip

@@ -14,7 +14,13 @@ import pytest
 
 import latentcore
 from cli.tools import csv_of
-from latentcore import BayesianGaussianMixture, GaussianHMM, GaussianMixture, Online
+from latentcore import (
+    BayesianGaussianMixture,
+    GaussianHMM,
+    GaussianMixture,
+    Online,
+    VariationalGaussianHMM,
+)
 from latentcore.cli.tables import Table
 
 ROWS = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, axis=0)
@@ -130,7 +136,7 @@ def test_options_reach_the_model_and_stay(run, file, tmp_path):
     assert same(path, expected)
 
 
-@pytest.mark.parametrize("step", ["power:0.7", "power:0.7,3", "inverse:2", "inf"])
+@pytest.mark.parametrize("step", ["power:0.7", "power:0.7,3", "inverse:2", "inf", "auto"])
 def test_step_sizes_have_short_names(run, file, tmp_path, step):
     from latentcore.rules.steps import InverseStep, PowerStep
 
@@ -139,7 +145,7 @@ def test_step_sizes_have_short_names(run, file, tmp_path, step):
     assert run("stream", path, rows, *NEW, "--step-size", step)[0] == 0
     steps = {
         "power:0.7": PowerStep(0.7), "power:0.7,3": PowerStep(0.7, 3), "inverse:2": InverseStep(2),
-        "inf": float("inf"),
+        "inf": float("inf"), "auto": "auto",
     }  # fmt: skip
     assert same(path, learned(ROWS, online=Online(steps[step])))
 
@@ -209,7 +215,9 @@ def test_stale_rows_are_flushed(tmp_path):
         until(lambda: rows_in(path) == 20, process)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signal_loses_no_row_that_was_read(tmp_path, number, code):
     path = tmp_path / "m.npz"
     with streaming(path, *NEW, "--snapshot-every", 50) as process:
@@ -257,6 +265,17 @@ def test_file_that_is_killed_anywhere_and_resumed_is_as_if_uninterrupted(tmp_pat
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert same(path, learned(many, 500))
+
+
+def test_standard_input_that_is_a_file_is_one(tmp_path, file):
+    path, rows = tmp_path / "m.npz", file("rows.csv", HEADER + csv_of(ROWS[:100]))
+    command = [sys.executable, "-m", "latentcore", "stream", path, *NEW, "--resume"]
+    for n_rows in (100, 400):
+        file("rows.csv", HEADER + csv_of(ROWS[:n_rows]))  # grown
+        with rows.open("rb") as source:
+            result = subprocess.run([*map(str, command)], stdin=source, capture_output=True)
+        assert result.returncode == 0
+    assert same(path, learned(ROWS))
 
 
 def test_reader_of_the_table_may_leave(tmp_path, file):
@@ -381,8 +400,11 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["none.npz"], "there is no such file"),
         (["none.npz", "none.csv", "-k", 2], "none.csv"),
         (["m.npz", "rows.csv", "--family", "poisson"], "--family: only with -k"),
-        (["m.npz", "rows.csv", "-k", 3], "-k: expected 2, the components of m.npz"),
+        (["m.npz", "rows.csv", "-k", 3], "-k: expected 2, as m.npz has it, got 3"),
+        (["m.npz", "rows.csv", "-k", 2, "--covariance", "diag"], "--covariance: expected full"),
+        (["m.npz", "rows.csv", "-k", 2, "--family", "poisson"], "got those of a PoissonMixture"),
         (["m.npz", "c.csv"], "there is no column 'b'"),
+        (["m.npz", "m.npz"], "m.npz: expected CSV, TSV or NDJSON, got .npz"),
         (["m.npz", "wide.csv"], "expected 2 columns, those of the model, got 3"),
         (["m.npz", "rows.csv", "--group-by", "a"], "--group-by: only for hidden Markov models"),
         (["n.npz", "rows.csv", "-k", 2, "--group-by", "a"], "--group-by: only with --model hmm"),
@@ -460,6 +482,38 @@ def test_batches_of_sequences_are_whole(run, file, tmp_path):
     expected = chain_learned(batches * 2, lengths * 2, covariance_type="full")
     assert run("stream", path, rows, "--batch-size", 50)[0] == 0
     assert same_chain(path, expected)
+
+
+def test_impossible_row_of_a_chain_is_named(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    counts = np.random.default_rng(0).poisson(np.repeat([2.0, 30.0, 2.0], 40)) * 1.0
+    counts[70] = -3
+    lines = "".join(
+        f"{key},{x}\n" for key, x in zip(np.repeat([1, 2, 3, 4], 30), counts, strict=True)
+    )
+    rows = file("rows.csv", "key,x\n" + lines)
+    options = ["--family", "poisson", "--model", "hmm", "-k", 2, "--seed", 0, "--batch-size", 60]
+    status, _, err = run("stream", path, rows, *options, "--group-by", "key")
+    assert status == 2
+    assert f"{rows}: line 72: " in err
+    assert rows_in(path) == 60
+
+
+def test_posterior_of_a_chain_needs_sequences(run, file, tmp_path):
+    path, keys = tmp_path / "m.npz", np.repeat(np.arange(8), 50)
+    lines = [f"{key},{a},{b}" for key, (a, b) in zip(keys, SWITCHING.tolist(), strict=True)]
+    rows = file("rows.csv", "key,a,b\n" + "\n".join(lines) + "\n")
+    options = [*CHAIN, "--bayes", "--covariance", "full"]
+    assert "--group-by: expected the column" in run("stream", path, rows, *options)[2]
+    assert run("stream", path, rows, *options, "--group-by", "key")[0] == 0
+    expected = VariationalGaussianHMM(
+        2, covariance_type="full", random_state=0, startprob_prior=np.full(2, 0.5),
+        transmat_prior=np.full((2, 2), 0.5),
+    )  # fmt: skip
+    for part in np.split(SWITCHING, 8):
+        expected.partial_fit(named(part), lengths=[50])
+    np.testing.assert_array_equal(latentcore.load(path).transmat_, expected.transmat_)
+    np.testing.assert_array_equal(latentcore.load(path).means_, expected.means_)
 
 
 def test_posterior_of_a_stream(run, file, tmp_path):

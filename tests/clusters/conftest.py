@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TIME_LIMIT = 120
+TIME_LIMIT = 300
 """Seconds; where a test or a fixture waits longer, it fails."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hmmlearn import hmm as hmmlearn
+from scipy import sparse
 
 import latentcore
 from estimators.drawn_rows import RATES
@@ -35,7 +36,7 @@ from estimators.hmm_cases import (
 from latentcore import GaussianHMM, Online, PoissonHMM
 from latentcore.errors import NotFittedError
 from latentcore.families.poisson import PoissonParams
-from latentcore.families.priors import DirichletPrior
+from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.rules.online import FiniteSample
 from latentcore.rules.steps import PowerStep, eta_of
 from latentcore.structures.chains import stationary_distribution
@@ -247,6 +248,21 @@ def test_forward_only_steps_are_on_the_statistics_of_the_whole_sequence(case: Ca
         model.partial_fit(block, continues=n > 0)
     batch = from_truth(case, max_iter=1, tol=0.0, topology=Topology(start="fixed")).fit(x)
     assert_same(model, batch, rtol=1e-9, atol=1e-10)
+
+
+@quiet
+def test_forward_only_steps_weigh_a_prior_against_all_rows() -> None:
+    x = POISSON.x[:54]
+    prior = HMMPrior(
+        np.array([3.0, 1.0]), 1 + 2 * np.eye(2), GammaPrior(np.full((1, 3), 3.0), np.ones((1, 3)))
+    )
+    model = poisson(online=Online(PowerStep(1.0, 0.0), inertia="forward-only"), prior=prior)
+    for n, block in enumerate(blocks_of(x, 6)):
+        model.partial_fit(block, continues=n > 0)
+    batch = poisson(prior=prior, warm_start=True, max_iter=1, tol=0.0)
+    batch.set_params(topology=Topology(start="fixed")).fit(x)
+    assert_same(model, batch, rtol=1e-9)
+    assert abs(model.transmat_ - poisson().transmat_).max() > 0.01
 
 
 @pytest.mark.parametrize("inertia", ["model", "running", "forward-only"])
@@ -579,3 +595,27 @@ def test_infinite_step_is_an_iteration_of_hmmlearn() -> None:
     np.testing.assert_allclose(ours.startprob_, peer.startprob_, atol=1e-12)
     np.testing.assert_allclose(ours.transmat_, peer.transmat_, atol=1e-12)
     np.testing.assert_allclose(ours.components_.probabilities, peer.emissionprob_, atol=1e-12)
+
+
+def test_sparse_and_labelled_and_weighted_sequences_wait_in_files(tmp_path: Path) -> None:
+    x = POISSON.x[:40]
+    labels = np.where(np.arange(40) % 5 == 0, Z[:40], -1)
+    for make in (sparse.csr_array, np.asarray):
+        model = PoissonHMM(2, random_state=0, online=ENDLESS)
+        at_once = copy.deepcopy(model)
+        for n, begin in enumerate(range(0, 40, 8)):
+            part = slice(begin, begin + 8)
+            model.partial_fit(
+                make(x[part]), lengths=[3, 5], sample_weight=[2.0, 2.0], labels=labels[part],
+                continues=n > 0,
+            )  # fmt: skip
+            model = copies(model, tmp_path)[2]
+        lengths = [3, 8, 8, 5]
+        at_once.partial_fit(
+            make(x[:24]), lengths=lengths, sample_weight=[2.0] * 4, labels=labels[:24]
+        )
+        assert model.lower_bounds_[0] == pytest.approx(at_once.lower_bounds_[0], rel=1e-12)
+        assert (model.n_iter_, model.n_samples_seen_) == (5, 40)
+    waiting = PoissonHMM(2, online=ENDLESS).partial_fit(x[:8], sample_weight=[2.0])
+    with pytest.raises(ValueError, match=r"continues: expected the sample_weight 2 .* got 1"):
+        waiting.partial_fit(x[8:16], continues=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 
 from latentcore import engine
 from latentcore.arrays import Rows
@@ -371,6 +372,33 @@ def test_drawn_inertia_is_em_on_the_batch_and_the_draws(case: Case) -> None:
     assert_identical(stepped(case, rows, eta, **how), got)
     other = stepped(case, rows, eta, inertia=FiniteSample(n, seed=4))
     assert any((a != b).any() for a, b in zip(leaves(got), leaves(other), strict=True))
+
+
+@cases(lambda of: hasattr(of.family, "sample") and not of.hidden)
+def test_a_step_minimises_bound_and_relative_entropy(case: Case) -> None:
+    """By densities of SciPy, the relative entropy as a mean over draws: no model around does better."""
+    eta, n, rows, old = 0.5, 300, case.rows, case.params
+    DRAWN.clear()
+    best = stepped(case, rows, eta, model=SpyMixture(case.of.family), inertia=FiniteSample(n))
+    [drawn] = [data for data in DRAWN if data is not rows]
+    joints = [case.slow_log_joint(old, data) for data in (rows, drawn)]
+    posteriors = [special.softmax(joint, axis=1) for joint in joints]
+
+    def objective(params: Any) -> float:
+        parts = zip(posteriors, (rows, drawn), (1.0, 1 / eta), strict=True)
+        return sum(
+            -scale * float((r * case.slow_log_joint(params, data)).sum()) / len(data)
+            for r, data, scale in parts
+        )
+
+    stats = case.model.model_statistics(best)
+    rng, top = np.random.default_rng(5), objective(best)
+    assert top < objective(old)
+    for size in (0.3, 0.03, 0.003):
+        for _ in range(3):
+            other = MixtureParams(rng.dirichlet(np.ones(3)), case.of.parameters(rng))
+            near = case.model.maximize(stats + size * case.model.model_statistics(other), best)
+            assert objective(near) > top
 
 
 def assert_unbiased(case: Case, lengths: Any, weights: Any) -> None:

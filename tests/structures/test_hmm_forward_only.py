@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latentcore import engine
 from latentcore.errors import ImpossibleSequenceError
 from latentcore.families.poisson import Poisson, PoissonParams
 from latentcore.protocols import Array
@@ -18,6 +19,7 @@ from latentcore.structures import hmm_recursions as recursions
 from latentcore.structures.hmm import HMM, HMMParams
 from latentcore.structures.hmm_forward_only import ByLastState, forwarded
 from laws.cases import ChainCase, assert_near, every_double_chain
+from reference.hmm import exact
 from reference.hmm_paths import enumerated
 
 S = 3
@@ -86,6 +88,18 @@ def test_sequence_that_goes_on_is_as_by_enumeration(
     np.testing.assert_allclose(stats.transitions, transitions, atol=1e-12)
     weighted = np.concatenate([w * way for w, way in zip(WEIGHTS, ways, strict=True)])
     np.testing.assert_allclose(stats.emissions.sums, weighted.T @ x, atol=1e-11)
+
+
+def test_shards_begin_where_the_data_do() -> None:
+    x = np.random.default_rng(11).poisson(4.0, (30, 2)).astype(float)
+    data = replace(as_sequences(x, lengths=[4, 5] * 3 + [3]), entry=ENTRY)
+    for hard in (False, True):
+        model, params = HMM(Poisson(), hard), some_params()
+        stats, value = engine.expectation(model, data, 6, 2)(params)
+        expected, truth = model.expected_statistics(params, data)
+        assert value == pytest.approx(truth, rel=1e-12)
+        assert_near(stats, expected, 1e-12)
+        assert stats.starts.sum() == pytest.approx(6.0, rel=1e-12)
 
 
 @pytest.mark.parametrize("segment", [100, 3])
@@ -206,3 +220,21 @@ def test_impossible_last_states_are_left_out() -> None:
     ]  # fmt: skip
     found, _ = in_blocks(model, params, blocks)
     assert_near(found.expected(), expected, 1e-12)
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["positive", "zeros"])
+def test_hopeless_last_states_lose_nothing(zeros: bool) -> None:
+    """Rows that put hundreds of nats between the states, in fifty digits."""
+    model, params = HMM(Poisson()), some_params(zeros)
+    params = replace(params, emissions=PoissonParams(np.array([[1.0], [60.0], [2000.0]])))
+    x = np.array([[0.0], [2500], [1900], [0], [70], [0], [2100], [0], [1], [0]])
+    density = log_density(params, as_sequences(x))
+    found, _ = in_blocks(model, params, cut(as_sequences(x), [4, 5]))
+    with np.errstate(divide="ignore"):
+        log_initial, log_transition = np.log(params.initial), np.log(params.transition)
+    assert found.log_law.min() < -50
+    for k in np.flatnonzero(found.log_law > -np.inf):
+        last = np.where(np.arange(S) == k, 0.0, -np.inf)
+        truth = exact(density, log_initial, log_transition, last)
+        np.testing.assert_allclose(found.given[k].transitions, truth.transitions, atol=1e-10)
+        np.testing.assert_allclose(found.given[k].counts, truth.posteriors.sum(axis=0), atol=1e-10)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, assert_type
 
 import numpy as np
@@ -38,6 +40,7 @@ from latentcore.families.poisson import PoissonParams
 from latentcore.families.priors import DirichletPrior, GammaPrior
 from latentcore.protocols import Array, Family, RealArray
 from latentcore.rules.em import EM
+from latentcore.rules.online import FiniteSample
 from latentcore.statistics import Statistics, total
 from latentcore.structures.hmm import HMMPrior
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
@@ -84,6 +87,14 @@ def mixtures_of_other_families_have_the_same_face() -> None:
     assert_type(model.uncertainty(counts), npt.NDArray[np.float64])
     assert_type(model.elbo(counts, model.predict_proba(counts)), ELBO)
     assert_type(model.relabel(by=lambda m: m.rates_[:, 0]), PoissonMixture)
+    merged = latentcore.combine([model, model], [1, 2], align="unweighted")
+    assert_type(merged.model, PoissonMixture)
+    assert_type(merged.alignment, latentcore.Alignment)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.npz"
+        model.save(path)
+        assert_type(latentcore.combine([model, path]).model, Any)
+        assert_type(latentcore.relative_entropy(model, path), float)
     result = model.bootstrap(counts, 3, kind="parametric", random_state=0)
     assert_type(result.components_se, PoissonParams)
     prior = MixturePrior(np.array([2.0, 2.0]), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))
@@ -106,6 +117,18 @@ def a_mixture_knows_the_parameters_of_its_family() -> None:
     assert_type(latentcore.Mixture("poisson", 2), latentcore.Mixture[Any])
     own = latentcore.Mixture(Poisson(), 2, random_state=0)
     assert_type(own.fit(counts[:, :1]).components_, Array)
+
+
+def streams_are_typed() -> None:
+    online = latentcore.Online(lambda step: 1.0 / step, inertia="running", averaging=True)
+    model = GaussianMixture(2, online=online, random_state=0)
+    assert_type(model.partial_fit(x, sample_weight=np.ones(200), total_weight=1e4), GaussianMixture)
+    assert_type(model.n_samples_seen_, int)
+    counts = rng.poisson(4.0, (200, 2))
+    drawn = latentcore.Online("auto", inertia=FiniteSample(100))
+    mixture = latentcore.Mixture(BuiltInPoisson(), 2, online=drawn, random_state=0)
+    assert_type(mixture.partial_fit(counts), latentcore.Mixture[PoissonParams])
+    assert_type(latentcore.Mixture("poisson", 2, online=0.5), latentcore.Mixture[Any])
 
 
 def bayesian_mixtures_are_typed_as_the_others() -> None:
@@ -240,6 +263,7 @@ if __name__ == "__main__":
     an_estimator_is_fitted_and_asked()
     mixtures_of_other_families_have_the_same_face()
     a_mixture_knows_the_parameters_of_its_family()
+    streams_are_typed()
     bayesian_mixtures_are_typed_as_the_others()
     hidden_markov_models_are_typed_as_mixtures()
     layers_fit_together()

@@ -29,11 +29,15 @@ PoissonMixture(2).fit(x).probabilities_  # error: attr-defined
 PoissonMixture(2, covariance_type="full")  # error: call-arg
 BernoulliMixture(2, assignment="firm")  # error: arg-type
 GaussianMixture(2).fit(x, label=[0])  # error: call-arg
+GaussianMixture(2, online="fast")  # error: arg-type
+latentcore.Online(inertia="none")  # error: arg-type
 latentcore.Mixture(3)  # error: call-overload
 latentcore.Mixture("normal")  # error: call-overload
 Gaussian("banana")  # error: arg-type
 Mixture(family="gaussian")  # error: arg-type
 EM(Gaussian())  # error: arg-type
+latentcore.combine(3)  # error: call-overload
+latentcore.combine([PoissonMixture(2)], align="best", weight=2)  # error: call-overload
 latentcore.set_num_threads("all")  # error: arg-type
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import latentcore
 from latentcore.cli.columns import Table, arrow
 from latentcore.cli.progress import PartsProgress
+from latentcore.cli.shared_options import UsageError
 
 __all__ = ["LargeFile", "is_large"]
 
@@ -114,7 +115,7 @@ def _client(address: str) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise ValueError(
+        raise UsageError(
             "--cluster: needs Dask; install it with: pip install 'latentcore[dask]'"
         ) from None
     kind, _, rest = address.partition(":")
@@ -128,6 +129,6 @@ def _client(address: str) -> Iterator[Any]:
     try:
         client = Client(address, timeout=10)
     except (OSError, TimeoutError) as error:
-        raise ValueError(f"--cluster: no scheduler answers at {address} ({error})") from None
+        raise UsageError(f"--cluster: no scheduler answers at {address} ({error})") from None
     with client:
         yield client

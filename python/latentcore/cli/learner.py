@@ -17,7 +17,7 @@ import numpy.typing as npt
 from latentcore.cli.cells import number
 from latentcore.cli.columns import numbered
 from latentcore.cli.lines import Lines, StreamError
-from latentcore.cli.models import AnyHMM, AnyMixture, SavedModel, write
+from latentcore.cli.models import OF_TEXTS, AnyHMM, AnyMixture, SavedModel, write
 from latentcore.cli.progress import StreamProgress
 from latentcore.cli.records import (
     BadCell,
@@ -48,16 +48,29 @@ class Description:
     Attributes
     ----------
     make : (table) -> estimator
-        From the first batch.
-    n_components : int
+        From the first batch; but for mixed columns an empty table does.
     columns : list of str, optional
-    takes_texts : bool
+    family : str
     """
 
     make: Callable[[Table], AnyMixture | AnyHMM]
-    n_components: int
     columns: list[str] | None
-    takes_texts: bool
+    family: str
+
+    def check(self, path: Path, model: Any) -> None:
+        """Raise ``ValueError`` if the model of a file is not one like this."""
+        if self.family == "mixed":
+            return  # its columns would tell
+        like: Any = self.make(Table(np.empty((0, 0)), None))
+        if type(like) is not type(model):
+            raise ValueError(
+                f"{path}: expected options for its {type(model).__name__}, got those of a "
+                f"{type(like).__name__}"
+            )
+        for name, option in (("n_components", "-k"), ("covariance_type", "--covariance")):
+            expected, got = getattr(model, name, None), getattr(like, name, None)
+            if expected != got:
+                raise ValueError(f"{option}: expected {expected}, as {path} has it, got {got}")
 
 
 def set_online(saved: SavedModel, changes: Mapping[str, Any], group_by: str | None) -> None:
@@ -87,7 +100,7 @@ class Learner:
 
     A batch has ``batch_size`` rows, or the fewest whole sequences with as many. What is pending when a stream stops or
     fails is left for the next run where the rows are in files, and learned at once where they would be lost. A batch
-    that is shorter counts less: each of its rows counts as much as those of others.
+    that is shorter counts less, unless the step size is automatic: each of its rows counts as much as those of others.
 
     Parameters
     ----------
@@ -245,7 +258,7 @@ class Learner:
         try:
             self._step(saved.model, Table(data, names), arguments)
         except (ValueError, TypeError) as error:
-            return _blamed(rows, error)
+            return _blamed(rows, error, arguments.get("lengths"))
         self.saved = saved
         self.n_learned += len(rows)
         self.n_batches += 1
@@ -254,13 +267,13 @@ class Learner:
 
     def _step(self, model: Any, table: Table, arguments: dict[str, Any]) -> None:
         share = len(table.data) / self._batch_size
-        if share >= 1 or not hasattr(model, "online"):
+        online = getattr(model, "online", None)
+        how = resolved(online)
+        if share >= 1 or not hasattr(model, "online") or how.step_size == "auto":
             model.partial_fit(table, **arguments)
             return
-        online = model.online
         try:
-            scaled = replace(resolved(online), step_size=_Share(resolved(online), share))
-            model.set_params(online=scaled)
+            model.set_params(online=replace(how, step_size=_Share(how, share)))
             model.partial_fit(table, **arguments)
         finally:
             model.set_params(online=online)
@@ -270,7 +283,8 @@ class Learner:
         assert self._description is not None
         cells = [row.cells for row in rows]
         columns = self._columns(rows)
-        categories = texts_of(cells, columns) if self._description.takes_texts else {}
+        takes_texts = self._description.family in OF_TEXTS
+        categories = texts_of(cells, columns) if takes_texts else {}
         data, _ = matrix_of(cells, columns, categories)
         model = self._description.make(Table(data, self._names, categories))
         saved = SavedModel(model, categories, None, self._group_by)
@@ -285,8 +299,7 @@ class Learner:
     def _tell(self, model: Any) -> None:
         if model.__dict__.get("lower_bounds_"):
             bound = float(np.mean(model.lower_bounds_[-_LATE:]))
-            eta = resolved(getattr(model, "online", None)).schedule()(model.n_iter_)
-            self._show(self.n_learned, bound, eta)
+            self._show(self.n_learned, bound, _stream_of(model).eta)
 
     def snapshot(self) -> None:
         """Save the model, if it has learned anything since the last time."""
@@ -324,8 +337,14 @@ class _Share:
 
 def _goes_on(model: Any) -> bool:
     """Whether there was a block of the sequence before."""
-    stream: Stream = model.__dict__.get("_stream", Stream())
+    stream = _stream_of(model)
     return stream.exit is not None or bool(stream.waiting)
+
+
+def _stream_of(model: Any) -> Stream:
+    """Where in the stream a model is."""
+    found: Stream = model.__dict__.get("_stream", Stream())
+    return found
 
 
 def _lengths(keys: Sequence[Cell]) -> npt.NDArray[np.int64]:
@@ -360,7 +379,9 @@ def _labels(
     return known, names or None
 
 
-def _blamed(rows: Sequence[_Row], error: Exception) -> BadCell:
+def _blamed(
+    rows: Sequence[_Row], error: Exception, lengths: npt.NDArray[np.int64] | None
+) -> BadCell:
     """The row that a message names.
 
     Raises
@@ -370,8 +391,15 @@ def _blamed(rows: Sequence[_Row], error: Exception) -> BadCell:
     """
     message = str(error)
     named = re.search(r"\b(?:in )?row (\d+)\b[:,]? ?", message)
-    if named is not None and int(named[1]) < len(rows):
-        return BadCell(int(named[1]), message.replace(named[0], "", 1))
+    step = re.search(r"\bsequence (\d+), step (\d+)\b[:,]? ?", message)
+    index = len(rows)
+    if step is not None:
+        before = 0 if lengths is None else int(lengths[: int(step[1])].sum())
+        index, named = before + int(step[2]), step
+    elif named is not None:
+        index = int(named[1])
+    if named is not None and index < len(rows):
+        return BadCell(index, message.replace(named[0], "", 1))
     first, last = rows[0], rows[-1]
     where = f"{first.source}: lines {first.line} to {last.line}"
     if first.source != last.source:

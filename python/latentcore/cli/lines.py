@@ -33,19 +33,22 @@ class Stop:
     signals cannot be had, there is nobody to ask.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    _SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    )
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
         self._bell: tuple[int, int] | None = None
+        self._bell_before = -1
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._bell = os.pipe()
             for end in self._bell:
                 os.set_blocking(end, False)
-            signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
+            self._bell_before = signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
             for number in self._SIGNALS:
                 if (
                     signal.getsignal(number) is not signal.SIG_IGN
@@ -61,7 +64,7 @@ class Stop:
     ) -> None:
         self._restore()
         if self._bell is not None:
-            signal.set_wakeup_fd(-1)
+            signal.set_wakeup_fd(self._bell_before)
             for end in self._bell:
                 os.close(end)
 

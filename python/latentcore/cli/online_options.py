@@ -18,11 +18,10 @@ from latentcore.cli.model_options import (
     check_hmm_options,
     check_mixture_options,
 )
-from latentcore.cli.models import OF_TEXTS, described_mixture
+from latentcore.cli.models import described_mixture
 from latentcore.cli.records import Format
 from latentcore.cli.shared_options import UsageError, add_model_out, add_start_settings
 from latentcore.estimators.combining import Align
-from latentcore.rules.online import Inertia
 
 __all__ = ["add_combine", "add_stream", "stream_options"]
 
@@ -58,12 +57,12 @@ def add_stream(one: ArgumentParser) -> None:
     one.add_argument(
         "--step-size", type=values.step_size, metavar="ETA",
         help="how many times as much a batch counts as what is known: a number for a model that moves; power:KAPPA or "
-        "inverse:ETA0, which decrease, for one that stays (that of the model, else power:0.6)",
+        "inverse:ETA0, which decrease, for one that stays; auto, which finds it (that of the model, else power:0.6)",
     )  # fmt: skip
     one.add_argument(
-        "--inertia", choices=get_args(Inertia),
-        help="whether what is known is derived from the parameters, or is a running statistic (that of the model, "
-        "else model)",
+        "--inertia", choices=["model", "running", "forward-only"],
+        help="whether what is known is derived from the parameters, or is a running statistic, or for hmm one that is "
+        "smoothed across batches (that of the model, else model)",
     )  # fmt: skip
     one.add_argument(
         "--averaging", action="store_true", default=None,
@@ -150,6 +149,4 @@ def _description(n_components: int, about: dict[str, Any], own: dict[str, Any]) 
         checked.pop(name, None)
     columns = checked.pop("columns")
     make: Any = described_hmm if is_hmm else described_mixture
-    return Description(
-        partial(make, **checked), n_components, columns, checked["family"] in OF_TEXTS
-    )
+    return Description(partial(make, **checked), columns, checked["family"])

@@ -174,8 +174,9 @@ class StreamProgress(_Shown):
         super().__init__("stream", None, shown)
         self._begin = monotonic()
 
-    def __call__(self, n_rows: int, bound: float, eta: float) -> None:
+    def __call__(self, n_rows: int, bound: float, eta: float | None) -> None:
         if self._is_due():
             rate = n_rows / max(monotonic() - self._begin, 1e-9)
-            text = f"{rate:,.0f} rows/s, bound {bound:.6f}, eta {eta:.3g}"
+            text = f"{rate:,.0f} rows/s, bound {bound:.6f}"
+            text += "" if eta is None else f", eta {eta:.3g}"
             self._show(f"row {n_rows}", n_rows, None, text)

@@ -43,6 +43,7 @@ _ENDINGS: dict[str, Format] = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
 }
+_NO_TEXT = (".parquet", ".pq", ".feather", ".arrow", ".npy", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def format_of(source: str, line: str) -> Format:
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
+    if suffixes and suffixes[-1] in _NO_TEXT:
+        raise StreamError(f"{source}: expected CSV, TSV or NDJSON, got {suffixes[-1]} (see fit)")
     if suffixes and suffixes[-1] in _ENDINGS:
         return _ENDINGS[suffixes[-1]]
     if line.lstrip().startswith("{"):
@@ -278,11 +281,18 @@ def matrix_of(
 def _floats(rows: Sequence[Sequence[Cell]]) -> Array | None:
     """Where all cells are what Python takes for a number, and everybody else too."""
     try:
-        if "_" in "".join(cell for cell in chain.from_iterable(rows) if type(cell) is str):
+        if _have_underscores(rows):
             return None
         return np.array([list(map(float, row)) for row in rows], np.float64)
     except (ValueError, TypeError):
         return None
+
+
+def _have_underscores(rows: Sequence[Sequence[Cell]]) -> bool:
+    try:
+        return "_" in "".join(map("".join, rows))
+    except TypeError:  # numbers of JSON
+        return any("_" in cell for cell in chain.from_iterable(rows) if isinstance(cell, str))
 
 
 def _value(cell: Cell, codes: dict[str, float] | None) -> float | None:

@@ -95,11 +95,8 @@ def _begun(
     model: Any = saved.model
     if not hasattr(model, "partial_fit"):
         raise ValueError(f"{found}: expected a model with partial_fit, got {type(model).__name__}")
-    if description is not None and description.n_components != model.n_components:
-        raise ValueError(
-            f"-k: expected {model.n_components}, the components of {found}, which exists, got "
-            f"{description.n_components}"
-        )
+    if description is not None:
+        description.check(found, model)
     return found, saved
 
 

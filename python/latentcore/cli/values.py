@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import get_args
+from typing import Literal, get_args
 
 from latentcore.cli.models import FAMILIES
 from latentcore.estimators.online import Online
@@ -74,8 +74,10 @@ def concentration(text: str) -> float:
     return value
 
 
-def step_size(text: str) -> float | StepSize:
-    """A number, or a schedule that decreases."""
+def step_size(text: str) -> float | StepSize | Literal["auto"]:
+    """A number, a schedule that decreases, or what finds it."""
+    if text == "auto":
+        return "auto"
     kind, colon, rest = text.partition(":")
     if kind not in _SCHEDULES:
         try:
@@ -83,7 +85,7 @@ def step_size(text: str) -> float | StepSize:
             Online(eta)
             return eta
         except ValueError:
-            expected = f"a number >= 0, {', '.join(f'{name}:NUMBER' for name in _SCHEDULES)}"
+            expected = f"a number >= 0, {', '.join(f'{name}:NUMBER' for name in _SCHEDULES)}, auto"
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
     try:
         schedule: StepSize = _SCHEDULES[kind](*(float(part) for part in rest.split(",") if colon))

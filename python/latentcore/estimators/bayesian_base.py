@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,16 @@ from latentcore import engine, kernels
 from latentcore.arrays import (
     Rows,
     as_weights,
-    check_observed,
     column_names,
     without_absent,
 )
 from latentcore.errors import NumericalError
 from latentcore.estimators.base import Estimator
-from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI, with_best_concentration
+from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI
 from latentcore.estimators.bayesian_pruning import Pruning, bound_of
 from latentcore.estimators.bayesian_selected import selected, selected_weights
 from latentcore.estimators.bayesian_stochastic import run_by_batches
+from latentcore.estimators.bayesian_stream import Course, learn
 from latentcore.estimators.bayesian_weights import (
     WeightPriorType,
     check_weight_prior,
@@ -46,16 +46,8 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_base import Callback, RandomState
-from latentcore.estimators.mixture_stream import (
-    after_fit,
-    check_batch_support,
-    checked_total,
-    incoming,
-    joined,
-    rows_to_start,
-    with_waiting,
-)
-from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.mixture_stream import after_fit
+from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
@@ -82,8 +74,7 @@ from latentcore.estimators.training_rows import (
 from latentcore.initialization import initial_statistics
 from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, Expectation, RealArray
-from latentcore.rules.cavi import StochasticVI, VariationalState
-from latentcore.rules.steps import eta_of
+from latentcore.rules.cavi import StochasticVI
 from latentcore.streams import as_parts, for_each_batch
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.structures.weights import FixedWeights
@@ -106,17 +97,6 @@ _KEPT = (
 )
 _OF_DATA = ("expected_log_joint", "entropy")
 """Terms of the bound that are NaN after an interrupted fit, and None in its file, which knows no NaN."""
-
-
-class Course(NamedTuple):
-    """From where a fit may go on."""
-
-    before: float | None
-    """The bound that the last iteration started from, if there was one."""
-    n_steps: int
-    """Of stochastic inference, or iterations that count as such."""
-    weight: float
-    """Of the rows seen."""
 
 
 class BoundTerms(TypedDict):
@@ -314,70 +294,12 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         those of the latest 1024 steps.
         """
 
-        def learn(part: Part) -> None:
-            self._learn(part.X, part.sample_weight, total_weight)
+        def step(part: Part) -> None:
+            learn(self, part.X, part.sample_weight, total_weight)
 
-        if not for_each_batch(X, learn, sample_weight=sample_weight):
-            self._learn(X, sample_weight, total_weight)
+        if not for_each_batch(X, step, sample_weight=sample_weight):
+            learn(self, X, sample_weight, total_weight)
         return self
-
-    def _learn(self, X: Any, sample_weight: Any, total_weight: float | None) -> None:
-        """One step on a batch, or as many rows that wait for more; after an exception the model is as before."""
-        self._check_arguments()
-        state = self.__dict__
-        fitted = "posterior_" in state
-        stream: Stream = state.get("_stream", Stream())
-        batch = incoming(self, X, sample_weight, begun=fitted or bool(stream.waiting))
-        against = checked_total(total_weight)
-        data, present = batch.data, self._present(batch.rows)
-        if fitted:
-            family, prior, posterior = self.family_, self.prior_, self.posterior_
-            n_steps, seen = self._course.n_steps, self._course.weight
-        else:
-            data = joined([*stream.waiting, data])
-            family = self._family_to_fit(joined([*stream.waiting, Rows(present)]).x, batch.names)
-            n_steps, seen = len(stream.waiting), 0.0
-        check_batch_support(family, present, batch.names, fitted)
-        if not fitted:
-            if len(data) < rows_to_start(family, self.n_components, data.x.shape[1]):
-                self._replace(with_waiting(state, stream, batch), batch.names)
-                return
-            check_observed(data.x, batch.names)
-            prior = self._prior_to_fit(family, data)
-        weight = data.total_weight()
-        seen += weight
-        total = seen if against is None else against
-        if total < weight:
-            raise ValueError(
-                f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
-            )
-        model: Mixture[P, Any] = Mixture(family)
-        try:
-            if not fitted:
-                rng = random_generator(self.random_state)
-                start = total / weight * self._initial(family, data, rng)
-                posterior = model.update(prior, start)
-            rule = StochasticVI(model, prior, total, float(self.delay), float(self.forgetting))
-            after, info = rule.step(
-                VariationalState(posterior, n_steps), self._expectation(model, data), weight
-            )
-        except NumericalError as error:
-            raise self._explained(error, batch.rows) if fitted else error from None
-        if self.optimize_concentration:
-            prior = with_best_concentration(prior, after.params)
-        n_copies = self._copies if fitted else self._n_copies(data.x.shape[1])
-        learned = self._learned_of(after.params, prior, family, data, n_copies)
-        learned |= {
-            "converged_": False,
-            "n_iter_": state.get("n_iter_", n_steps) + 1,
-            "lower_bound_": info.objective,
-            "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
-            "elbo_terms_": self._terms(model, rule.prior, posterior, data, total / weight),
-            "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
-            "_course": Course(info.objective, after.n_steps, seen),
-            "_stream": Stream(after.n_steps, seen, eta_of(rule.rate(n_steps))),
-        }
-        self._replace(learned, batch.names)
 
     def _fit(self, X: Any, sample_weight: Any, callback: Callback | None) -> TrainingRows:
         self._check_arguments()

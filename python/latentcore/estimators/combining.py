@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from latentcore.assignment import Order
 from latentcore.errors import AmbiguousAlignmentWarning, NotFittedError
 from latentcore.estimators.base import Estimator
 from latentcore.estimators.bayesian_base import BayesianEstimator
@@ -36,7 +37,7 @@ __all__ = ["Align", "Alignment", "Combined", "combine", "relative_entropy"]
 M = TypeVar("M", bound=Estimator)
 
 Align = Literal["auto", "unweighted", "none"]
-Order = npt.NDArray[np.intp]
+Orders = Sequence[Sequence[int]] | npt.NDArray[np.integer[Any]]
 
 _CLEAR = 1 / 3
 """Least margin of an alignment that is not called ambiguous: an exchange of two components costs half as much again."""
@@ -86,15 +87,15 @@ def combine(
     models: Iterable[M],
     weights: npt.ArrayLike | None = None,
     *,
-    align: Align | npt.ArrayLike = "auto",
+    align: Align | Orders = "auto",
     lengths: npt.ArrayLike | None = None,
 ) -> Combined[M]: ...
 @overload
 def combine(
-    models: Iterable[M | str | os.PathLike[str]],
+    models: Iterable[Estimator | str | os.PathLike[str]],
     weights: npt.ArrayLike | None = None,
     *,
-    align: Align | npt.ArrayLike = "auto",
+    align: Align | Orders = "auto",
     lengths: npt.ArrayLike | None = None,
 ) -> Combined[Any]: ...
 
@@ -196,7 +197,8 @@ def relative_entropy(model_a: Any, model_b: Any, *, lengths: npt.ArrayLike | Non
     """KL(model_a || model_b) of the joint distributions of rows and their components, nats.
 
     Labels count: component k of the one stands for component k of the other. It is at least the relative entropy of
-    rows alone, which has no closed form.
+    rows alone, which has no closed form. States that are mixtures themselves have components whose labels do not count:
+    those are taken that make it least.
 
     Parameters
     ----------

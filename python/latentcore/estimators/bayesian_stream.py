@@ -1,0 +1,127 @@
+"""Bayesian mixtures that learn from a stream: a step of stochastic variational inference for each batch."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from latentcore.arrays import Rows, check_observed
+from latentcore.errors import NumericalError
+from latentcore.estimators.bayesian_empirical import with_best_concentration
+from latentcore.estimators.checks import random_generator
+from latentcore.estimators.mixture_stream import (
+    check_batch_support,
+    checked_total,
+    incoming,
+    joined,
+    rows_to_start,
+    with_waiting,
+)
+from latentcore.estimators.online import Stream, latest
+from latentcore.rules.cavi import StochasticVI, VariationalState
+from latentcore.rules.steps import eta_of
+from latentcore.structures.mixture import Mixture, MixturePrior
+
+__all__ = ["Course", "learn"]
+
+
+class Course(NamedTuple):
+    """From where a fit may go on."""
+
+    before: float | None
+    """The bound that the last iteration started from, if there was one."""
+    n_steps: int
+    """Of stochastic inference, or iterations that count as such."""
+    weight: float
+    """Of the rows seen."""
+
+
+class _Known(NamedTuple):
+    """What a step goes on from; without a posterior, the start is still to be made."""
+
+    family: Any
+    prior: MixturePrior[Any]
+    posterior: MixturePrior[Any] | None
+    n_copies: int
+    course: Course
+
+
+def learn(estimator: Any, X: Any, sample_weight: Any, total_weight: float | None) -> None:
+    """One step on a batch, or as many rows that wait for more.
+
+    The estimator changes at the end, all at once; after an exception it is as before.
+    """
+    estimator._check_arguments()
+    state = estimator.__dict__
+    fitted = "posterior_" in state
+    stream: Stream = state.get("_stream", Stream())
+    batch = incoming(estimator, X, sample_weight, begun=fitted or bool(stream.waiting))
+    against = checked_total(total_weight)
+    present = estimator._present(batch.rows)
+    if fitted:
+        data, family = batch.data, estimator.family_
+    else:
+        data = joined([*stream.waiting, batch.data])
+        family = estimator._family_to_fit(joined([*stream.waiting, Rows(present)]).x, batch.names)
+    check_batch_support(family, present, batch.names, fitted)
+    if not fitted and len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
+        estimator._replace(with_waiting(state, stream, batch), batch.names)
+        return
+    if not fitted:
+        check_observed(data.x, batch.names)
+    known = _known(estimator, family, data, stream)
+    total = _total(known.course.weight, data.total_weight(), against)
+    try:
+        learned = _learned(estimator, known, data, total)
+    except NumericalError as error:
+        raise (estimator._explained(error, batch.rows) if fitted else error) from None
+    learned["n_samples_seen_"] = state.get("n_samples_seen_", 0) + len(batch.data)
+    estimator._replace(learned, batch.names)
+
+
+def _known(estimator: Any, family: Any, data: Rows, stream: Stream) -> _Known:
+    if "posterior_" not in estimator.__dict__:
+        n_copies = estimator._n_copies(data.x.shape[1])
+        prior = estimator._prior_to_fit(family, data)
+        return _Known(family, prior, None, n_copies, Course(None, len(stream.waiting), 0.0))
+    copies, course = estimator._copies, estimator._course
+    return _Known(family, estimator.prior_, estimator.posterior_, copies, course)
+
+
+def _total(seen: float, weight: float, against: float | None) -> float:
+    """Of all rows, for which those of this weight stand."""
+    total = seen + weight if against is None else against
+    if total < weight:
+        raise ValueError(
+            f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
+        )
+    return total
+
+
+def _learned(estimator: Any, known: _Known, data: Rows, total: float) -> dict[str, Any]:
+    state, weight = estimator.__dict__, data.total_weight()
+    family, prior, posterior, n_copies, course = known
+    model: Mixture[Any, Any] = Mixture(family)
+    if posterior is None:
+        rng = random_generator(estimator.random_state)
+        start = total / weight * estimator._initial(family, data, rng)
+        posterior = model.update(prior, start)
+    rule: StochasticVI[Any, Any] = StochasticVI(
+        model, prior, total, float(estimator.delay), float(estimator.forgetting)
+    )
+    after, info = rule.step(
+        VariationalState(posterior, course.n_steps), estimator._expectation(model, data), weight
+    )
+    terms = estimator._terms(model, prior, posterior, data, total / weight)
+    if estimator.optimize_concentration:
+        prior = with_best_concentration(prior, after.params)
+    seen, eta = course.weight + weight, eta_of(rule.rate(course.n_steps))
+    learned: dict[str, Any] = estimator._learned_of(after.params, prior, family, data, n_copies)
+    return learned | {
+        "converged_": False,
+        "n_iter_": state.get("n_iter_", course.n_steps) + 1,
+        "lower_bound_": info.objective,
+        "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
+        "elbo_terms_": terms,
+        "_course": Course(info.objective, after.n_steps, seen),
+        "_stream": Stream(after.n_steps, seen, eta),
+    }
