@@ -13,7 +13,7 @@ import numpy as np
 from latentcore.arrays import column_names
 from latentcore.parts import LocalParts, Part, Parts
 
-__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "refuse_beside"]
+__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "for_each_part", "refuse_beside"]
 
 _BATCH_SIZE = 1 << 16
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
@@ -203,13 +203,24 @@ def for_each_batch(
     if batches is None:
         return False
     refuse_beside(given)
-    for part in batches:
+    for_each_part(batches, learn)
+    return True
+
+
+def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
+    """Let ``learn`` have each part.
+
+    Raises
+    ------
+    ValueError, TypeError, ArithmeticError
+        What ``learn`` raises, with the number of the batch, from 0, before the message.
+    """
+    for part in parts:
         try:
             learn(part)
         except (ValueError, TypeError, ArithmeticError) as error:
             error.args = (f"batch {part.number}: {error}",)
             raise
-    return True
 
 
 def refuse_beside(given: dict[str, Any]) -> None:
