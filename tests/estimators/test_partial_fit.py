@@ -486,6 +486,13 @@ def test_wrong_options_are_refused() -> None:
             Online(**wrong)  # type: ignore[arg-type]
     model = stream(CASES[5]).set_params(n_components=3)
     check_refused(model, x, {}, "expected the n_components = 2 of the model so far, got 3")
+    for change, message in (
+        ({"n_components": 3}, "expected the n_components = 2 of the model so far, got 3"),
+        ({"covariance_type": "diag"}, "covariance_type = 'full' of the model so far, got 'diag'"),
+        ({"weight_concentration_prior_type": "dirichlet_distribution"}, "a StickBreaking, got"),
+    ):
+        posterior = BayesianGaussianMixture(2, random_state=0).partial_fit(x)
+        check_refused(posterior.set_params(**change), x, {}, message)
 
 
 # -- travelling -----------------------------------------------------------------------------------
@@ -737,6 +744,14 @@ def test_attributes_set_by_hand_are_where_the_next_step_starts(online: Any, dtyp
         np.testing.assert_allclose(changed.means_, model.means_ + 1, rtol=1e-6)
         changed.set_params(online=online).partial_fit(x[:50])
         assert np.isfinite(changed.score(x))
+
+
+@pytest.mark.parametrize("before", [0.0, math.inf])
+def test_automatic_steps_go_on_from_any_other(before: float, tmp_path: Path) -> None:
+    model = streamed(GaussianMixture(2, random_state=0, online=before), CASES[5].x[:200])
+    model.set_params(online=Online("auto")).partial_fit(CASES[5].x)
+    assert model._stream.eta == pytest.approx(1 / (model.n_iter_ - 1))
+    carried(model, tmp_path).partial_fit(CASES[5].x)
 
 
 def test_attributes_set_by_hand_are_a_start() -> None:
