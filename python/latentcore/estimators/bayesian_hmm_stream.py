@@ -21,6 +21,7 @@ from latentcore.estimators.mixture_stream import (
     check_same_model,
     checked_total,
     rows_to_start,
+    total_stood_for,
 )
 from latentcore.estimators.online import Stream, latest
 from latentcore.estimators.training_sequences import explained
@@ -77,11 +78,7 @@ def learn(
         prior = HMMPrior(chain[0], chain[1], estimator._emission_prior(family, shown))
     weight = number_of(data)
     seen = stream.seen + weight
-    total = seen if against is None else against
-    if total < weight:
-        raise ValueError(
-            f"total_weight: expected at least the {weight:g} sequences of the batch, got {total:g}"
-        )
+    total = total_stood_for(stream.seen, weight, against, " sequences")
     n_steps = stream.n_steps if stream.n_steps or not fitted else estimator.n_iter_
     model: HMM[Any, Any] = HMM(observed)
     try:

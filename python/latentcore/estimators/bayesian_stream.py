@@ -15,6 +15,7 @@ from latentcore.estimators.mixture_stream import (
     incoming,
     joined,
     rows_to_start,
+    total_stood_for,
     with_waiting,
 )
 from latentcore.estimators.online import Stream, latest
@@ -70,7 +71,7 @@ def learn(estimator: Any, X: Any, sample_weight: Any, total_weight: float | None
     if not fitted:
         check_observed(data.x, batch.names)
     known = _known(estimator, family, data, stream)
-    total = _total(known.course.weight, data.total_weight(), against)
+    total = total_stood_for(known.course.weight, data.total_weight(), against)
     try:
         learned = _learned(estimator, known, data, total)
     except NumericalError as error:
@@ -97,16 +98,6 @@ def _check_same_weights(estimator: Any) -> None:
             f"weight_concentration_prior_type: expected that of the posterior so far, a {found.__name__}, "
             f"got {estimator.weight_concentration_prior_type!r}"
         )
-
-
-def _total(seen: float, weight: float, against: float | None) -> float:
-    """Of all rows, for which those of this weight stand."""
-    total = seen + weight if against is None else against
-    if total < weight:
-        raise ValueError(
-            f"total_weight: expected at least the {weight:g} of the batch, got {total:g}"
-        )
-    return total
 
 
 def _learned(estimator: Any, known: _Known, data: Rows, total: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentcore import engine
 from latentcore.arrays import Rows, check_observed
-from latentcore.errors import ImpossibleSequenceError, NumericalError
+from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.checks import boolean
 from latentcore.estimators.components import reordered
@@ -21,6 +21,7 @@ from latentcore.estimators.mixture_stream import (
     joined,
     on_course,
     rows_to_start,
+    with_way_out,
 )
 from latentcore.estimators.online import Online, OnlineArgument, Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
@@ -86,8 +87,8 @@ def learn(
     _check_forward_only(online, estimator)
     fitted = "converged_" in state
     stream: Stream = state.get("_stream", Stream())
-    begun_ = fitted or bool(stream.waiting)
-    batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun_)
+    begun = fitted or bool(stream.waiting)
+    batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun)
     against = checked_total(total_weight)
     check_continues(continues, online)
     _check_goes_on(continues, stream, batch.given)
@@ -412,13 +413,7 @@ def _explained(
 ) -> NumericalError:
     if not fitted:
         return error
-    error = explained(error, given)
-    if isinstance(error, ImpossibleSequenceError) and estimator.prior is None:
-        error.args = (
-            f"{error}, or it has a value that no batch had before (a prior, such as prior='weak', "
-            "leaves room for these)",
-        )
-    return error
+    return with_way_out(explained(error, given), estimator)
 
 
 # -- states in another order ----------------------------------------------------------------------

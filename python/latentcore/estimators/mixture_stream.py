@@ -18,7 +18,7 @@ from latentcore.arrays import (
     column_names,
     without_absent,
 )
-from latentcore.errors import ImpossibleRowError, NumericalError
+from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
 from latentcore.estimators.checks import real
 from latentcore.estimators.components import reordered
 from latentcore.estimators.online import Stream, fingerprint, latest
@@ -46,7 +46,9 @@ __all__ = [
     "on_course",
     "relabelled",
     "rows_to_start",
+    "total_stood_for",
     "with_waiting",
+    "with_way_out",
 ]
 
 _ROWS_OF_ONE = 10
@@ -165,6 +167,16 @@ def checked_total(total_weight: Any) -> float | None:
     total = real("total_weight", total_weight)
     if total == 0:
         raise ValueError(f"total_weight: expected a number > 0, got {total_weight!r}")
+    return total
+
+
+def total_stood_for(seen: float, weight: float, against: float | None, unit: str = "") -> float:
+    """The weight of all observations, for which those of the batch stand: of those seen and these, if not given."""
+    total = seen + weight if against is None else against
+    if total < weight:
+        raise ValueError(
+            f"total_weight: expected at least the {weight:g}{unit} of the batch, got {total:g}"
+        )
     return total
 
 
@@ -311,10 +323,15 @@ def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:
 def _explained(estimator: Any, error: NumericalError, rows: Rows, fitted: bool) -> NumericalError:
     if not fitted:
         return error
-    error = estimator._explained(error, rows)
-    if isinstance(error, ImpossibleRowError) and estimator.prior is None:
+    return with_way_out(estimator._explained(error, rows), estimator)
+
+
+def with_way_out(error: NumericalError, estimator: Any) -> NumericalError:
+    """The error; of what is impossible under a model without a prior, with what a prior would do."""
+    impossible = isinstance(error, ImpossibleRowError | ImpossibleSequenceError)
+    if impossible and estimator.prior is None:
         error.args = (
-            f"{error}, or has a value that no batch had before (a prior, such as prior='weak', "
+            f"{error}, or it has a value that no batch had before (a prior, such as prior='weak', "
             "leaves room for these)",
         )
     return error
