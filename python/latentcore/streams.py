@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,14 @@ def as_batches(X: Any, *, lists: bool = True) -> Batches | None:
     """
     if isinstance(X, np.ndarray | Batches):
         return X if isinstance(X, Batches) else None
-    return Batches(X) if _holds_batches(X, lists) or hasattr(X, "__next__") else None
+    return Batches(X) if _holds_batches(X, lists) else None
 
 
 def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] | None:
     """Parts that ``fit`` goes over, where ``X`` is not one matrix in memory; else None.
 
-    Parts as they are; ``Batches`` and what they are made of: paths of files, pyarrow Datasets, functions, lists of
-    ``Part``, and lists of matrices or of data frames if ``lists``.
+    Parts as they are; ``Batches`` and what they are made of: paths of files, pyarrow Datasets, functions, iterables
+    that are no arrays, lists of ``Part``, and lists of matrices or of data frames if ``lists``.
 
     Raises
     ------
@@ -238,7 +238,10 @@ def _holds_batches(X: Any, lists: bool) -> bool:
         return True
     if isinstance(X, list | tuple):
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
-    return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
+    if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
+        return True
+    is_array = isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or _is_matrix(X)
+    return isinstance(X, Iterable) and not is_array
 
 
 def _is_table(X: Any) -> bool:
