@@ -187,6 +187,9 @@ class SequencesInParts(InParts):
         n_rows = None if self._reader.observed else len(self)
         return over_parts(self._present, function, n_rows)
 
+    def _standing_for_all(self, drawn: Rows) -> Rows:
+        return drawn if self._reader.observed else super()._standing_for_all(drawn)
+
     def _check_same(self, n_rows: int) -> None:
         if not self._reader.observed:
             super()._check_same(n_rows)
