@@ -484,6 +484,13 @@ def test_batches_of_sequences_are_whole(run, file, tmp_path):
     assert same_chain(path, expected)
 
 
+def test_row_of_no_sequence_is_bad(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    rows = file("rows.csv", "key,a,b\n" + "x,1,2\n" * 20 + ",1,2\n" + "y,3,4\n" * 20)
+    says = "line 22: column 'key': expected the name of a sequence, got nothing"
+    assert says in run("stream", path, rows, *CHAIN, "--group-by", "key")[2]
+
+
 def test_impossible_row_of_a_chain_is_named(run, file, tmp_path):
     path = tmp_path / "m.npz"
     counts = np.random.default_rng(0).poisson(np.repeat([2.0, 30.0, 2.0], 40)) * 1.0

@@ -190,6 +190,10 @@ class Learner:
 
     def _take(self, row: _Row) -> None:
         grouped = self._group_by is not None
+        if grouped and _is_blank(row.key):
+            complaint = f"column {self._group_by!r}: expected the name of a sequence, got nothing"
+            self._complain(row, complaint, self._pending)
+            return
         if grouped and len(self._pending) >= self._batch_size and row.key != self._pending[-1].key:
             self.flush(self._batch_size)
         if not self._pending:
@@ -333,6 +337,11 @@ class _Share:
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _is_blank(cell: Cell) -> bool:
+    value = number(as_text(cell) or "")
+    return value is not None and math.isnan(value)
 
 
 def _goes_on(model: Any) -> bool:
