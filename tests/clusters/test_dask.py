@@ -195,6 +195,20 @@ def test_worker_killed_at_work_changes_nothing(client: Any, tmp_path: Any) -> No
     assert os.path.exists(flag)
 
 
+def test_loss_of_what_cannot_be_made_again_is_said(client: Any) -> None:
+    address = next(iter(client.scheduler_info()["workers"]))
+    parts = parts_of(client, client.scatter([X], workers=[address]), NO_ROLES, None, None)
+    assert list(parts.map(lambda part: len(part.X))) == [len(X)]
+    os.kill(client.run(os.getpid)[address], signal.SIGKILL)
+
+    def ask() -> None:
+        for _ in range(1000):  # until the scheduler has heard of it
+            list(parts.map(lambda part: len(part.X)))
+
+    with pytest.raises(RuntimeError, match="part 0: expected data that Dask can make again, got"):
+        ask()
+
+
 # -- what travels --------------------------------------------------------------------------------
 
 

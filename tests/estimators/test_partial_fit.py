@@ -718,6 +718,14 @@ def test_attributes_set_by_hand_are_where_the_next_step_starts(online: Any, dtyp
         assert np.isfinite(changed.score(x))
 
 
+def test_attributes_set_by_hand_are_a_start() -> None:
+    model = GaussianMixture(2, online=0.1)
+    model.weights_, model.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [30.0, 30.0]])
+    model.covariances_ = np.array([np.eye(2), np.eye(2)])
+    model.partial_fit([[0.0, 1.1]])
+    np.testing.assert_allclose(model.means_, [[0.0, 1.1 * 0.1 / 0.6], [30.0, 30.0]], atol=1e-12)
+
+
 @every_online
 def test_single_precision_loses_nothing_from_step_to_step(online: Any) -> None:
     """The iterate of a long stream of float32 rows is that of the same rows in double, but for the sweeps."""

@@ -22,6 +22,7 @@ from latentcore import (
     PoissonHMM,
     PoissonMixture,
     Topology,
+    distributed,
     engine,
     kernels,
 )
@@ -75,6 +76,15 @@ def an_estimator_is_fitted_and_asked() -> None:
     assert probabilities.shape == (200, 2)
     with latentcore.threads(1):
         assert_type(latentcore.get_num_threads(), int)
+
+
+def fits_on_a_cluster_return_what_they_are_given(data: Any) -> None:
+    """Not called, for there is none."""
+    traffic = distributed.Traffic()
+    model = distributed.fit(GaussianHMM(2), data, groups="group", order_by="time", traffic=traffic)
+    assert_type(model, GaussianHMM)
+    assert_type(distributed.fit(PoissonMixture(2), data, method="combine"), PoissonMixture)
+    assert_type(traffic.received, list[int])
 
 
 def mixtures_of_other_families_have_the_same_face() -> None:

@@ -57,6 +57,11 @@ class DaskParts(Generic[D]):
         waiting: dict[int, bytes] = {}
         following = 0
         for task, result in as_completed(tasks, with_results=True):
+            if not isinstance(result, bytes):
+                raise RuntimeError(
+                    f"part {numbers[task.key]}: expected data that Dask can make again, got some that were lost "
+                    "with their worker or scheduler; scattered futures cannot be made again"
+                ) from (result if isinstance(result, BaseException) else None)
             if self.traffic is not None:
                 self.traffic.receive(len(result))
             number = numbers[task.key]
