@@ -532,3 +532,28 @@ def test_posterior_of_a_stream(run, file, tmp_path):
     found = latentcore.load(path)
     np.testing.assert_array_equal(found.means_, expected.means_)
     np.testing.assert_array_equal(found.weights_, expected.weights_)
+
+
+WAYS = {
+    "averaging": ["--averaging"],
+    "running": ["--inertia", "running", "--prior", "weak"],
+    "automatic": ["--step-size", "auto"],
+    "posterior": ["--bayes"],
+    "mixed": ["--family", "mixed", "--prior", "weak"],
+    "chain": ["--model", "hmm"],
+    "forward-only": ["--model", "hmm", "--inertia", "forward-only"],
+    "chain's posterior": ["--model", "hmm", "--bayes", "--group-by", "key"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_every_way_to_learn_goes_on_from_the_file_bit_for_bit(run, file, tmp_path, way):
+    once, twice = tmp_path / "once.npz", tmp_path / "twice.npz"
+    keys = np.repeat(np.arange(16), 25)
+    columns = "key,a,b\n" if "--group-by" in way else HEADER
+    table = np.column_stack([keys, SWITCHING]) if "--group-by" in way else SWITCHING
+    for n_rows in (150, 400):
+        rows = file("rows.csv", columns + csv_of(table[:n_rows]))
+        assert run("stream", twice, rows, *NEW, *way, "--resume")[0] == 0
+    assert run("stream", once, rows, *NEW, *way)[0] == 0
+    assert twice.read_bytes() == once.read_bytes()
