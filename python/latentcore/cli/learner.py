@@ -408,7 +408,7 @@ def _blamed(
     elif named is not None:
         index = int(named[1])
     if named is not None and index < len(rows):
-        return BadCell(index, message.replace(named[0], "", 1))
+        return BadCell(index, message.replace(named[0], "", 1).removeprefix("X: "))
     first, last = rows[0], rows[-1]
     where = f"{first.source}: lines {first.line} to {last.line}"
     if first.source != last.source:
