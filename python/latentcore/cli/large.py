@@ -30,7 +30,9 @@ def is_large(file: str, in_memory: bool | None) -> bool:
     path = Path(file)
     if in_memory is not None or not path.exists():
         return in_memory is False
-    if path.is_dir() or path.suffix.lower() in _ONLY_IN_PARTS:
+    if path.is_dir():
+        return any(one.suffix.lower() in _ARROW for one in path.rglob("*"))
+    if path.suffix.lower() in _ONLY_IN_PARTS:
         return True
     if path.suffix.lower() == ".npy":
         return path.stat().st_size > _LARGE
