@@ -21,6 +21,7 @@ RULES = {
     "rho = (t + 1)^-0.6": Online(PowerStep(0.6)),
     "eta = 0.2": Online(ConstantStep(0.2)),
     "eta = 0.02": Online(ConstantStep(0.02)),
+    "automatic steps": Online("auto"),
 }
 WINDOW = 5
 """Batches that the curves are averaged over."""
@@ -68,6 +69,7 @@ def main(picture: str) -> None:
     ax.axvline(N_BATCHES, color="0.5", linestyle=":")
     ax.set(xlabel=f"batches of {BATCH_ROWS} rows", ylabel="nats a row below the truth")
     ax.set_yscale("symlog", linthresh=0.01)
+    ax.set_ylim(bottom=-0.005)
     ax.legend()
     figure.savefig(picture, dpi=110)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -148,16 +149,33 @@ def test_columns_of_frames_are_all_but_the_arguments(kind: Callable[[Any], Any])
 # -- what is parts -------------------------------------------------------------------------------
 
 
+class Loader:
+    """What can be iterated over, again and again, and is nothing more."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([X[:30], X[30:]])
+
+
 def test_what_fit_takes_for_parts(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, X)
     here = LocalParts(lambda: [Part(X)])
     assert as_parts(here) is here
-    for source in (Batches(X), path, str(path), [X], (FRAME,), [Part(X)], lambda: [X]):
+    for source in (Batches(X), path, str(path), [X], (FRAME,), [Part(X)], lambda: [X], Loader()):
         parts = as_parts(source)
         assert parts is not None
         np.testing.assert_array_equal(stacked(parts.map(lambda part: part)), X)
-    for whole in (X, FRAME, TABLE, scipy.sparse.csr_array(X), X.tolist(), [[1.0]], [], None, 3.0):
+    frames = X, FRAME, FRAME["a"], TABLE, TABLE.to_batches()[0], pl.DataFrame(X), memoryview(X)
+    for whole in (
+        *frames,
+        scipy.sparse.csr_array(X),
+        X.tolist(),
+        deque([[1.0]]),
+        [],
+        {},
+        None,
+        3.0,
+    ):
         assert as_parts(whole) is None
     assert as_parts([X], lists=False) is None
     assert as_parts([Part(X)], lists=False) is not None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from latentcore.parts import Part
 from latentcore.sequences import Begins, begins_of_groups
 
-__all__ = ["regrouped"]
+__all__ = ["n_rows_of", "regrouped"]
 
 
 def regrouped(batches: Iterable[Part]) -> Iterator[Part]:
@@ -39,7 +39,7 @@ def regrouped(batches: Iterable[Part]) -> Iterator[Part]:
     for number, batch in enumerate(batches):
         if batch.groups is None and pieces:
             raise ValueError("groups: expected those of the rows, as before, got None")
-        if batch.groups is None or not _n_rows(batch.X):
+        if batch.groups is None or not n_rows_of(batch.X):
             yield replace(batch, number=number)
         else:
             complete, pieces = _ended(pieces, batch)
@@ -87,7 +87,7 @@ class _Rows:
 
 def _ended(waiting: list[_Rows], batch: Part) -> tuple[_Rows, list[_Rows]]:
     """What is whole now that a batch has come, and what waits from now on: the last sequence, in pieces."""
-    begins = begins_of_groups(batch.groups, _n_rows(batch.X))
+    begins = begins_of_groups(batch.groups, n_rows_of(batch.X))
     rows = _Rows.of(batch, begins)
     last = int(begins[-2])
     if waiting:
@@ -129,7 +129,8 @@ def _concatenated(
 # -- rows of whatever kind -----------------------------------------------------------------------
 
 
-def _n_rows(X: Any) -> int:
+def n_rows_of(X: Any) -> int:
+    """The number of rows of a matrix or data frame, or of elements of a list."""
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from latentcore.arrays import column_names
 from latentcore.parts import LocalParts, Part, Parts
 
-__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "refuse_beside"]
+__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "for_each_part", "refuse_beside"]
 
 _BATCH_SIZE = 1 << 16
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
@@ -159,14 +159,14 @@ def as_batches(X: Any, *, lists: bool = True) -> Batches | None:
     """
     if isinstance(X, np.ndarray | Batches):
         return X if isinstance(X, Batches) else None
-    return Batches(X) if _holds_batches(X, lists) or hasattr(X, "__next__") else None
+    return Batches(X) if _holds_batches(X, lists) else None
 
 
 def as_parts(X: Any, n_threads: int = 1, *, lists: bool = True) -> Parts[Part] | None:
     """Parts that ``fit`` goes over, where ``X`` is not one matrix in memory; else None.
 
-    Parts as they are; ``Batches`` and what they are made of: paths of files, pyarrow Datasets, functions, lists of
-    ``Part``, and lists of matrices or of data frames if ``lists``.
+    Parts as they are; ``Batches`` and what they are made of: paths of files, pyarrow Datasets, functions, iterables
+    that are no arrays, lists of ``Part``, and lists of matrices or of data frames if ``lists``.
 
     Raises
     ------
@@ -203,13 +203,24 @@ def for_each_batch(
     if batches is None:
         return False
     refuse_beside(given)
-    for part in batches:
+    for_each_part(batches, learn)
+    return True
+
+
+def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
+    """Let ``learn`` have each part.
+
+    Raises
+    ------
+    ValueError, TypeError, ArithmeticError
+        What ``learn`` raises, with the number of the batch, from 0, before the message.
+    """
+    for part in parts:
         try:
             learn(part)
         except (ValueError, TypeError, ArithmeticError) as error:
             error.args = (f"batch {part.number}: {error}",)
             raise
-    return True
 
 
 def refuse_beside(given: dict[str, Any]) -> None:
@@ -227,7 +238,10 @@ def _holds_batches(X: Any, lists: bool) -> bool:
         return True
     if isinstance(X, list | tuple):
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
-    return _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X))
+    if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
+        return True
+    is_array = isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or _is_matrix(X)
+    return isinstance(X, Iterable) and not is_array
 
 
 def _is_table(X: Any) -> bool:

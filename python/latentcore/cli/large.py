@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,9 @@ def is_large(file: str, in_memory: bool | None) -> bool:
     path = Path(file)
     if in_memory is not None or not path.exists():
         return in_memory is False
-    if path.is_dir() or path.suffix.lower() in _ONLY_IN_PARTS:
+    if path.is_dir():
+        return any(one.suffix.lower() in _ARROW for one in path.rglob("*"))
+    if path.suffix.lower() in _ONLY_IN_PARTS:
         return True
     if path.suffix.lower() == ".npy":
         return path.stat().st_size > _LARGE
@@ -120,10 +123,9 @@ def _client(address: str) -> Iterator[Any]:
         ) from None
     kind, _, rest = address.partition(":")
     if kind == "local":
-        with (
-            LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=":0") as own,
-            Client(own) as client,
-        ):
+        with _unheard_interrupts():  # it is for this process to end the others
+            own = LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=":0")
+        with own, Client(own) as client:
             yield client
         return
     try:
@@ -132,3 +134,13 @@ def _client(address: str) -> Iterator[Any]:
         raise UsageError(f"--cluster: no scheduler answers at {address} ({error})") from None
     with client:
         yield client
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """Processes that are started here do not hear the Ctrl-C that a terminal sends to all."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

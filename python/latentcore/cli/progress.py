@@ -126,6 +126,7 @@ class PartsProgress(_Shown):
         speed = "" if rate is None else f", {rate:,.0f} rows/s"
         self._text = f"iteration {progress.iteration}, bound {progress.objective:.6f}{speed}"
         self._total = progress.n_rows
+        self._n_done = progress.n_rows or 0
         self._tell()
 
     def counted(self, parts: Iterable[Part]) -> Iterator[Part]:

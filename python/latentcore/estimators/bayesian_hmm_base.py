@@ -33,6 +33,7 @@ from latentcore.estimators.checks import (
 )
 from latentcore.estimators.components import order_by
 from latentcore.estimators.hmm_answers import Algorithm
+from latentcore.estimators.hmm_batches import for_each_batch
 from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_start import initial_emissions
 from latentcore.estimators.mixture_base import Callback, RandomState
@@ -56,7 +57,7 @@ from latentcore.estimators.summary import (
 )
 from latentcore.estimators.training_sequences import TrainingSequences
 from latentcore.families.whole_rows import WholeRows
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import CAVI
 from latentcore.sequences import names_of_columns
@@ -172,7 +173,9 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
 
         Parameters
         ----------
-        X : (N, D), or a list of such
+        X : (N, D), a list of such, or batches of them
+            ``latentcore.Batches``, the path of a file that it reads, an iterator or a function that returns one: a step
+            for each. With a column of groups sequences may go on in the next batch, and wait for their end.
         lengths, groups, sample_weight, labels : optional
             As in ``fit``; not every label has to occur.
         total_weight : float, optional
@@ -191,7 +194,14 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
         ``lower_bound_`` and ``elbo_terms_`` are then estimates, from this batch, of those before the step.
         ``lower_bounds_`` keeps those of the latest 1024 steps.
         """
-        learn(self, X, lengths, groups, sample_weight, labels, total_weight)
+
+        def learn_part(part: Part, goes_on: bool) -> None:
+            by_row = part.lengths, part.groups, part.sample_weight, part.labels
+            learn(self, part.X, *by_row, total_weight)
+
+        given = {"lengths": lengths, "groups": groups, "sample_weight": sample_weight}
+        if not for_each_batch(X, learn_part, continues=False, begun=False, labels=labels, **given):
+            learn(self, X, lengths, groups, sample_weight, labels, total_weight)
         return self
 
     def _fit(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import CSR, Labels, Rows
+from latentcore.assignment import assignment
 from latentcore.errors import NumericalError
 from latentcore.estimators.components import mapped, reordered
 from latentcore.families.columns import IndependentColumns
@@ -115,12 +116,9 @@ def matching(before: RealArray, after: RealArray, weight: Array | None) -> npt.N
     (K,)
         A permutation: the assignment of largest joint responsibility.
     """
-    from scipy.optimize import linear_sum_assignment
-
     wide = before.astype(np.float64)
     shared = (wide if weight is None else wide * weight[:, None]).T @ after.astype(np.float64)
-    order: npt.NDArray[np.intp] = linear_sum_assignment(-np.nan_to_num(shared))[1]
-    return order
+    return assignment(-np.nan_to_num(shared))
 
 
 def collected(

@@ -26,12 +26,13 @@ from latentcore.estimators.components import (
     reordered,
 )
 from latentcore.estimators.hmm_answers import Algorithm
+from latentcore.estimators.hmm_batches import for_each_batch
 from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
 from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
 from latentcore.estimators.hmm_start import HMMStart, ToBegin, begun
-from latentcore.estimators.hmm_stream import learn, relabelled
+from latentcore.estimators.hmm_stream import check_continues, learn, relabelled
 from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
@@ -66,7 +67,7 @@ from latentcore.estimators.summary import (
 from latentcore.estimators.training_sequences import TrainingSequences, training
 from latentcore.families.mixed import MixtureFamily
 from latentcore.initialization import Everywhere
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import RealArray
 from latentcore.rules.em import EM, MAPEM
 from latentcore.sequences import Sequences
@@ -235,7 +236,10 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
 
         Parameters
         ----------
-        X : (N, D), or a list of such
+        X : (N, D), a list of such, or batches of them
+            ``latentcore.Batches``, the path of a file that it reads, an iterator or a function that returns one: a step
+            for each. With a column of groups sequences may go on in the next batch, and wait for their end. Without,
+            and with ``continues``, all batches are blocks of one sequence.
         lengths, groups, sample_weight, labels : optional
             As in ``fit``; not every label has to occur.
         total_weight : float, optional
@@ -260,7 +264,19 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         Attributes that are set by hand are what the next step starts from; a running statistic or an average, which do
         not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
         """
-        learn(self, X, lengths, groups, sample_weight, labels, total_weight, continues)
+
+        def learn_part(part: Part, goes_on: bool) -> None:
+            by_row = part.lengths, part.groups, part.sample_weight, part.labels
+            learn(self, part.X, *by_row, total_weight, goes_on)
+
+        check_continues(continues, self.online)
+        stream: Stream = self.__dict__.get("_stream", Stream())
+        begun = stream.exit is not None or bool(stream.waiting)
+        given = {"lengths": lengths, "groups": groups, "sample_weight": sample_weight}
+        if not for_each_batch(
+            X, learn_part, continues=continues, begun=begun, labels=labels, **given
+        ):
+            learn(self, X, lengths, groups, sample_weight, labels, total_weight, continues)
         return self
 
     def _fit(
@@ -279,21 +295,20 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         warm = self._warm_params()
         model = Model(family, hard=self.assignment == "hard", topology=self._topology())
         prior = self._resolved_prior(model, data, warm)
-        kept: Kept[HMMParams[P]] = Kept()
+        kept = Kept[HMMParams[P]](lambda params: degenerate_components(family, params.emissions))
         try:
             best = self._best_of_starts(model, prior, data, warm, callback, kept)
+            if best.degenerate:
+                warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
+            if not best.fit.converged and self.max_iter > 0:
+                warn_not_converged(stacklevel=4)
+            self._take_over(best, family, prior, data)
         except NumericalError as error:
             raise data.numbered(error) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
                 self._take_over(Best(kept.fit, [], 0), family, prior, data, shown=False)
             raise
-
-        if best.degenerate:
-            warn_of_degenerate(best.degenerate, self.prior is not None, stacklevel=4)
-        if not best.fit.converged and self.max_iter > 0:
-            warn_not_converged(stacklevel=4)
-        self._take_over(best, family, prior, data)
 
     def _take_over(
         self,

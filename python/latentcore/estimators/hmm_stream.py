@@ -21,7 +21,7 @@ from latentcore.estimators.mixture_stream import (
     on_course,
     rows_to_start,
 )
-from latentcore.estimators.online import Online, Stream, fingerprint, latest
+from latentcore.estimators.online import Online, OnlineArgument, Stream, fingerprint, latest
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.training_sequences import explained
@@ -38,6 +38,7 @@ from latentcore.threads import get_num_threads
 
 __all__ = [
     "Incoming",
+    "check_continues",
     "gathered",
     "incoming",
     "learn",
@@ -87,7 +88,8 @@ def learn(
     begun_ = fitted or bool(stream.waiting)
     batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun_)
     against = checked_total(total_weight)
-    _check_continues(continues, online, stream, batch.given)
+    check_continues(continues, online)
+    _check_goes_on(continues, stream, batch.given)
     present = present_rows(estimator, batch.given)
     if fitted:
         data, family = batch.data, estimator._family_to_refit()
@@ -166,14 +168,19 @@ def present_rows(estimator: Any, given: Sequences) -> Any:
     return absent_replaced(given.rows())
 
 
-def _check_continues(continues: Any, online: Online, stream: Stream, given: Sequences) -> None:
-    if not boolean("continues", continues):
-        return
-    if not _is_endless(online):
+def check_continues(continues: Any, argument: OnlineArgument) -> None:
+    """Raise for ``continues`` that is no bool, or does not go with the argument ``online``."""
+    online = resolved_online(argument)
+    if boolean("continues", continues) and not _is_endless(online):
         raise ValueError(
             "continues: expected True only with online=Online(horizon='endless'), which weighs rows, "
             f"got True with horizon={online.horizon!r}, which weighs whole sequences"
         )
+
+
+def _check_goes_on(continues: bool, stream: Stream, given: Sequences) -> None:
+    if not continues:
+        return
     if stream.exit is None and not stream.waiting:
         raise ValueError(
             "continues: expected a batch of 'partial_fit' before, whose last row the first sequence goes on from, "

@@ -210,8 +210,9 @@ class MixtureEstimator(Estimator, Generic[P]):
             for a missing value, is a missing entry.
 
             Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
-            data frames, or a function that returns an iterator over them; then each iteration reads
-            them once, and the start is made from as many rows, drawn at random, as memory holds.
+            data frames, another iterable of them that begins anew each time, or a function that returns
+            an iterator; then each iteration reads them once, and the start is made from all rows if
+            these are few, else from about 131 000 that are drawn at random.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.

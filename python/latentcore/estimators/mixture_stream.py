@@ -76,7 +76,7 @@ def learn(
     """
     estimator._check_arguments()
     state = estimator.__dict__
-    fitted = "converged_" in state
+    fitted = "weights_" in state  # by a fit, a stream, or by hand
     stream: Stream = state.get("_stream", Stream())
     batch = incoming(estimator, X, sample_weight, labels, begun=fitted or bool(stream.waiting))
     against = checked_total(total_weight)

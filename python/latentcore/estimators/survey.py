@@ -324,6 +324,10 @@ class InParts:
         drawn = joined([rows for _, rows in found if len(rows)])
         if len(self) <= self._most():
             return drawn
+        return self._standing_for_all(drawn)
+
+    def _standing_for_all(self, drawn: Rows) -> Rows:
+        """With weights that do so not only in expectation."""
         assert drawn.sample_weight is not None
         scale = self.total_weight() / drawn.total_weight()
         return replace(drawn, sample_weight=scale * drawn.sample_weight)

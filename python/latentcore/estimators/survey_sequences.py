@@ -13,17 +13,17 @@ import numpy as np
 from latentcore.arrays import Rows
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
 from latentcore.estimators.checks import random_generator
+from latentcore.estimators.hmm_batches import whole_parts
 from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.survey import Facts, InParts, Reader, facts_of
 from latentcore.estimators.training_rows import Names, absent_replaced
 from latentcore.estimators.training_sequences import explained, whole_rows
 from latentcore.families.whole_rows import observed_rows
 from latentcore.initialization import Everywhere
-from latentcore.parts import LocalParts, Part, Parts, expectation_over, named, over_parts
+from latentcore.parts import Part, Parts, expectation_over, named, over_parts
 from latentcore.protocols import Expectation
-from latentcore.regrouping import regrouped
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
-from latentcore.streams import as_batches, as_parts, refuse_beside
+from latentcore.streams import refuse_beside
 from latentcore.structures.hmm import HMM
 from latentcore.threads import get_num_threads
 
@@ -187,6 +187,9 @@ class SequencesInParts(InParts):
         n_rows = None if self._reader.observed else len(self)
         return over_parts(self._present, function, n_rows)
 
+    def _standing_for_all(self, drawn: Rows) -> Rows:
+        return drawn if self._reader.observed else super()._standing_for_all(drawn)
+
     def _check_same(self, n_rows: int) -> None:
         if not self._reader.observed:
             super()._check_same(n_rows)
@@ -209,9 +212,6 @@ class _HasMissing:
 def sequences_of_parts(estimator: Any, X: Any, **given: Any) -> SequencesInParts | None:
     """The sequences of a fit to ``X``, if it comes in parts.
 
-    Batches whose rows have ``groups`` may end within a sequence. Without, each batch is a sequence, unless it has
-    ``lengths`` or is a list.
-
     Parameters
     ----------
     estimator : hidden Markov model
@@ -222,10 +222,9 @@ def sequences_of_parts(estimator: Any, X: Any, **given: Any) -> SequencesInParts
     Raises
     ------
     ValueError, TypeError
-        See ``InParts`` and ``streams.as_parts``; batches that are cut out of one table, and do not say where sequences
-        begin.
+        See ``InParts`` and ``hmm_batches.whole_parts``.
     """
-    parts = _whole(X, get_num_threads(estimator.n_threads))
+    parts = whole_parts(X, get_num_threads(estimator.n_threads))
     if parts is None:
         return None
     refuse_beside(given)
@@ -234,21 +233,3 @@ def sequences_of_parts(estimator: Any, X: Any, **given: Any) -> SequencesInParts
         estimator._takes_missing(), estimator._takes_sparse(),
     )  # fmt: skip
     return SequencesInParts(parts, reader, random_generator(estimator.random_state))
-
-
-def _whole(X: Any, n_threads: int) -> Parts[Part] | None:
-    """Parts that have whole sequences."""
-    if hasattr(X, "then") and hasattr(X, "map"):
-        return as_parts(X)
-    batches = as_batches(X, lists=False)
-    if batches is None:
-        return None
-    parts = batches.parts(n_threads)
-    if batches.cut and not batches.has_groups:
-        raise ValueError(
-            "X: expected batches that say where sequences begin, got batches cut out of one table: name the column "
-            "that tells the sequences, latentcore.Batches(..., groups=...), or pass an iterable of sequences (one "
-            "sequence that memory does not hold can be learned from by partial_fit(..., continues=True), or fitted as "
-            "an array that is mapped into memory, numpy.load(..., mmap_mode='r'))"
-        )
-    return LocalParts(lambda: regrouped(parts.open()), n_threads)

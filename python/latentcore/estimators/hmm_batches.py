@@ -1,0 +1,87 @@
+"""Batches of sequences: of whole ones to fit to, or to learn from as they come; and of one without an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from latentcore.parts import LocalParts, Part, Parts
+from latentcore.regrouping import n_rows_of, regrouped
+from latentcore.streams import Batches, as_batches, as_parts, for_each_part, refuse_beside
+
+__all__ = ["for_each_batch", "whole_parts"]
+
+
+def whole_parts(X: Any, n_threads: int) -> Parts[Part] | None:
+    """Parts of whole sequences that ``fit`` goes over; None where ``X`` is in memory.
+
+    Batches whose rows have ``groups`` may end within a sequence. Without, each batch is a sequence, unless it has
+    ``lengths`` or is a list.
+
+    Raises
+    ------
+    ValueError
+        Batches are cut out of one table, and do not say where sequences begin; or they come from an iterator.
+    """
+    if hasattr(X, "then") and hasattr(X, "map"):
+        return as_parts(X)
+    batches = as_batches(X, lists=False)
+    if batches is None:
+        return None
+    parts = batches.parts(n_threads)
+    _refuse_cut(batches)
+    return LocalParts(lambda: regrouped(parts.open()), n_threads)
+
+
+def for_each_batch(
+    X: Any,
+    learn: Callable[[Part, bool], Any],
+    *,
+    continues: bool,
+    begun: bool,
+    **given: Any,
+) -> bool:
+    """Let ``learn`` have each of the batches that ``X`` is, one after the other; False if it is a single one.
+
+    Parameters
+    ----------
+    X : what users pass
+    learn : part, continues -> None
+        ``continues`` says whether the part goes on where the one before ended.
+    continues : bool
+        Whether the first batch goes on where the stream ended, if it has ``begun``; and each batch where the one before
+        ended, if they do not say where sequences begin.
+    begun : bool
+    **given
+        What was passed beside ``X``; batches have their own.
+
+    Raises
+    ------
+    ValueError, TypeError, ArithmeticError
+        See ``streams.for_each_part``; batches are cut out of one table that is not told to be one sequence.
+    """
+    batches = as_batches(X, lists=False)
+    if batches is None:
+        return False
+    refuse_beside(given)
+    if not continues:
+        _refuse_cut(batches)
+
+    def step(part: Part) -> None:
+        nonlocal begun
+        if n_rows_of(part.X):
+            learn(part, continues and begun)
+            begun = part.groups is None
+
+    for_each_part(regrouped(batches), step)
+    return True
+
+
+def _refuse_cut(batches: Batches) -> None:
+    if batches.cut and not batches.has_groups:
+        raise ValueError(
+            "X: expected batches that say where sequences begin, got batches cut out of one table: name the column "
+            "that tells the sequences, latentcore.Batches(..., groups=...), or pass an iterable of sequences (one "
+            "sequence that memory does not hold can be learned from by partial_fit(..., continues=True), or fitted as "
+            "an array that is mapped into memory, numpy.load(..., mmap_mode='r'))"
+        )
