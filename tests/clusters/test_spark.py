@@ -36,7 +36,7 @@ pytestmark = [
 FRAME = table()
 EM, HMM = case("EM"), case("HMM")
 CASES = [
-    *map(case, ("MAP-EM", "hard EM", "labels, weights and missing", "CAVI", "HMM", "Bayesian HMM"))
+    *map(case, ("hard EM", "MAP-EM, labels, weights and missing", "CAVI", "HMM", "Bayesian HMM"))
 ]
 N_PARTS = 2
 ROWS = len(FRAME) // N_PARTS

@@ -87,8 +87,8 @@ CASES = [
     Case("weights", _gaussian(covariance_type="diag"), VISIBLE, {"sample_weight": "weight"}),
     Case("missing", _gaussian(), MISSING, {}),
     Case(
-        "labels, weights and missing",
-        _gaussian(),
+        "MAP-EM, labels, weights and missing",
+        _gaussian(prior="weak"),
         MISSING,
         {"sample_weight": "weight", "labels": "label"},
     ),
