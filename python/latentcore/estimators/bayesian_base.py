@@ -40,7 +40,7 @@ from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
+from latentcore.estimators.restarts import Kept, best_of, check_as_many, warn_not_converged
 from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import Training, bound_table, course, stream_course
@@ -425,12 +425,7 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         if not self.warm_start or "posterior_" not in self.__dict__:
             return None
         self._check_width(data.some().x)
-        found = len(self.weights_)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(self.weights_), self.n_components)
         kind = type(self.posterior_.weights).__name__, self.family_
         new_kind = type(self._weight_prior()).__name__, family
         if kind != new_kind:

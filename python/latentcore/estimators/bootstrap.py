@@ -15,7 +15,7 @@ from latentcore.errors import NumericalError
 from latentcore.estimators.checks import integer, one_of, random_generator
 from latentcore.estimators.components import mapped, reordered
 from latentcore.estimators.priors import resolved
-from latentcore.estimators.restarts import degenerate_components
+from latentcore.estimators.restarts import degenerate_components, fit_of
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.mixed import MixtureFamily
 from latentcore.families.von_mises import VonMises
@@ -131,7 +131,7 @@ def _refitted(
     """Parameters of a fit that begins at ``params``; None if a component collapsed."""
     try:
         again = estimator._in_memory(data, None)
-        fit = estimator._run(model, prior, again)(params, float("-inf"), None)
+        fit = fit_of(estimator, model, prior, again, None)(params, float("-inf"), None)
     except NumericalError:
         return None
     return None if degenerate_components(model.family, fit.params.components) else fit.params

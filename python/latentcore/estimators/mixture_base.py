@@ -26,7 +26,9 @@ from latentcore.estimators.restarts import (
     Kept,
     best_of,
     bound,
+    check_as_many,
     degenerate_components,
+    fit_of,
     warn_not_converged,
     warn_of_degenerate,
 )
@@ -43,7 +45,6 @@ from latentcore.estimators.training_rows import (
     training,
 )
 from latentcore.parts import ChangedPartsError, Part
-from latentcore.rules.em import EM, MAPEM
 from latentcore.streams import for_each_batch
 from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
@@ -337,7 +338,7 @@ class MixtureEstimator(MixtureAnswers[P], Generic[P]):
         rows = data.sample() if warm is None else data.some()
         start = self._start(model, rows, prior, warm)
         start.everywhere = data.everywhere()
-        run = self._run(model, prior, data, kept)
+        run = fit_of(self, model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
@@ -348,46 +349,12 @@ class MixtureEstimator(MixtureAnswers[P], Generic[P]):
             reporter,
         )
 
-    def _run(
-        self,
-        model: Model[P, Any],
-        prior: MixturePrior[Any] | None,
-        data: TrainingRows,
-        kept: Kept[MixtureParams[P]] | None = None,
-    ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
-        """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        expectation = data.expectation(model)
-        rule: Any = EM(model) if prior is None else MAPEM(model, prior)
-
-        def run(
-            start: MixtureParams[P], previous: float, step: Callback | None
-        ) -> engine.Fit[MixtureParams[P]]:
-            return engine.run(
-                rule,
-                start,
-                expectation,
-                total_weight=data.total_weight(),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                previous=previous,
-                callback=step,
-                n_rows=data.n_rows_read,
-                ended=kept,
-            )
-
-        return run
-
     def _warm_params(self, data: TrainingRows) -> MixtureParams[P] | None:
         if not self.warm_start or "converged_" not in self.__dict__:
             return None
         self._check_width(data.some().x)
         params = self._params()
-        found = len(params.weights)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(params.weights), self.n_components)
         return params
 
     # -- the model itself -------------------------------------------------------------------------
