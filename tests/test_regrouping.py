@@ -133,3 +133,8 @@ def test_wrong_number_of_values_is_named(name: str) -> None:
     by_row = {"groups": [0, 0, 1, 1], name: [1, 1, 1]}
     with pytest.raises(ValueError, match=rf"^{name}: expected shape \(4,\)"):
         list(regrouped([Part(np.zeros((4, 1)), **by_row)]))
+
+
+def test_lengths_beside_groups_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^lengths, groups: expected one of them, got both"):
+        list(regrouped([Part(np.zeros((2, 1)), lengths=[1, 1], groups=[0, 1])]))

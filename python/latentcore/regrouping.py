@@ -59,6 +59,8 @@ class _Rows:
 
     @classmethod
     def of(cls, batch: Part, begins: Begins) -> _Rows:
+        if batch.lengths is not None:
+            raise ValueError("lengths, groups: expected one of them, got both")
         n_rows = int(begins[-1])
         weight = None if batch.sample_weight is None else np.asarray(batch.sample_weight)
         if weight is not None and weight.shape == (len(begins) - 1,):

@@ -38,7 +38,7 @@ from latentcore.families.gaussian_missing import has_missing
 from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.streams import as_parts, refuse_beside
+from latentcore.streams import as_parts, is_empty, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
@@ -83,9 +83,8 @@ class Reader:
 
     def rows(self, part: Part) -> Rows:
         """The rows of a part as given; there may be none."""
-        shape = getattr(part.X, "shape", None)
-        if shape is not None and len(shape) == 2 and shape[0] == 0:
-            return Rows(np.empty(shape, np.float64 if self.dtype is None else self.dtype))
+        if is_empty(part.X):
+            return Rows(np.empty(part.X.shape, np.float64 if self.dtype is None else self.dtype))
         x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
         x = self.as_dtype(x)
         weight, labels = part.sample_weight, part.labels

@@ -23,7 +23,7 @@ from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, expectation_over, named, over_parts
 from latentcore.protocols import Expectation
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
-from latentcore.streams import refuse_beside
+from latentcore.streams import is_empty, refuse_beside
 from latentcore.structures.hmm import HMM
 from latentcore.threads import get_num_threads
 
@@ -49,9 +49,8 @@ class SequenceReader(Reader):
 
     def sequences(self, part: Part) -> Sequences:
         """The sequences of a part as given; there may be none."""
-        shape = getattr(part.X, "shape", None)
-        if shape is not None and len(shape) == 2 and shape[0] == 0:
-            x = np.empty(shape, np.float64 if self.dtype is None else self.dtype)
+        if is_empty(part.X):
+            x = np.empty(part.X.shape, np.float64 if self.dtype is None else self.dtype)
             return Sequences(x, np.zeros(1, np.int64))
         weight = part.sample_weight
         absent = weight is not None and np.size(weight) > 0 and not np.any(weight)
