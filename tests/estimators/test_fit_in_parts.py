@@ -326,6 +326,22 @@ def test_whats_given_beside_parts_is_refused() -> None:
             model.fit_predict(cut(NORMAL))
 
 
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (GaussianMixture, "groups"),
+        (GaussianMixture, "lengths"),
+        (BayesianGaussianMixture, "labels"),
+    ],
+)
+def test_parts_have_no_arguments_that_the_model_does_not_take(make: Any, argument: str) -> None:
+    parts = [Part(NORMAL), Part(NORMAL, **{argument: Y})]
+    message = f"1: {argument}: expected None, as this model takes no {argument}, got some"
+    for fit in (make(2).fit, make(2).partial_fit):
+        with pytest.raises(ValueError, match=message):
+            fit(parts)
+
+
 def test_impossible_row_is_named_by_its_part_and_place() -> None:
     x = np.zeros((N, 3))
     x[200] = 5.0

@@ -38,7 +38,7 @@ from latentcore.families.gaussian_missing import has_missing
 from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
 from latentcore.protocols import Expectation, RealArray
-from latentcore.streams import as_parts, is_empty, refuse_beside
+from latentcore.streams import as_parts, check_arguments, is_empty, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
@@ -73,6 +73,8 @@ class Reader:
         See ``as_matrix``.
     dtype : dtype, optional
         Of the rows; None is their own.
+    arguments : tuple of str
+        That parts may have beside rows.
     """
 
     n_components: int
@@ -80,9 +82,11 @@ class Reader:
     missing: bool
     sparse: bool
     dtype: Any = None
+    arguments: tuple[str, ...] = ("sample_weight", "labels")
 
     def rows(self, part: Part) -> Rows:
         """The rows of a part as given; there may be none."""
+        check_arguments(part, self.arguments)
         if is_empty(part.X):
             return Rows(np.empty(part.X.shape, np.float64 if self.dtype is None else self.dtype))
         x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
@@ -376,7 +380,7 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     refuse_beside(given)
     reader = Reader(
         estimator.n_components, type(estimator).__name__,
-        estimator._takes_missing(), estimator._takes_sparse(),
+        estimator._takes_missing(), estimator._takes_sparse(), arguments=tuple(given),
     )  # fmt: skip
     rows = InParts(parts, reader, random_generator(estimator.random_state))
     rows.check_all_occur()
