@@ -34,6 +34,7 @@ from latentcore import (
     BayesianMixture,
     CategoricalMixture,
     GaussianMixture,
+    PoissonHMM,
     PoissonMixture,
     engine,
 )
@@ -419,6 +420,21 @@ def test_fit_interrupted_at_the_end_is_kept_too(make: Any) -> None:
     np.testing.assert_array_equal(model.means_, whole.means_)
     assert model.converged_
     assert model.n_iter_ == whole.n_iter_
+
+
+@pytest.mark.parametrize("model", [PoissonMixture(2), BayesianGaussianMixture(2), PoissonHMM(2)])
+@pytest.mark.parametrize("wider_from", [2, 3, 5])
+def test_parts_that_get_wider_are_told(model: Any, wider_from: int) -> None:
+    n_passes = 0
+
+    def source() -> Iterator[Any]:
+        nonlocal n_passes
+        n_passes += 1
+        yield COUNTS[:300]
+        yield COUNTS[300:] if n_passes < wider_from else np.hstack([COUNTS[300:]] * 2)
+
+    with pytest.raises(ChangedPartsError, match=r"part 1: X: .*, with 3 columns as .*, got 6"):
+        model.fit(source)
 
 
 @makers
