@@ -265,7 +265,9 @@ def _holds_batches(X: Any, lists: bool) -> bool:
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
     if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
         return True
-    is_array = isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or _is_matrix(X)
+    is_array = (
+        isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or hasattr(X, "shape")
+    )
     return isinstance(X, Iterable) and not is_array
 
 
