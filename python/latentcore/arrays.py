@@ -331,6 +331,12 @@ def as_parameter(value: Any, name: str) -> RealArray:
     return array
 
 
+def is_missing(value: Any) -> bool:
+    """None, NaN, or what pandas has for it, of which nobody knows whether it equals itself."""
+    same = value is not None and value == value
+    return not (isinstance(same, bool | np.bool_) and same)
+
+
 # -- data frames ---------------------------------------------------------------------------------
 
 

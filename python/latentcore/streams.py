@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.arrays import column_names
+from latentcore.arrays import column_names, is_missing
 from latentcore.parts import LocalParts, Part, Parts
 
 __all__ = [
@@ -281,8 +281,8 @@ def _is_matrix(X: Any) -> bool:
 
 
 def is_empty(X: Any) -> bool:
-    """Whether this is a matrix or data frame without rows."""
-    return _is_matrix(X) and X.shape[0] == 0
+    """Whether this is a matrix, data frame or list without rows."""
+    return (_is_matrix(X) and X.shape[0] == 0) or (isinstance(X, list | tuple) and not X)
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -462,12 +462,6 @@ class _Chosen:
     def _special(self, item: Any, argument: str) -> Any:
         values = np.asarray(item[self.special[argument]])
         if argument == "labels" and values.dtype.kind in "fO":
-            missing = [_is_missing(value) for value in values.tolist()]
+            missing = [is_missing(value) for value in values.tolist()]
             values = np.where(missing, -1, values)
         return values
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, or what pandas has for it, of which nobody knows whether it equals itself."""
-    same = value is not None and value == value
-    return not (isinstance(same, bool | np.bool_) and same)

@@ -155,7 +155,8 @@ def combine(
     Notes
     -----
     Relative entropies of hidden Markov models with other labels are a quadratic assignment. Up to 7 states all orders
-    are looked at; for more an order that no exchange of two states improves is found, which need not be the best.
+    are looked at; for more an order that no exchange of two states improves is found, which need not be the best. Nor
+    need the labels of more than two models be the best ones, where these are unclear: ``ambiguous`` tells.
 
     Examples
     --------

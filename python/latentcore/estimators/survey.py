@@ -99,7 +99,7 @@ class Reader:
         """The rows of a part as given; there may be none."""
         check_arguments(part, self.arguments)
         if is_empty(part.X):
-            return Rows(np.empty(part.X.shape, np.float64 if self.dtype is None else self.dtype))
+            return Rows(self.no_rows(part))
         x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
         x = self.as_surveyed(x)
         weight, labels = part.sample_weight, part.labels
@@ -116,6 +116,11 @@ class Reader:
     def present(self, part: Part) -> Rows:
         """The rows of positive weight."""
         return without_absent(self.rows(part))
+
+    def no_rows(self, part: Part) -> RealArray:
+        """Of a part that has none."""
+        n_features = part.X.shape[1] if hasattr(part.X, "shape") else 0
+        return np.empty((0, n_features), np.float64 if self.dtype is None else self.dtype)
 
     def as_surveyed(self, x: RealArray) -> RealArray:
         """The same of the reader's dtype.

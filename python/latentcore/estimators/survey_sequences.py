@@ -50,8 +50,7 @@ class SequenceReader(Reader):
     def sequences(self, part: Part) -> Sequences:
         """The sequences of a part as given; there may be none."""
         if is_empty(part.X):
-            x = np.empty(part.X.shape, np.float64 if self.dtype is None else self.dtype)
-            return Sequences(x, np.zeros(1, np.int64))
+            return Sequences(self.no_rows(part), np.zeros(1, np.int64))
         weight = part.sample_weight
         absent = weight is not None and np.size(weight) > 0 and not np.any(weight)
         data = as_sequences(
