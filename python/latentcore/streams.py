@@ -41,10 +41,11 @@ class Batches:
     ----------
     source : path, array, pyarrow Dataset or Table, callable, or iterable
         The path of a Parquet file, of an Arrow or Feather file, or of a folder of such (``.parquet``, ``.feather``,
-        ``.arrow``); of a matrix in a ``.npy`` file, which is mapped into memory; a matrix or data frame; a function
-        that returns an iterator over batches from the first on, each time; or anything that can be iterated over, of
-        which each item is a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a
-        ``Part``. A generator and other iterators can be gone through once: enough for ``partial_fit``.
+        ``.arrow``), in which other files do not count, nor those whose names begin with a dot or an underscore; of a
+        matrix in a ``.npy`` file, which is mapped into memory; a matrix or data frame; a function that returns an
+        iterator over batches from the first on, each time; or anything that can be iterated over, of which each item is
+        a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a ``Part``. A generator
+        and other iterators can be gone through once: enough for ``partial_fit``.
     batch_size : int
         Rows of a batch of files and matrices. The batches of iterables are as they come.
     columns : sequence of str, optional
