@@ -233,9 +233,9 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     for path, message in (
         (
             tmp_path / "x.csv",
-            "source: expected a .npy file, or files that end in one of .parquet, .*x.csv",
+            "source: expected files that end in one of .parquet, .*x.csv",
         ),
-        (tmp_path, "source: expected a .npy file, or .* all of one format"),
+        (tmp_path, "source: expected files that end in one of .parquet, .*all of one format"),
         (tmp_path / "x.npy", r"source: expected a 2-D array, got shape \(3,\)"),
         (
             tmp_path / "o.npy",

@@ -18,6 +18,7 @@ __all__ = [
     "Batches",
     "as_batches",
     "as_parts",
+    "check_arguments",
     "for_each_batch",
     "for_each_part",
     "is_empty",
@@ -202,19 +203,24 @@ def for_each_batch(
     lists : bool
         See ``as_batches``.
     **given
-        What was passed beside ``X``; batches have their own.
+        What was passed beside ``X``; batches have their own, and no others.
 
     Raises
     ------
     ValueError, TypeError, ArithmeticError
         What ``learn`` raises, with the number of the batch, from 0, before the message; or something was passed beside
-        batches.
+        batches, or a batch has what cannot be passed.
     """
     batches = as_batches(X, lists=lists)
     if batches is None:
         return False
     refuse_beside(given)
-    for_each_part(batches, learn)
+
+    def learn_checked(part: Part) -> None:
+        check_arguments(part, given)
+        learn(part)
+
+    for_each_part(batches, learn_checked)
     return True
 
 
@@ -245,6 +251,13 @@ def refuse_beside(given: dict[str, Any]) -> None:
             )
 
 
+def check_arguments(part: Part, names: Iterable[str]) -> None:
+    """Raise ``ValueError`` if a part has, beside rows, what is none of these arguments."""
+    for name in ("sample_weight", "labels", "lengths", "groups"):
+        if name not in names and getattr(part, name) is not None:
+            raise ValueError(f"{name}: expected None, as this model takes no {name}, got some")
+
+
 def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, str | os.PathLike):
         return True
@@ -252,7 +265,9 @@ def _holds_batches(X: Any, lists: bool) -> bool:
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
     if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
         return True
-    is_array = isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or _is_matrix(X)
+    is_array = (
+        isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or hasattr(X, "shape")
+    )
     return isinstance(X, Iterable) and not is_array
 
 
@@ -313,7 +328,7 @@ def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
     formats = {_FORMATS.get(file.suffix) for file in files}
     if len(formats) != 1 or None in formats:
         raise ValueError(
-            f"source: expected a .npy file, or files that end in one of {', '.join(_FORMATS)}, all of one format, "
+            f"source: expected files that end in one of {', '.join(_FORMATS)}, all of one format, or a .npy file, "
             f"got {path}"
         )
     try:

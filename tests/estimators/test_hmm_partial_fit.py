@@ -350,6 +350,17 @@ def test_stream_goes_on_from_copies_bit_for_bit(
         same_stream(advanced(other, x, stop, 8), model)
 
 
+@pytest.mark.parametrize("inertia", ["model", "forward-only"])
+def test_files_hold_where_a_chain_cannot_be(inertia: Any, tmp_path: Path) -> None:
+    """A state of probability 0 after the latest row: left for good, or known not to be."""
+    online = Online(0.3, inertia=inertia, horizon="endless")
+    model, x = poisson(online=online), POISSON.x[:40]
+    model.partial_fit(x, labels=np.zeros(40, int))
+    assert model._stream.exit[1] == -INF
+    loaded = copies(model, tmp_path)[2]
+    same_stream(loaded.partial_fit(x, continues=True), model.partial_fit(x, continues=True))
+
+
 @cases
 def test_streams_of_every_family_go_on_from_files(case: Case, tmp_path: Path) -> None:
     if case.name == "a user's own":  # no file holds its class

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import subprocess
 import sys
@@ -38,7 +39,9 @@ from latentcore import (
     PoissonMixture,
 )
 from latentcore.errors import StorageError
+from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
+from latentcore.families.gamma import Gamma
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.mixed import MixtureFamily
 from latentcore.families.poisson import Poisson
@@ -104,6 +107,25 @@ def test_waiting_rows_travel(tmp_path: Path) -> None:
     frame = pd.DataFrame(x, columns=list("abc"))
     named = carried(PoissonMixture(2).partial_fit(frame[:5]), tmp_path)
     check_refused(named, frame[["b", "a", "c"]], {}, "feature names")
+
+
+@pytest.mark.parametrize("online", [Online(inertia="running"), Online("auto", averaging=True)])
+def test_files_hold_streams_that_have_no_density_at_zero(online: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.gamma(0.5, 2.0, 200), rng.gamma(3.0, 1.0, 200), np.zeros(200)])
+    parts = [(Gamma(), [0, 1]), (Categorical((1,)), [2])]
+    model = streamed(Mixture(IndependentColumns(parts), 2, random_state=0, online=online), x)
+    loaded = carried(model, tmp_path)
+    assert_equal_states(model.partial_fit(x), loaded.partial_fit(x))
+
+
+def test_files_hold_statistics_that_only_a_prior_makes_a_model(tmp_path: Path) -> None:
+    online = Online(math.inf, inertia="running")
+    model = GaussianMixture(2, random_state=0, prior="weak", assignment="hard", online=online)
+    streamed(model, CASES[5].x)
+    same = np.repeat(CASES[5].x[:1], 30, axis=0)
+    loaded = carried(model.partial_fit(same).partial_fit(same), tmp_path)
+    assert_equal_states(model.partial_fit(same), loaded.partial_fit(same))
 
 
 def test_what_no_file_can_hold_is_named(tmp_path: Path) -> None:

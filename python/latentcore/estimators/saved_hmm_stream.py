@@ -9,7 +9,7 @@ import numpy as np
 
 from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import check_component_prior
-from latentcore.estimators.saved_stream import check_like, check_own, with_rows
+from latentcore.estimators.saved_stream import check_like, check_own, some_row, with_rows
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
 from latentcore.structures.hmm_forward_only import ByLastState
@@ -73,8 +73,8 @@ def _check_law(log_law: Any, n_states: int, name: str) -> None:
 
 
 def _check_usable(model: HMM[Any, Any], params: HMMParams[Any], estimator: Any) -> None:
-    """Laws, and emissions under which a row of zeros has a density, be it 0."""
-    density = model.family.log_likelihood(params.emissions, np.zeros((1, estimator.n_features_in_)))
+    """Laws, and emissions under which a row has a density, be it 0."""
+    density = model.family.log_likelihood(params.emissions, some_row(estimator))
     laws = np.vstack([params.initial, params.transition])
     if not (laws >= 0).all() or (abs(laws.sum(axis=1) - 1) > 1e-6).any() or np.isnan(density).any():
         raise ValueError("_stream: expected statistics of a hidden Markov model, got others")

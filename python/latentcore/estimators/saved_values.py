@@ -157,7 +157,7 @@ def _is_inner(name: str) -> bool:
     return "." in name
 
 
-def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = False) -> Any:
+def _packed(value: Any, name: str, arrays: dict[str, Any], any_number: bool = False) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -168,10 +168,10 @@ def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = F
         return None
     if type(value) is _CLASSES.get(type(value).__name__) and is_dataclass(value):
         inner = {f.name: getattr(value, f.name) for f in fields(value)}
-        free_is_nan = isinstance(value, Topology | Waiting)
+        any_number = isinstance(value, ByLastState | Stream | Topology | Waiting)
         return {
             "class": type(value).__name__,
-            "fields": _packed_items(inner, name, arrays, free_is_nan),
+            "fields": _packed_items(inner, name, arrays, any_number),
         }
     if isinstance(value, Mapping):
         return {"mapping": _packed_items(value, name, arrays)}
@@ -184,7 +184,8 @@ def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = F
             f"got the callable {value!r}"
         )
     try:
-        array = _with_nan(value) if free_is_nan else as_parameter(value, name)
+        free = any_number and isinstance(value, np.ndarray)
+        array = _numbers(value) if free else as_parameter(value, name)
     except (TypeError, ValueError):
         raise TypeError(
             f"{name}: expected a number, a string or an array to save, or a prior, parameters or a "
@@ -197,14 +198,14 @@ def _packed(value: Any, name: str, arrays: dict[str, Any], free_is_nan: bool = F
 
 
 def _packed_items(
-    values: Mapping[str, Any], name: str, arrays: dict[str, Any], free_is_nan: bool = False
+    values: Mapping[str, Any], name: str, arrays: dict[str, Any], any_number: bool = False
 ) -> dict[str, Any]:
     return {
-        key: _packed(value, f"{name}.{key}", arrays, free_is_nan) for key, value in values.items()
+        key: _packed(value, f"{name}.{key}", arrays, any_number) for key, value in values.items()
     }
 
 
-def _with_nan(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _numbers(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.array(value, np.float32 if value.dtype == np.float32 else np.float64)
 
 

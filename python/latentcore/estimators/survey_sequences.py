@@ -62,7 +62,7 @@ class SequenceReader(Reader):
         )  # fmt: skip
         if absent:
             data = replace(data, sample_weight=np.zeros(data.n_sequences))
-        return replace(data, x=self.as_dtype(data.x))
+        return replace(data, x=self.as_surveyed(data.x))
 
     def present_sequences(self, part: Part) -> Sequences:
         """Those of positive weight."""
