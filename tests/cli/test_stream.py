@@ -51,9 +51,10 @@ def same(path, model):
 @contextmanager
 def streaming(*arguments):
     """A process that learns from its standard input."""
-    # a shell's background jobs ignore Ctrl-C, those of nohup the end of the terminal, and so would what they start
+    # a shell's background jobs ignore Ctrl-C, those of nohup SIGHUP, and so would what they start
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program += "signal.signal(signal.SIGHUP, signal.SIG_DFL); import sys; from latentcore.cli import main; sys.exit(main())"
+    program += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    program += "import sys; from latentcore.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "stream", *map(str, arguments)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as running:

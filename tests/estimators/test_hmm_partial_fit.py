@@ -574,6 +574,15 @@ def test_bad_batch_is_refused_and_leaves_the_stream_as_it_was(name: str) -> None
     assert all(model.__dict__[key] is value for key, value in before.items())
 
 
+def test_another_form_of_covariances_is_refused() -> None:
+    """Where K is D, a shape does not tell."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    model = GaussianHMM(2, covariance_type="diag", random_state=0).partial_fit(x)
+    model.set_params(covariance_type="tied")
+    with pytest.raises(ValueError, match="expected the covariance_type = 'diag' of the model so"):
+        model.partial_fit(x)
+
+
 def test_forward_only_smoothing_is_for_few_states_of_sequences() -> None:
     online = Online(inertia="forward-only")
     with pytest.raises(ValueError, match=r"online: .*more than 16 states"):

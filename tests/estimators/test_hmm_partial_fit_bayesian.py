@@ -12,7 +12,7 @@ import pytest
 
 import latentcore
 from latentcore import BayesianHMM, VariationalCategoricalHMM, VariationalGaussianHMM
-from latentcore.errors import NotFittedError
+from latentcore.errors import CollapsedComponentError, NotFittedError
 from latentcore.structures.hmm import HMM
 from laws.cases import N_COMPONENTS, Array, Case, assert_identical, assert_near, cases
 
@@ -175,6 +175,26 @@ def test_bad_batch_is_refused_and_leaves_the_stream_as_it_was(name: str) -> None
         model.partial_fit(**{"X": x[:20], **bad})
     assert model.__dict__.keys() == before.keys()
     assert all(model.__dict__[key] is value for key, value in before.items())
+
+
+@pytest.mark.parametrize("change", [{"n_components": 2}, {"covariance_type": "diag"}])
+def test_another_model_than_that_so_far_is_refused(change: dict[str, Any]) -> None:
+    x = drawn(2)
+    model = VariationalGaussianHMM(3, random_state=0).partial_fit(x).set_params(**change)
+    with pytest.raises(ValueError, match=f"expected the {next(iter(change))} = .* so far, got"):
+        model.partial_fit(x)
+
+
+def test_step_to_a_posterior_that_predicts_nothing_is_refused() -> None:
+    """Rows along a line, so far apart that what lies beside it is lost in rounding."""
+    x = drawn(1)
+    model = VariationalGaussianHMM(1, random_state=0, forgetting=0.6).partial_fit(x)
+    before = dict(model.__dict__)
+    with pytest.raises(CollapsedComponentError):
+        model.partial_fit(x + 1e12)
+    assert model.__dict__.keys() == before.keys()
+    assert all(model.__dict__[key] is value for key, value in before.items())
+    assert np.isfinite(model.score(x))
 
 
 def test_steps_are_checked() -> None:

@@ -418,3 +418,10 @@ def test_wrong_options_are_refused() -> None:
             Online(**wrong)  # type: ignore[arg-type]
     model = stream(CASES[5]).set_params(n_components=3)
     check_refused(model, x, {}, "expected the n_components = 2 of the model so far, got 3")
+    for change, message in (
+        ({"n_components": 3}, "expected the n_components = 2 of the model so far, got 3"),
+        ({"covariance_type": "diag"}, "covariance_type = 'full' of the model so far, got 'diag'"),
+        ({"weight_concentration_prior_type": "dirichlet_distribution"}, "a StickBreaking, got"),
+    ):
+        posterior = BayesianGaussianMixture(2, random_state=0).partial_fit(x)
+        check_refused(posterior.set_params(**change), x, {}, message)

@@ -298,6 +298,14 @@ def test_attributes_set_by_hand_are_where_the_next_step_starts(online: Any, dtyp
         assert np.isfinite(changed.score(x))
 
 
+@pytest.mark.parametrize("before", [0.0, math.inf])
+def test_automatic_steps_go_on_from_any_other(before: float, tmp_path: Path) -> None:
+    model = streamed(GaussianMixture(2, random_state=0, online=before), CASES[5].x[:200])
+    model.set_params(online=Online("auto")).partial_fit(CASES[5].x)
+    assert model._stream.eta == pytest.approx(1 / (model.n_iter_ - 1))
+    carried(model, tmp_path).partial_fit(CASES[5].x)
+
+
 def test_attributes_set_by_hand_are_a_start() -> None:
     model = GaussianMixture(2, online=0.1)
     model.weights_, model.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [30.0, 30.0]])

@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore import kernels
+from latentcore.estimators.bayesian_stream import Course
+from latentcore.estimators.bayesian_terms import BoundTerms
 from latentcore.estimators.blocks import Evaluation
 from latentcore.estimators.checks import random_generator
 from latentcore.estimators.draws import checked_number, drawn
 from latentcore.estimators.mixture_common import AnyMixture
+from latentcore.estimators.online import Stream
+from latentcore.estimators.summary import Training, bound_table, course, stream_course
 from latentcore.protocols import Array, RealArray
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
@@ -26,6 +30,14 @@ class PosteriorAnswers(AnyMixture, Generic[P, H]):
 
     posterior_: MixturePrior[H]
     family_: Any
+    converged_: bool
+    n_iter_: int
+    elbo_terms_: BoundTerms
+    n_samples_seen_: int
+    _course: Course
+
+    def _heading(self) -> str:
+        raise NotImplementedError
 
     # -- predictions ------------------------------------------------------------------------------
 
@@ -72,6 +84,31 @@ class PosteriorAnswers(AnyMixture, Generic[P, H]):
         params = self._plug_in()
         n = checked_number(n_samples)
         return drawn(self.family_, params, n, random_generator(self.random_state))
+
+    def summary(self) -> str:
+        """A table of the bound and of the components at their mean parameters; print it."""
+        params = self._plug_in()
+        state = self.__dict__
+        terms = self.elbo_terms_
+        n_rows = self._course.weight
+        training = Training(int(n_rows), n_rows, 0.0, 0.0)
+        figures = [
+            ("lower bound", state["lower_bound_"]),
+            ("E log joint", terms["expected_log_joint"]),
+            ("entropy", terms["entropy"]),
+            ("KL weights", terms["divergence_of_weights"]),
+            ("KL components", float(np.sum(terms["divergence_of_components"]))),
+        ]
+        stream = state.get("_stream", Stream())
+        went = (
+            stream_course(stream, self.n_samples_seen_)
+            if stream.n_steps > 0
+            else course(training, self.converged_, self.n_iter_)
+        )
+        lines = [self._heading(), went, ""]
+        lines += bound_table(figures)
+        lines.append(f"effective components: {state['n_effective_components_']}")
+        return "\n".join([*lines, "", *self._components_table(params)])
 
     # -- inside -----------------------------------------------------------------------------------
 

@@ -43,7 +43,6 @@ from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, check_as_many, warn_not_converged
 from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import Training, bound_table, course, stream_course
 from latentcore.estimators.survey import rows_of_parts
 from latentcore.estimators.training_rows import InMemory, TrainingRows
 from latentcore.initialization import initial_statistics
@@ -87,14 +86,9 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
 
     prior_: MixturePrior[H]
     weights_: npt.NDArray[Any]
-    converged_: bool
-    n_iter_: int
     lower_bound_: float
     lower_bounds_: list[float]
-    elbo_terms_: BoundTerms
-    n_samples_seen_: int
     _stream: Stream
-    _course: Course
     _copies: int
 
     # -- what a subclass tells --------------------------------------------------------------------
@@ -117,9 +111,6 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
     def _n_copies(self, n_features: int) -> int:
         """In how many copies the prior of a component counts, where its arguments are those of one."""
         return 1
-
-    def _heading(self) -> str:
-        raise NotImplementedError
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -479,33 +470,6 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         n_components = len(posterior.weights.mean())
         components = selected(self.family_, posterior.components, keep, n_components)
         return MixturePrior(selected_weights(posterior.weights, keep), components)
-
-    # -- the model itself -------------------------------------------------------------------------
-
-    def summary(self) -> str:
-        """A table of the bound and of the components at their mean parameters; print it."""
-        params = self._plug_in()
-        state = self.__dict__
-        terms = self.elbo_terms_
-        n_rows = self._course.weight
-        training = Training(int(n_rows), n_rows, 0.0, 0.0)
-        figures = [
-            ("lower bound", state["lower_bound_"]),
-            ("E log joint", terms["expected_log_joint"]),
-            ("entropy", terms["entropy"]),
-            ("KL weights", terms["divergence_of_weights"]),
-            ("KL components", float(np.sum(terms["divergence_of_components"]))),
-        ]
-        stream = state.get("_stream", Stream())
-        went = (
-            stream_course(stream, self.n_samples_seen_)
-            if stream.n_steps > 0
-            else course(training, self.converged_, self.n_iter_)
-        )
-        lines = [self._heading(), went, ""]
-        lines += bound_table(figures)
-        lines.append(f"effective components: {state['n_effective_components_']}")
-        return "\n".join([*lines, "", *self._components_table(params)])
 
     # -- inside -----------------------------------------------------------------------------------
 

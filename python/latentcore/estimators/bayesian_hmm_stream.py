@@ -18,6 +18,7 @@ from latentcore.estimators.hmm_stream import (
 )
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
+    check_same_model,
     checked_total,
     rows_to_start,
 )
@@ -60,6 +61,7 @@ def learn(
     shown, observed = estimator._observed(family, source)
     if fitted:
         prior, posterior = estimator.prior_, estimator.posterior_
+        check_same_model(estimator, family, len(posterior.initial))
     else:
         given = estimator.posterior_init is not None
         enough = given or len(data) >= rows_to_start(
@@ -91,6 +93,7 @@ def learn(
         after, info = rule.step(
             VariationalState(posterior, n_steps), source.expectation(model), weight
         )
+        HMM(family).mean(after.params)  # what predictions are made of
     except NumericalError as error:
         raise explained(error, batch.given) if fitted else error from None
     attributes = {

@@ -10,6 +10,7 @@ from latentcore.estimators.bayesian_empirical import with_best_concentration
 from latentcore.estimators.checks import random_generator
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
+    check_same_model,
     checked_total,
     incoming,
     joined,
@@ -83,8 +84,19 @@ def _known(estimator: Any, family: Any, data: Rows, stream: Stream) -> _Known:
         n_copies = estimator._n_copies(data.x.shape[1])
         prior = estimator._prior_to_fit(family, data)
         return _Known(family, prior, None, n_copies, Course(None, len(stream.waiting), 0.0))
+    check_same_model(estimator, estimator.family_, len(estimator.weights_))
+    _check_same_weights(estimator)
     copies, course = estimator._copies, estimator._course
     return _Known(family, estimator.prior_, estimator.posterior_, copies, course)
+
+
+def _check_same_weights(estimator: Any) -> None:
+    found, asked = type(estimator.posterior_.weights), type(estimator._weight_prior())
+    if asked is not found:
+        raise ValueError(
+            f"weight_concentration_prior_type: expected that of the posterior so far, a {found.__name__}, "
+            f"got {estimator.weight_concentration_prior_type!r}"
+        )
 
 
 def _total(seen: float, weight: float, against: float | None) -> float:

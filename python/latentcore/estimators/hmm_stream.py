@@ -16,6 +16,7 @@ from latentcore.estimators.components import reordered
 from latentcore.estimators.mixture_base import absent_replaced, check_all_occur
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
+    check_same_model,
     checked_total,
     joined,
     on_course,
@@ -386,12 +387,7 @@ def _kept(estimator: Any, learned: Stepped, prior: HMMPrior[Any] | None) -> Stre
 
 def _checked_params(estimator: Any) -> HMMParams[Any]:
     params: HMMParams[Any] = estimator._params()
-    found = len(params.initial)
-    if found != estimator.n_components:
-        raise ValueError(
-            f"partial_fit: expected the n_components = {found} of the model so far, "
-            f"got {estimator.n_components}"
-        )
+    check_same_model(estimator, estimator._family(), len(params.initial))
     return params
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "Incoming",
     "after_fit",
     "check_batch_support",
+    "check_same_model",
     "checked_total",
     "incoming",
     "joined",
@@ -276,13 +277,22 @@ def _shown(estimator: Any, learned: Stepped, attributes: dict[str, Any]) -> Stre
 
 def _checked_params(estimator: Any) -> MixtureParams[Any]:
     params: MixtureParams[Any] = estimator._params()
-    found = len(params.weights)
-    if found != estimator.n_components:
-        raise ValueError(
-            f"partial_fit: expected the n_components = {found} of the model so far, "
-            f"got {estimator.n_components}"
-        )
+    check_same_model(estimator, estimator._family(), len(params.weights))
     return params
+
+
+def check_same_model(estimator: Any, family: Any, n_components: int) -> None:
+    """Raise ``ValueError`` where arguments now ask for another model than the one with this family and size."""
+    found: dict[str, Any] = {"n_components": n_components}
+    gaussian = family.family if isinstance(family, MixtureFamily) else family
+    if isinstance(gaussian, Gaussian) and hasattr(estimator, "covariance_type"):
+        found["covariance_type"] = gaussian.covariance_type
+    for name, value in found.items():
+        if getattr(estimator, name) != value:
+            raise ValueError(
+                f"partial_fit: expected the {name} = {value!r} of the model so far, "
+                f"got {getattr(estimator, name)!r}"
+            )
 
 
 def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:

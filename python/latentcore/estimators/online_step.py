@@ -65,14 +65,20 @@ def _automatic_step(
 ) -> Stepped:
     auto: AutoOnlineEM[Any, Any] = AutoOnlineEM(rule)
     state = stream.auto
-    if state is None:  # as if the steps so far had been eta = 1/t
-        eta = auto.eta if stream.n_steps == 0 else 1.0 / stream.n_steps
-        state = AutoState(start, start, stream.eta or eta)
+    if state is None:
+        state = AutoState(start, start, _first_eta(stream, auto.eta))
     if not _has_closed_form(rule.model):
         auto = AutoOnlineEM(replace(rule, inertia=_inertia_by_draws(batch, state.eta)))
     state, info = auto.step(state, expectation, batch)
     after = replace(_stream(state.leader, info, None), auto=state)
     return Stepped(auto.averaged(state), after, info)
+
+
+def _first_eta(stream: Stream, otherwise: float) -> float:
+    """That of the latest step, if it taught and left anything; else as if the steps so far had been eta = 1/t."""
+    if stream.eta is not None and 0 < stream.eta < math.inf:
+        return stream.eta
+    return 1.0 / stream.n_steps if stream.n_steps else otherwise
 
 
 def _state(online: Online, params: Any, stream: Stream) -> OnlineState[Any, Any]:
