@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
 import subprocess
@@ -147,26 +148,39 @@ def test_damaged_stream_is_an_error(n_rows: int, tmp_path: Path) -> None:
         learned = stored["learned"]
         latentcore.storage.write(tmp_path / "good.npz", name, stored)
         latentcore.load(tmp_path / "good.npz")
-        n_tried = 0
+        damaged: list[dict[str, Any]] = []
         for key, value in learned.items():
-            if not key.startswith("_stream.") or not isinstance(value, np.ndarray):
-                continue
-            for bad in (value[:0], np.full_like(value, np.inf), value[..., None]):
-                changed = {**stored, "learned": {**learned, key: bad}}
-                latentcore.storage.write(tmp_path / "bad.npz", name, changed)
-                with pytest.raises(StorageError):
-                    latentcore.load(tmp_path / "bad.npz")
-                n_tried += 1
+            if key.startswith("_stream.") and isinstance(value, np.ndarray):
+                bad_arrays = [value[:0], np.full_like(value, np.inf), value[..., None]]
+                if n_rows > 9:  # rows that wait may be of single precision
+                    bad_arrays.append(value.astype(np.float32))
+                damaged += [{key: bad} for bad in bad_arrays]
+        assert damaged
         for path, bad in (("n_steps", -1), ("seen", -1.0), ("seen", "many"), ("eta", -1.0),
                           ("waiting", 3), ("shown", None), ("prior", "strong"), ("auto", 2),
                           ("running", 1.0), ("iterate", {"tuple": []})):  # fmt: skip
             header = copy.deepcopy(learned["_stream"])
             header["mapping"]["stream"]["fields"][path] = bad
-            changed = {**stored, "learned": {**learned, "_stream": header}}
+            damaged.append({"_stream": header})
+        if n_rows > 9 and online.averaging:
+            text = json.dumps(learned["_stream"])
+            other = text.replace('"covariance_type": "full"', '"covariance_type": 3')
+            assert other != text
+            damaged.append({"_stream": json.loads(other)})
+        for change in damaged:
+            changed = {**stored, "learned": {**learned, **change}}
             latentcore.storage.write(tmp_path / "bad.npz", name, changed)
             with pytest.raises(StorageError):
                 latentcore.load(tmp_path / "bad.npz")
-        assert n_tried
+
+
+def test_width_of_a_stream_is_that_of_its_posterior(tmp_path: Path) -> None:
+    model = BayesianGaussianMixture(2, random_state=0).partial_fit(CASES[5].x)
+    stored = model._to_stored()
+    stored["learned"]["_stream"]["mapping"]["n_features_in_"] = 3
+    latentcore.storage.write(tmp_path / "bad.npz", type(model).__name__, stored)
+    with pytest.raises(StorageError, match="n_features_in_ of the model, got 3"):
+        latentcore.load(tmp_path / "bad.npz")
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:

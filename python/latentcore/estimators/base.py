@@ -192,8 +192,15 @@ class Estimator:
         learned: dict[str, Any] = {}
         for name, value in stored["learned"].items():
             (of_stream if is_of_stream(name) else learned)[name] = value
-        model.__dict__.update({**model._checked_learned(learned), **unpack_stream(of_stream)})
+        model.__dict__.update(model._checked_learned(learned))
         if of_stream:
+            found = unpack_stream(of_stream)
+            width = found.get("n_features_in_")
+            if width != model.__dict__.get("n_features_in_", width):
+                raise StorageError(
+                    f"_stream: expected the n_features_in_ of the model, got {width}"
+                )
+            model.__dict__.update(found)
             model.__dict__["_stream"] = model._checked_stream(model.__dict__["_stream"])
         return model
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -207,15 +207,27 @@ def with_rows(estimator: Any, stream: Stream) -> Stream:
 
 
 def check_like(value: Any, expected: Any, name: str) -> None:
-    """Raise ``ValueError`` for what is not of the type and shapes of ``expected``, or not finite."""
-    if type(value) is not type(expected):
-        raise ValueError(f"{name}: expected {type(expected).__name__}, got {value!r}")
-    shapes = [[(part, array.shape) for part, array in arrays_of(v)] for v in (value, expected)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"{name}: expected arrays of shapes {shapes[1]}, got {shapes[0]}")
+    """Raise ``ValueError`` for what is not of the types and shapes of ``expected``, or not finite."""
+    found, wanted = list(_form(value)), list(_form(expected))
+    if found != wanted:
+        raise ValueError(f"{name}: expected the form {wanted}, got {found}")
     for part, array in arrays_of(value):
         if not np.isfinite(array).all():
             raise ValueError(f"{name}.{part}: expected finite numbers, got others")
+
+
+def _form(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Names of all parts, with the types and shapes of arrays, and whatever else is no number."""
+    if isinstance(tree, np.ndarray):
+        yield name, (tree.dtype.str, tree.shape)
+        return
+    yield name, tree if isinstance(tree, str) else type(tree).__name__
+    if isinstance(tree, tuple):
+        for index, part in enumerate(tree):
+            yield from _form(part, f"{name}[{index}]")
+    elif is_dataclass(tree):
+        for field in fields(tree):
+            yield from _form(getattr(tree, field.name), f"{name}.{field.name}")
 
 
 def _check_usable(model: Mixture[Any, Any], params: MixtureParams[Any], estimator: Any) -> None:
