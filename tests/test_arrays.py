@@ -156,6 +156,11 @@ def test_any_finite_matrix_keeps_its_values(x: Any) -> None:
         (pd.DataFrame({"a": [1.0], "b": pd.to_datetime(["2020"])}), TypeError, "numbers"),
         (pl.DataFrame({"a": [1.0], "b": ["x"]}), ValueError, "got 'x' in row 0, column 'b'"),
         (pa.table({"a": [1.0], "b": ["x"]}), ValueError, "got 'x' in row 0, column 'b'"),
+        (
+            pa.table({"a": [1.0], "b": pa.array([0], pa.timestamp("s"))}),
+            TypeError,
+            "X: expected numbers, got Table",
+        ),
     ],
 )
 def test_what_is_no_matrix_of_numbers_is_refused(

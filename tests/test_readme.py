@@ -16,9 +16,6 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ESTIMATORS = {name for name in latentcore.__all__ if name.endswith(("Mixture", "HMM"))}
 
-OF_ONE_SUBJECT = {"distributed"}
-"""Pages that need not show commands and pictures."""
-
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 
 
@@ -64,7 +61,7 @@ def test_commands_have_the_options_that_are_used(document):
         r"\blatentcore ((?:fit|select|stream|combine|predict|decode|forecast|score|impute|sample|info|plot) .*)",
         shell,
     )
-    assert len(lines) >= 6 or document.stem in OF_ONE_SUBJECT
+    assert len(lines) >= 6
     for line in lines:
         arguments = shlex.split(line)
         assert parser().parse_args(arguments).command.__name__ == arguments[0]
@@ -81,7 +78,7 @@ def test_calls_exist(document):
     )  # fmt: skip
     assert [name for name in methods if not any(hasattr(cls, name) for cls in classes)] == []
     functions = re.findall(r"plots\.(\w+)\(", text)
-    assert functions != [] or document.stem in OF_ONE_SUBJECT
+    assert functions != []
     assert set(functions) <= set(plots.__all__)
     assert set(re.findall(r"`(\w+(?:Mixture|HMM))\b", text)) <= ESTIMATORS
 

@@ -15,6 +15,8 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latentcore import GaussianHMM
+from latentcore.arrays import as_matrix
 from latentcore.parts import Part
 from latentcore.regrouping import regrouped
 from latentcore.sequences import Sequences, as_sequences, names_of_columns
@@ -133,3 +135,47 @@ def test_wrong_number_of_values_is_named(name: str) -> None:
     by_row = {"groups": [0, 0, 1, 1], name: [1, 1, 1]}
     with pytest.raises(ValueError, match=rf"^{name}: expected shape \(4,\)"):
         list(regrouped([Part(np.zeros((4, 1)), **by_row)]))
+
+
+def test_lengths_beside_groups_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^lengths, groups: expected one of them, got both"):
+        list(regrouped([Part(np.zeros((2, 1)), lengths=[1, 1], groups=[0, 1])]))
+
+
+WIDER: dict[str, tuple[Any, Any]] = {
+    "masked": (np.ma.array([[1.0]], mask=[[True]]), np.ma.array([[2.0]])),
+    "masked and not": (np.ma.array([[1.0]], mask=[[True]]), np.array([[2.0]])),
+    "pandas": (pd.DataFrame({"a": [None]}, dtype="Int8"), pd.DataFrame({"a": [2.0]})),
+    "polars": (
+        pl.DataFrame({"a": [None]}, schema={"a": pl.Float32}),
+        pl.DataFrame({"a": [2.0]}),
+    ),
+    "arrow": (pa.table({"a": pa.array([None], pa.int8())}), pa.table({"a": [2.0]})),
+}
+
+
+@pytest.mark.parametrize("kind", WIDER)
+def test_sequence_goes_on_in_other_numbers_and_missing_ones_stay(kind: str) -> None:
+    (_, _, part) = regrouped([Part(x, groups=["a"]) for x in WIDER[kind]])
+    np.testing.assert_array_equal(as_matrix(part.X, missing=True), [[np.nan], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]}), r"1 columns of pandas, \['a'\], as before, got"),
+        (pl.DataFrame({"a": [1.0]}), np.ones((1, 1)), r"1 columns of polars, \['a'\], as before, got 1 columns$"),
+        (np.ones(1), np.ones(1), r"a 2-D array, got shape \(1,\)"),
+    ],
+)  # fmt: skip
+def test_sequence_goes_on_in_the_same_columns(first: Any, second: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^X: expected {message}"):
+        list(regrouped([Part(first, groups=["a"]), Part(second, groups=["a"])]))
+
+
+def test_batches_without_rows_are_passed_over() -> None:
+    rows = [[1.0], [2.0]]
+    batches = [Part(rows[:1], groups=["a"]), Part([]), Part(rows[1:], groups=["a"])]
+    assert [part.X for part in regrouped(batches)][-1] == pytest.approx(np.array(rows))
+    with_none = GaussianHMM(1).fit([*batches, Part(rows, groups=["b"] * 2)])
+    assert with_none.means_ == pytest.approx(np.array([[1.5]]))

@@ -16,7 +16,7 @@ import scipy.sparse
 from pyarrow import dataset, feather, parquet
 
 from latentcore import Batches
-from latentcore.arrays import as_matrix, column_names
+from latentcore.arrays import as_labels, as_matrix, column_names
 from latentcore.parts import LocalParts, Part
 from latentcore.streams import as_parts, for_each_batch
 
@@ -185,12 +185,20 @@ def test_batches_are_learned_from_one_by_one() -> None:
     told: list[Part] = []
     assert not for_each_batch(X, told.append, labels="l")
     assert not told
-    assert for_each_batch((X[i : i + 50] for i in (0, 50)), told.append, labels=None)
+    assert for_each_batch((X[i:j] for i, j in ((0, 50), (50, 50), (50, 100))), told.append)
+    assert len(told) == 2
     np.testing.assert_array_equal(stacked(told), X)
     with pytest.raises(ValueError, match="labels: expected None with X in parts"):
         for_each_batch([X], told.append, labels=[0])
     with pytest.raises(ZeroDivisionError, match=r"^batch 1: .*by zero$"):
         for_each_batch([X, X], lambda part: 1 // (1 - part.number))
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "Int64", "category", "float", object])
+def test_missing_labels_of_frames_are_unknown(dtype: Any) -> None:
+    labels = pd.Series([True, None, False], dtype=object).astype(dtype)
+    (part,) = Batches([FRAME[:3].assign(z=labels)], labels="z")
+    assert as_labels(part.labels, 3, 2).tolist() == [1, -1, 0]  # type: ignore[union-attr]
 
 
 # -- bad sources ---------------------------------------------------------------------------------
@@ -202,6 +210,8 @@ def test_batches_are_learned_from_one_by_one() -> None:
         ({"source": X, "batch_size": 0}, ValueError, "batch_size: expected an integer >= 1, got 0"),
         ({"source": X, "batch_size": 2.0}, TypeError, "batch_size: expected an integer >= 1, got 2.0"),
         ({"source": X, "columns": "a"}, TypeError, "columns: expected a sequence of names, got the string 'a'"),
+        ({"source": [FRAME], "columns": []}, ValueError, r"columns: expected at least one name, each once, got \[\]"),
+        ({"source": [FRAME], "columns": ["a", "a"]}, ValueError, r"columns: .* each once, got \['a', 'a'\]"),
         ({"source": 3}, TypeError, "source: expected a path, a matrix, .* got int"),
         ({"source": Batches(X)}, TypeError, "source: expected where batches come from, got Batches"),
         ({"source": "nowhere.parquet"}, FileNotFoundError, "source: expected the path .* got nowhere.parquet"),
@@ -219,13 +229,38 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], error: Any, message:
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a\n1\n")
     np.save(tmp_path / "x.npy", X[0])
+    np.save(tmp_path / "o.npy", X.astype(object))
     for path, message in (
-        (tmp_path / "x.csv", "source: expected files that end in one of .parquet, .*x.csv"),
+        (
+            tmp_path / "x.csv",
+            "source: expected files that end in one of .parquet, .*x.csv",
+        ),
         (tmp_path, "source: expected files that end in one of .parquet, .*all of one format"),
         (tmp_path / "x.npy", r"source: expected a 2-D array, got shape \(3,\)"),
+        (
+            tmp_path / "o.npy",
+            "source: expected a whole .npy file of numbers, got .*o.npy: .*objects",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             Batches(path)
+
+
+def test_folder_is_its_data_files_all_with_the_columns(tmp_path: Path) -> None:
+    inside = tmp_path / "day=1"
+    for folder in (inside, tmp_path / "_temporary"):
+        folder.mkdir()
+        parquet.write_table(TABLE, folder / "b.parquet")
+    parquet.write_table(TABLE, tmp_path / "a.parquet")
+    for name in ("_SUCCESS", ".a.parquet.crc", "readme.txt"):
+        (tmp_path / name).write_text("none")
+    np.testing.assert_array_equal(stacked(Batches(tmp_path)), np.concatenate([X, X]))
+    parquet.write_table(TABLE.drop(["b"]), inside / "c.parquet")
+    with pytest.raises(
+        ValueError, match=r"in every file, got none called 'b' in .*day=1/c.parquet"
+    ):
+        Batches(tmp_path)
+    assert sum(len(part.X) for part in Batches(tmp_path, columns=["c", "a"])) == 300
 
 
 def test_truncated_file_is_an_error_and_no_shorter_one(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ LC_PUBLIC lc_status lc_gaussian_add(lc_family family, ptrdiff_t k, ptrdiff_t d, 
 
 /* Maximum likelihood covariances, with `ridge` added to every variance.
  *   full, diag: scatter_k / count_k; tied: scatter / sum of counts; spherical: scatter_k / (D count_k)
- * The covariance of a component of count 0 is left as it came (full, diag, spherical).
+ * The covariance of a component of count 0, or below 1e-292, is left as it came (full, diag, spherical).
  *   covariances  as above, written */
 LC_PUBLIC lc_status lc_gaussian_covariances(lc_family family, ptrdiff_t k, ptrdiff_t d, const double *counts,
                                             const double *scatters, double ridge, double *covariances);

@@ -331,6 +331,12 @@ def as_parameter(value: Any, name: str) -> RealArray:
     return array
 
 
+def is_missing(value: Any) -> bool:
+    """None, NaN, or what pandas has for it, of which nobody knows whether it equals itself."""
+    same = value is not None and value == value
+    return not (isinstance(same, bool | np.bool_) and same)
+
+
 # -- data frames ---------------------------------------------------------------------------------
 
 
@@ -392,6 +398,8 @@ def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
         array = np.asarray(value) if table is None else table
     except ValueError as error:
         raise ValueError(f"{name}: expected rows of equal length, got {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from None
     if array.dtype.kind == "O":
         return _from_objects(value, array, name)
     if array.dtype.kind == "c":

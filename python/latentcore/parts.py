@@ -37,7 +37,7 @@ Z = TypeVar("Z", bound=Sized)
 
 
 class ChangedPartsError(ValueError):
-    """Parts have not as many rows as when they were first looked at."""
+    """Parts have not as many rows or columns as when they were first looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from latentcore.arrays import column_names
 from latentcore.parts import Part
 from latentcore.sequences import Begins, begins_of_groups
 
 __all__ = ["n_rows_of", "regrouped"]
+
+_FRAMES = ("pandas", "polars", "pyarrow")
 
 
 def regrouped(batches: Iterable[Part]) -> Iterator[Part]:
@@ -37,9 +40,10 @@ def regrouped(batches: Iterable[Part]) -> Iterator[Part]:
     pieces: list[_Rows] = []
     number = -1
     for number, batch in enumerate(batches):
-        if batch.groups is None and pieces:
+        n_rows = n_rows_of(batch.X)
+        if batch.groups is None and pieces and n_rows:
             raise ValueError("groups: expected those of the rows, as before, got None")
-        if batch.groups is None or not n_rows_of(batch.X):
+        if batch.groups is None or not n_rows:
             yield replace(batch, number=number)
         else:
             complete, pieces = _ended(pieces, batch)
@@ -59,6 +63,8 @@ class _Rows:
 
     @classmethod
     def of(cls, batch: Part, begins: Begins) -> _Rows:
+        if batch.lengths is not None:
+            raise ValueError("lengths, groups: expected one of them, got both")
         n_rows = int(begins[-1])
         weight = None if batch.sample_weight is None else np.asarray(batch.sample_weight)
         if weight is not None and weight.shape == (len(begins) - 1,):
@@ -91,9 +97,9 @@ def _ended(waiting: list[_Rows], batch: Part) -> tuple[_Rows, list[_Rows]]:
     rows = _Rows.of(batch, begins)
     last = int(begins[-2])
     if waiting:
-        expected, found = (int(np.shape(piece.X)[1]) for piece in (waiting[-1], rows))
+        expected, found = (_columns(piece.X) for piece in (waiting[-1], rows))
         if expected != found:
-            raise ValueError(f"X: expected {expected} columns, as before, got {found}")
+            raise ValueError(f"X: expected {expected}, as before, got {found}")
         if last == 0 and waiting[-1].groups[-1] == rows.groups[0]:
             return rows[:0], [*waiting, rows]
     return _joined([*waiting, rows[:last]]), [rows[last:]]
@@ -143,6 +149,19 @@ def _slice(X: Any, begin: int, end: int) -> Any:
     return X[begin:end]
 
 
+def _columns(X: Any) -> str:
+    """What has to be the same of rows to be stacked."""
+    shape, names, module = np.shape(X), column_names(X), _module(X)
+    if len(shape) != 2:
+        raise ValueError(f"X: expected a 2-D array, got shape {shape}")
+    of_what = f" of {module}, {names}" if module in _FRAMES else ""
+    return f"{shape[1]} columns{of_what}"
+
+
+def _module(X: Any) -> str:
+    return type(X).__module__.partition(".")[0]
+
+
 def _stacked(pieces: list[Any]) -> Any:
     """Matrices or data frames of one kind, one below the other."""
     first = pieces[0]
@@ -152,14 +171,14 @@ def _stacked(pieces: list[Any]) -> Any:
         from scipy.sparse import vstack
 
         return vstack(pieces, "csr")
-    module = sys.modules[type(first).__module__.partition(".")[0]]
-    if module.__name__ == "pyarrow":
-        batches = [batch for piece in pieces for batch in _record_batches(piece)]
-        return module.Table.from_batches(batches)
-    if module.__name__ in ("pandas", "polars"):
+    module: Any = sys.modules.get(_module(first))
+    if _module(first) == "pyarrow":
+        tables = [p if hasattr(p, "to_batches") else module.Table.from_batches([p]) for p in pieces]
+        return module.concat_tables(tables, promote_options="permissive")
+    if _module(first) == "pandas":
         return module.concat(pieces)
+    if _module(first) == "polars":
+        return module.concat(pieces, how="vertical_relaxed")
+    if any(isinstance(piece, np.ma.MaskedArray) for piece in pieces):
+        return np.ma.concatenate(pieces)  # type: ignore[no-untyped-call]
     return np.concatenate(pieces)
-
-
-def _record_batches(piece: Any) -> list[Any]:
-    return list(piece.to_batches()) if hasattr(piece, "to_batches") else [piece]

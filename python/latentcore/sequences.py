@@ -19,6 +19,7 @@ from latentcore.arrays import (
     as_matrix,
     as_weights,
     column_names,
+    is_missing,
 )
 
 __all__ = [
@@ -328,10 +329,11 @@ def begins_of_groups(groups: Any, n_rows: int) -> Begins:
         raise ValueError(
             f"groups: expected shape ({n_rows},), a sequence for each row, got {values.shape}"
         )
-    unequal = np.flatnonzero(values != values)
-    if len(unequal):
+    missing = [is_missing(v) for v in values] if values.dtype.kind == "O" else values != values
+    absent = np.flatnonzero(missing)
+    if len(absent):
         raise ValueError(
-            f"groups: expected no missing values, got {values[unequal[0]]} in row {unequal[0]}"
+            f"groups: expected no missing values, got {values[absent[0]]} in row {absent[0]}"
         )
     firsts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
     identifiers = values[firsts].tolist()

@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from latentcore.arrays import column_names
+from latentcore.arrays import column_names, is_missing
 from latentcore.parts import LocalParts, Part, Parts
 
-__all__ = ["Batches", "as_batches", "as_parts", "for_each_batch", "for_each_part", "refuse_beside"]
+__all__ = [
+    "Batches",
+    "as_batches",
+    "as_parts",
+    "check_arguments",
+    "for_each_batch",
+    "for_each_part",
+    "is_empty",
+    "refuse_beside",
+]
 
 _BATCH_SIZE = 1 << 16
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
@@ -31,10 +41,11 @@ class Batches:
     ----------
     source : path, array, pyarrow Dataset or Table, callable, or iterable
         The path of a Parquet file, of an Arrow or Feather file, or of a folder of such (``.parquet``, ``.feather``,
-        ``.arrow``); of a matrix in a ``.npy`` file, which is mapped into memory; a matrix or data frame; a function
-        that returns an iterator over batches from the first on, each time; or anything that can be iterated over, of
-        which each item is a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a
-        ``Part``. A generator and other iterators can be gone through once: enough for ``partial_fit``.
+        ``.arrow``), in which other files do not count, nor those whose names begin with a dot or an underscore; of a
+        matrix in a ``.npy`` file, which is mapped into memory; a matrix or data frame; a function that returns an
+        iterator over batches from the first on, each time; or anything that can be iterated over, of which each item is
+        a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a ``Part``. A generator
+        and other iterators can be gone through once: enough for ``partial_fit``.
     batch_size : int
         Rows of a batch of files and matrices. The batches of iterables are as they come.
     columns : sequence of str, optional
@@ -75,6 +86,8 @@ class Batches:
             raise ValueError(f"batch_size: expected an integer >= 1, got {batch_size!r}")
         if isinstance(columns, str):
             raise TypeError(f"columns: expected a sequence of names, got the string {columns!r}")
+        if columns is not None and not 0 < len(set(columns)) == len(columns):
+            raise ValueError(f"columns: expected at least one name, each once, got {columns!r}")
         special = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
         self._chosen = _Chosen(
             None if columns is None else list(columns),
@@ -126,7 +139,7 @@ class Batches:
         if isinstance(source, str | os.PathLike):
             path = Path(source)
             if path.suffix == ".npy":
-                return _slices(np.load(path, mmap_mode="r"), size)
+                return _slices(_mapped(path), size)
             return _opened(path, size, self._chosen)
         if _is_arrow(source, "Dataset"):
             return _Files(source, size, self._chosen)
@@ -191,24 +204,29 @@ def for_each_batch(
     lists : bool
         See ``as_batches``.
     **given
-        What was passed beside ``X``; batches have their own.
+        What was passed beside ``X``; batches have their own, and no others.
 
     Raises
     ------
     ValueError, TypeError, ArithmeticError
         What ``learn`` raises, with the number of the batch, from 0, before the message; or something was passed beside
-        batches.
+        batches, or a batch has what cannot be passed.
     """
     batches = as_batches(X, lists=lists)
     if batches is None:
         return False
     refuse_beside(given)
-    for_each_part(batches, learn)
+
+    def learn_checked(part: Part) -> None:
+        check_arguments(part, given)
+        learn(part)
+
+    for_each_part(batches, learn_checked)
     return True
 
 
 def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
-    """Let ``learn`` have each part.
+    """Let ``learn`` have each part that has rows.
 
     Raises
     ------
@@ -217,7 +235,8 @@ def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
     """
     for part in parts:
         try:
-            learn(part)
+            if not is_empty(part.X):
+                learn(part)
         except (ValueError, TypeError, ArithmeticError) as error:
             error.args = (f"batch {part.number}: {error}",)
             raise
@@ -233,6 +252,13 @@ def refuse_beside(given: dict[str, Any]) -> None:
             )
 
 
+def check_arguments(part: Part, names: Iterable[str]) -> None:
+    """Raise ``ValueError`` if a part has, beside rows, what is none of these arguments."""
+    for name in ("sample_weight", "labels", "lengths", "groups"):
+        if name not in names and getattr(part, name) is not None:
+            raise ValueError(f"{name}: expected None, as this model takes no {name}, got some")
+
+
 def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, str | os.PathLike):
         return True
@@ -240,7 +266,9 @@ def _holds_batches(X: Any, lists: bool) -> bool:
         return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
     if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
         return True
-    is_array = isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or _is_matrix(X)
+    is_array = (
+        isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or hasattr(X, "shape")
+    )
     return isinstance(X, Iterable) and not is_array
 
 
@@ -253,7 +281,22 @@ def _is_matrix(X: Any) -> bool:
     return len(getattr(X, "shape", ())) == 2
 
 
+def is_empty(X: Any) -> bool:
+    """Whether this is a matrix, data frame or list without rows."""
+    return (_is_matrix(X) and X.shape[0] == 0) or (isinstance(X, list | tuple) and not X)
+
+
 # -- files ---------------------------------------------------------------------------------------
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    try:
+        mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    except ValueError as error:
+        raise ValueError(
+            f"source: expected a whole .npy file of numbers, got {path}: {error}"
+        ) from None
+    return mapped
 
 
 def _slices(matrix: Any, size: int) -> Callable[[], Iterator[Any]]:
@@ -282,12 +325,12 @@ def _is_arrow(value: Any, name: str) -> bool:
 def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
     if not path.exists():
         raise FileNotFoundError(f"source: expected the path of a file or folder, got {path}")
-    found = {p.suffix for p in path.rglob("*") if p.is_file()} if path.is_dir() else {path.suffix}
-    formats = {_FORMATS[suffix] for suffix in found if suffix in _FORMATS}
-    if len(formats) != 1:
+    files = _files_in(path) if path.is_dir() else [path]
+    formats = {_FORMATS.get(file.suffix) for file in files}
+    if len(formats) != 1 or None in formats:
         raise ValueError(
-            f"source: expected files that end in one of {', '.join([*_FORMATS, '.npy'])}, all of one "
-            f"format, got {path}"
+            f"source: expected files that end in one of {', '.join(_FORMATS)}, all of one format, or a .npy file, "
+            f"got {path}"
         )
     try:
         from pyarrow import dataset
@@ -298,7 +341,31 @@ def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
     format_ = formats.pop()
     # else pyarrow keeps what it has read until the end of the file
     options = dataset.ParquetFragmentScanOptions(pre_buffer=False) if format_ == "parquet" else None
-    return _Files(dataset.dataset(path, format=format_), size, chosen, options)
+    found = dataset.dataset([str(file) for file in files], format=format_)
+    _check_columns(found, chosen)
+    return _Files(found, size, chosen, options)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Files of the formats that are read, in order; not what is hidden, or left by those who wrote them."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in _FORMATS
+        and path.is_file()
+        and not any(name.startswith((".", "_")) for name in path.relative_to(folder).parts)
+    )
+
+
+def _check_columns(found: Any, chosen: _Chosen) -> None:
+    """Every file has the columns that are read, as pyarrow takes those that one lacks for missing entries."""
+    names = chosen.names_in(found.schema)
+    for file in found.get_fragments():
+        absent = [name for name in names if name not in file.physical_schema.names]
+        if absent:
+            raise ValueError(
+                f"source: expected the columns {names} in every file, got none called {absent[0]!r} in {file.path}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +463,6 @@ class _Chosen:
     def _special(self, item: Any, argument: str) -> Any:
         values = np.asarray(item[self.special[argument]])
         if argument == "labels" and values.dtype.kind in "fO":
-            missing = [value is None or value != value for value in values.tolist()]
+            missing = [is_missing(value) for value in values.tolist()]
             values = np.where(missing, -1, values)
         return values

@@ -18,13 +18,14 @@ def counts(seed, n_rows=600):
     return rng.poisson(RATES[rng.integers(0, 3, n_rows)]).astype(float)
 
 
-@pytest.fixture
-def fitted_apart(tmp_path):
+@pytest.fixture(scope="module")
+def fitted_apart(tmp_path_factory):
     """Files of two processes that have seen different rows."""
-    paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    folder = tmp_path_factory.mktemp("apart")
+    paths = [folder / "a.npz", folder / "b.npz"]
     processes = []
     for seed, path in enumerate(paths):
-        rows = tmp_path / f"{seed}.csv"
+        rows = folder / f"{seed}.csv"
         rows.write_text("x,y\n" + csv_of(counts(seed, 300 + 300 * seed)))
         options = ["--family", "poisson", "-k", "3", "--seed", str(seed), "--tol", "1e-9"]
         command = [sys.executable, "-m", "latentcore", "fit", rows, *options, "-o", path]

@@ -164,6 +164,24 @@ def test_scheduler_is_found_by_its_address(run, tmp_path):
     assert_same(path, GaussianMixture(2, random_state=0, tol=1e-8).fit(ROWS), rtol=1e-9)
 
 
+def test_rows_of_sequences_are_brought_together_on_a_cluster(run, tmp_path):
+    from distributed import LocalCluster
+
+    path, folder = tmp_path / "m.npz", tmp_path / "rows"
+    table = TABLE.append_column("at", pa.array(np.arange(3000)))
+    folder.mkdir()
+    for i in range(3):  # every third row: each group in every file
+        pq.write_table(table.take(np.arange(i, 3000, 3)), folder / f"{i}.parquet")
+    of = ["--model", "hmm", "--columns", "a,b", "--group-by", "key", "--order-by", "at"]
+    with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        options = [*OPTIONS, *of, "--cluster", cluster.scheduler_address, "-o", path]
+        assert run("fit", folder, *options)[0] == 0
+    found = latentcore.load(path)
+    expected = GaussianHMM(2, random_state=0, tol=1e-8).fit(ROWS, groups=KEYS)
+    frame = TABLE.select(["a", "b"]).to_pandas()
+    assert found.loglik(frame, groups=KEYS) == pytest.approx(expected.loglik(ROWS, groups=KEYS))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -173,6 +191,7 @@ def test_scheduler_is_found_by_its_address(run, tmp_path):
         (["--out-of-core", "--columns", "a,z"], "'z'"),
         (["--out-of-core", "--columns", "a", "--labels", "b"], "labels"),
         (["--out-of-core", "--in-memory"], "not allowed with"),
+        (["--order-by", "key"], "--order-by: only with --cluster"),
     ],
 )
 def test_complaint(fails, parquet, options, says):

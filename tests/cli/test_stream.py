@@ -51,8 +51,9 @@ def same(path, model):
 @contextmanager
 def streaming(*arguments):
     """A process that learns from its standard input."""
-    # a shell's background jobs ignore Ctrl-C, and so would what they start
+    # a shell's background jobs ignore Ctrl-C, those of nohup SIGHUP, and so would what they start
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     program += "import sys; from latentcore.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "stream", *map(str, arguments)]
     pipe = subprocess.PIPE
@@ -484,6 +485,13 @@ def test_batches_of_sequences_are_whole(run, file, tmp_path):
     assert same_chain(path, expected)
 
 
+def test_row_of_no_sequence_is_bad(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    rows = file("rows.csv", "key,a,b\n" + "x,1,2\n" * 20 + ",1,2\n" + "y,3,4\n" * 20)
+    says = "line 22: column 'key': expected the name of a sequence, got nothing"
+    assert says in run("stream", path, rows, *CHAIN, "--group-by", "key")[2]
+
+
 def test_impossible_row_of_a_chain_is_named(run, file, tmp_path):
     path = tmp_path / "m.npz"
     counts = np.random.default_rng(0).poisson(np.repeat([2.0, 30.0, 2.0], 40)) * 1.0
@@ -525,3 +533,28 @@ def test_posterior_of_a_stream(run, file, tmp_path):
     found = latentcore.load(path)
     np.testing.assert_array_equal(found.means_, expected.means_)
     np.testing.assert_array_equal(found.weights_, expected.weights_)
+
+
+WAYS = {
+    "averaging": ["--averaging"],
+    "running": ["--inertia", "running", "--prior", "weak"],
+    "automatic": ["--step-size", "auto"],
+    "posterior": ["--bayes"],
+    "mixed": ["--family", "mixed", "--prior", "weak"],
+    "chain": ["--model", "hmm"],
+    "forward-only": ["--model", "hmm", "--inertia", "forward-only"],
+    "chain's posterior": ["--model", "hmm", "--bayes", "--group-by", "key"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_every_way_to_learn_goes_on_from_the_file_bit_for_bit(run, file, tmp_path, way):
+    once, twice = tmp_path / "once.npz", tmp_path / "twice.npz"
+    keys = np.repeat(np.arange(16), 25)
+    columns = "key,a,b\n" if "--group-by" in way else HEADER
+    table = np.column_stack([keys, SWITCHING]) if "--group-by" in way else SWITCHING
+    for n_rows in (150, 400):
+        rows = file("rows.csv", columns + csv_of(table[:n_rows]))
+        assert run("stream", twice, rows, *NEW, *way, "--resume")[0] == 0
+    assert run("stream", once, rows, *NEW, *way)[0] == 0
+    assert twice.read_bytes() == once.read_bytes()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pytest
 
 from latentcore import (
     BayesianGaussianMixture,
@@ -18,6 +19,7 @@ from latentcore import (
     VariationalGaussianHMM,
     combine,
 )
+from latentcore.distributed import Traffic, fit
 from latentcore.estimators.combining import Combined
 from latentcore.parts import LocalParts, Part
 
@@ -87,8 +89,8 @@ CASES = [
     Case("weights", _gaussian(covariance_type="diag"), VISIBLE, {"sample_weight": "weight"}),
     Case("missing", _gaussian(), MISSING, {}),
     Case(
-        "labels, weights and missing",
-        _gaussian(),
+        "MAP-EM, labels, weights and missing",
+        _gaussian(prior="weak"),
         MISSING,
         {"sample_weight": "weight", "labels": "label"},
     ),
@@ -158,3 +160,40 @@ def assert_identical(model: Any, expected: Any) -> None:
     assert ours.keys() == theirs.keys()
     for name, values in theirs.items():
         np.testing.assert_array_equal(ours[name], values, err_msg=name)
+
+
+def assert_fit_is_that_of_one_machine(
+    of: Case, data: Any, frame: pd.DataFrame, n_parts: int = N_PARTS
+) -> None:
+    """And that of equal parts bit for bit. ``data`` is ``frame`` in parts."""
+    model = fit(of.make(), data, columns=of.columns, **of.roles)
+    assert list(model.feature_names_in_) == of.columns
+    assert_close(model, of.on_one_machine(frame))
+    assert_identical(model, of.in_local_parts(frame, n_parts))
+
+
+def combined_in_one_pass(
+    data: Any, frame: pd.DataFrame, n_parts: int
+) -> tuple[GaussianMixture, Traffic]:
+    """The models of the parts combined, as it has to be; and what that sent. ``data`` is ``frame`` in parts."""
+    traffic = Traffic()
+    model = fit(
+        separated(5), data, method="combine", columns=VISIBLE, sample_weight="weight",
+        traffic=traffic,
+    )  # fmt: skip
+    expected = combined_by_hand(frame, n_parts)
+    assert_identical(model, expected.model)
+    np.testing.assert_array_equal(model.alignment_.permutations, expected.alignment.permutations)
+    np.testing.assert_array_equal(model.alignment_.divergences, expected.alignment.divergences)
+    assert len(traffic.sent) == 1
+    return model, traffic
+
+
+def assert_refused_as_before(
+    model: Any, data: Any, arguments: dict[str, Any], category: type[Exception], message: str
+) -> None:
+    """The argument is named, and the estimator is as before."""
+    before = dict(vars(model))
+    with pytest.raises(category, match=message):
+        fit(model, data, **arguments)
+    assert vars(model) == before

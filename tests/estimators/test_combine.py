@@ -6,6 +6,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ from latentcore import (
     relative_entropy,
 )
 from latentcore.errors import AmbiguousAlignmentWarning, NotFittedError
+from latentcore.families.columns import ColumnsParams, IndependentColumns
+from latentcore.families.mixed import MixedParams, MixtureFamily
 from latentcore.families.poisson import Poisson, PoissonParams
 from laws.numpy_poisson import NumpyPoisson
 from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
@@ -448,6 +451,8 @@ COLUMN_NAMES = pd.DataFrame(COUNTS, columns=["a", "b", "c"])
         ([TWO] * 2, {"weights": [1, np.nan]}, ValueError, r"> 0, got nan for models\[1\]"),
         ([TWO] * 2, {"weights": [1, 2, 3]}, ValueError, "weights: expected 2 numbers, one for each"),
         ([TWO] * 2, {"weights": "rows"}, ValueError, "weights: expected 2 numbers, one for each"),
+        ([TWO] * 2, {"weights": [[1], [1, 2]]}, ValueError, r"weights: expected an array, got \[\[1\], \[1, 2\]\]"),
+        ([TWO] * 2, {"align": [[0, 1], [0]]}, ValueError, "align: expected an array, got"),
         ([TWO] * 2, {"align": "best"}, ValueError, "align: expected 'auto', .*, got 'best'"),
         ([TWO] * 2, {"align": [[0, 1], [0, 0]]}, ValueError, r"align: expected permutations of 0 to 1"),
         ([TWO] * 2, {"align": [[0, 1]]}, ValueError, r"of shape \(2, 2\)"),
@@ -459,6 +464,39 @@ COLUMN_NAMES = pd.DataFrame(COUNTS, columns=["a", "b", "c"])
 def test_bad_input_is_named(models: Any, arguments: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         combine(models, **arguments)
+
+
+def test_weights_of_any_numbers_are_shares_in_float64() -> None:
+    for dtype in (np.float32, np.int8, np.float64):
+        shares = combine([TWO] * 2, np.array([1, 2], dtype)).alignment.weights
+        np.testing.assert_allclose(shares, [1 / 3, 2 / 3], rtol=1e-15)
+    assert shares.dtype == np.float64
+
+
+@dataclass(frozen=True)
+class OfArrays(Poisson):
+    """A user's family, whose equality is an array."""
+
+    sizes: Any = None
+
+
+def test_families_that_cannot_be_compared_are_taken_for_the_same() -> None:
+    models = [
+        Mixture.from_params(OfArrays(np.ones(2)), WEIGHTS, PoissonParams(RATES)) for _ in range(2)
+    ]
+    assert_same(combine(models).model, models[0])
+
+
+def test_mixtures_in_columns_have_no_labels_inside() -> None:
+    family = IndependentColumns([(MixtureFamily(Poisson(), 2), [1]), (Poisson(), [0])])
+    shares, rates = np.array([[0.3, 0.7], [0.6, 0.4]]), np.array([[1.0], [9.0], [3.0], [20.0]])
+
+    def model(order: list[int]) -> Any:
+        inner = PoissonParams(rates.reshape(2, 2)[:, order].reshape(4, 1))
+        parts = MixedParams(shares[:, order], inner), PoissonParams(RATES[:, :1])
+        return Mixture.from_params(family, WEIGHTS, ColumnsParams(parts))
+
+    assert_same(combine([model([0, 1]), model([1, 0])]).model, model([0, 1]))
 
 
 def test_feature_names_have_to_be_the_same() -> None:

@@ -34,6 +34,7 @@ from latentcore import (
     BayesianMixture,
     CategoricalMixture,
     GaussianMixture,
+    PoissonHMM,
     PoissonMixture,
     engine,
 )
@@ -326,6 +327,22 @@ def test_whats_given_beside_parts_is_refused() -> None:
             model.fit_predict(cut(NORMAL))
 
 
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (GaussianMixture, "groups"),
+        (GaussianMixture, "lengths"),
+        (BayesianGaussianMixture, "labels"),
+    ],
+)
+def test_parts_have_no_arguments_that_the_model_does_not_take(make: Any, argument: str) -> None:
+    parts = [Part(NORMAL), Part(NORMAL, **{argument: Y})]
+    message = f"1: {argument}: expected None, as this model takes no {argument}, got some"
+    for fit in (make(2).fit, make(2).partial_fit):
+        with pytest.raises(ValueError, match=message):
+            fit(parts)
+
+
 def test_impossible_row_is_named_by_its_part_and_place() -> None:
     x = np.zeros((N, 3))
     x[200] = 5.0
@@ -403,6 +420,21 @@ def test_fit_interrupted_at_the_end_is_kept_too(make: Any) -> None:
     np.testing.assert_array_equal(model.means_, whole.means_)
     assert model.converged_
     assert model.n_iter_ == whole.n_iter_
+
+
+@pytest.mark.parametrize("model", [PoissonMixture(2), BayesianGaussianMixture(2), PoissonHMM(2)])
+@pytest.mark.parametrize("wider_from", [2, 3, 5])
+def test_parts_that_get_wider_are_told(model: Any, wider_from: int) -> None:
+    n_passes = 0
+
+    def source() -> Iterator[Any]:
+        nonlocal n_passes
+        n_passes += 1
+        yield COUNTS[:300]
+        yield COUNTS[300:] if n_passes < wider_from else np.hstack([COUNTS[300:]] * 2)
+
+    with pytest.raises(ChangedPartsError, match=r"part 1: X: .*, with 3 columns as .*, got 6"):
+        model.fit(source)
 
 
 @makers

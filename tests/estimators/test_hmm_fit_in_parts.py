@@ -294,6 +294,11 @@ def test_posterior_of_a_sampled_start_counts_all_rows() -> None:
     added = (model.posterior_.emissions.mean_precision - model.mean_precision_prior_).sum()
     assert added == pytest.approx(len(x))
     assert model.expected_counts_.sum() == pytest.approx(len(x))
+    x[::2] = np.nan
+    model.fit(in_parts(x, lengths, cuts))
+    added = (model.posterior_.emissions.mean_precision - model.mean_precision_prior_).sum()
+    assert added == pytest.approx(len(x) / 2, abs=5 * 20 * np.sqrt(100)), "of 100 drawn rows"
+    assert model.expected_counts_.sum() == pytest.approx(len(x))
 
 
 # -- what parts may be ---------------------------------------------------------------------------

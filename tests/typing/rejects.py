@@ -37,7 +37,7 @@ Gaussian("banana")  # error: arg-type
 Mixture(family="gaussian")  # error: arg-type
 EM(Gaussian())  # error: arg-type
 latentcore.combine(3)  # error: call-overload
-latentcore.combine([PoissonMixture(2)], align="best")  # error: call-overload
+latentcore.combine([PoissonMixture(2)], align="best")  # error: arg-type
 latentcore.set_num_threads("all")  # error: arg-type
 
 

@@ -47,13 +47,15 @@ def fit(
     progress: bool | None,
     in_memory: bool | None,
     cluster: str | None,
+    order_by: str | None,
     **description: Any,
 ) -> None:
     """Fit a mixture, print its table; perhaps save it, perhaps draw it."""
+    _check_order_by(order_by, None, cluster)
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
     if cluster is not None or is_large(file, in_memory):
-        large = LargeFile(file, columns, labels, None)
+        large = LargeFile(file, columns, labels)
         make = partial(described_mixture, components=components, family=family, **description)
         _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
@@ -87,13 +89,15 @@ def fit_hmm(
     progress: bool | None,
     in_memory: bool | None,
     cluster: str | None,
+    order_by: str | None,
     **description: Any,
 ) -> None:
     """Fit a hidden Markov model, print its table; perhaps save it, perhaps draw it."""
+    _check_order_by(order_by, group_by, cluster)
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
     if cluster is not None or is_large(file, in_memory):
-        large = LargeFile(file, columns, labels, group_by)
+        large = LargeFile(file, columns, labels, group_by, order_by)
         make = partial(described_hmm, components=components, family=family, **description)
         _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
@@ -153,6 +157,11 @@ def select(
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _check_order_by(order_by: str | None, group_by: str | None, cluster: str | None) -> None:
+    if order_by is not None and (group_by is None or cluster is None):
+        raise ValueError("--order-by: only with --cluster, and --group-by of a hidden Markov model")
 
 
 def _fit_large(

@@ -30,7 +30,9 @@ def is_large(file: str, in_memory: bool | None) -> bool:
     path = Path(file)
     if in_memory is not None or not path.exists():
         return in_memory is False
-    if path.is_dir() or path.suffix.lower() in _ONLY_IN_PARTS:
+    if path.is_dir():
+        return any(one.suffix.lower() in _ARROW for one in path.rglob("*"))
+    if path.suffix.lower() in _ONLY_IN_PARTS:
         return True
     if path.suffix.lower() == ".npy":
         return path.stat().st_size > _LARGE
@@ -53,7 +55,9 @@ class LargeFile:
     file: str
     columns: Sequence[str] | None
     labels: str | None
-    group_by: str | None
+    group_by: str | None = None
+    order_by: str | None = None
+    """On a cluster, the order of rows within a group; None: as they lie."""
 
     def batches(self) -> latentcore.Batches:
         return latentcore.Batches(
@@ -87,17 +91,18 @@ class LargeFile:
             frame = tables.read_parquet(self.file)
             columns = self.columns
             if columns is None:
-                beside = (self.labels, self.group_by)
+                beside = (self.labels, self.group_by, self.order_by)
                 numbers = [n for n in frame.columns if frame.dtypes[n].kind in "biuf"]
                 columns = [name for name in numbers if name not in beside]
                 self._tell_left_out(list(frame.columns), columns)
             distributed.fit(
                 model, frame, client=client, columns=columns, labels=self.labels,
-                groups=self.group_by, callback=progress,
+                groups=self.group_by, order_by=self.order_by, callback=progress,
             )  # fmt: skip
 
     def _tell_left_out(self, found: Sequence[str], learned: Sequence[str]) -> None:
-        left = [n for n in found if n not in (*learned, self.labels, self.group_by)]
+        beside = (self.labels, self.group_by, self.order_by)
+        left = [n for n in found if n not in (*learned, *beside)]
         if left:
             print(f"columns left out, which hold no numbers: {', '.join(left)}", file=sys.stderr)
 

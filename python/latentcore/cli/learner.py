@@ -190,6 +190,10 @@ class Learner:
 
     def _take(self, row: _Row) -> None:
         grouped = self._group_by is not None
+        if grouped and _is_blank(row.key):
+            complaint = f"column {self._group_by!r}: expected the name of a sequence, got nothing"
+            self._complain(row, complaint, self._pending)
+            return
         if grouped and len(self._pending) >= self._batch_size and row.key != self._pending[-1].key:
             self.flush(self._batch_size)
         if not self._pending:
@@ -335,6 +339,11 @@ class _Share:
 # -- inside ------------------------------------------------------------------------------------------------------------
 
 
+def _is_blank(cell: Cell) -> bool:
+    value = number(as_text(cell) or "")
+    return value is not None and math.isnan(value)
+
+
 def _goes_on(model: Any) -> bool:
     """Whether there was a block of the sequence before."""
     stream = _stream_of(model)
@@ -399,7 +408,7 @@ def _blamed(
     elif named is not None:
         index = int(named[1])
     if named is not None and index < len(rows):
-        return BadCell(index, message.replace(named[0], "", 1))
+        return BadCell(index, message.replace(named[0], "", 1).removeprefix("X: "))
     first, last = rows[0], rows[-1]
     where = f"{first.source}: lines {first.line} to {last.line}"
     if first.source != last.source:

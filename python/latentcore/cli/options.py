@@ -167,6 +167,10 @@ def _add_large(one: ArgumentParser) -> None:
         help="fit on a Dask cluster, whose workers read the Parquet file or folder: tcp://host:8786, or local:N for N "
         "processes on this machine",
     )  # fmt: skip
+    one.add_argument(
+        "--order-by", metavar="COLUMN",
+        help="hmm, with --cluster: bring the rows of each group of --group-by together, in the order of this column",
+    )  # fmt: skip
 
 
 def _add_decode(one: ArgumentParser) -> None:

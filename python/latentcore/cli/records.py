@@ -283,7 +283,9 @@ def _floats(rows: Sequence[Sequence[Cell]]) -> Array | None:
     try:
         if _have_underscores(rows):
             return None
-        return np.array([list(map(float, row)) for row in rows], np.float64)
+        shape = len(rows), len(rows[0])
+        cells = map(float, chain.from_iterable(rows))
+        return np.fromiter(cells, np.float64, math.prod(shape)).reshape(shape)
     except (ValueError, TypeError):
         return None
 

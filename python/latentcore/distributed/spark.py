@@ -19,7 +19,7 @@ E = TypeVar("E")
 R = TypeVar("R")
 
 _SCHEMA = "part int, piece int, data binary"
-_PIECE = 1 << 24
+_PIECE = 1 << 22
 """Bytes of a cell: a part is cut, because Spark holds a row in one Java array."""
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import engine, kernels
-from latentcore.arrays import (
-    Rows,
-    as_weights,
-    column_names,
-    without_absent,
-)
+from latentcore import engine
+from latentcore.arrays import Rows, as_weights, column_names, without_absent
 from latentcore.errors import NumericalError
-from latentcore.estimators.base import Estimator
+from latentcore.estimators.bayesian_answers import PosteriorAnswers
 from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI
 from latentcore.estimators.bayesian_pruning import Pruning, bound_of
+from latentcore.estimators.bayesian_saved import pack_posterior, unpack_posterior
 from latentcore.estimators.bayesian_selected import selected, selected_weights
 from latentcore.estimators.bayesian_stochastic import run_by_batches
 from latentcore.estimators.bayesian_stream import Course, learn
+from latentcore.estimators.bayesian_terms import BoundTerms, total_of
 from latentcore.estimators.bayesian_weights import (
     WeightPriorType,
     check_weight_prior,
@@ -29,109 +26,56 @@ from latentcore.estimators.bayesian_weights import (
     expected_counts,
     weight_prior,
 )
-from latentcore.estimators.blocks import (
-    Evaluation,
-    LikelihoodAndEntropy,
-    summed,
-    work_per_row,
-)
+from latentcore.estimators.blocks import LikelihoodAndEntropy, summed
 from latentcore.estimators.checks import (
     boolean,
     fitting_arguments,
     integer,
-    one_of,
     random_generator,
     real,
     stochastic_steps,
 )
-from latentcore.estimators.draws import checked_number, drawn
-from latentcore.estimators.mixture_base import Callback, RandomState
+from latentcore.estimators.mixture_base import Callback
 from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
-from latentcore.estimators.saved_fit import pack_fit, unpack_fit
+from latentcore.estimators.restarts import Kept, best_of, check_as_many, warn_not_converged
 from latentcore.estimators.saved_stream import check_posterior_stream
-from latentcore.estimators.saved_values import pack, unpack
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import (
-    Training,
-    bound_table,
-    component_labels,
-    components_table,
-    course,
-    stream_course,
-)
 from latentcore.estimators.survey import rows_of_parts
-from latentcore.estimators.training_rows import (
-    InMemory,
-    TrainingRows,
-    absent_replaced,
-    check_support,
-    numbered_as_given,
-)
+from latentcore.estimators.training_rows import InMemory, TrainingRows
 from latentcore.initialization import initial_statistics
 from latentcore.parts import ChangedPartsError, Part
-from latentcore.protocols import Array, Expectation, RealArray
+from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import StochasticVI
-from latentcore.streams import as_parts, for_each_batch
-from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
+from latentcore.streams import for_each_batch
+from latentcore.structures.mixture import Mixture, MixturePrior
 from latentcore.structures.weights import FixedWeights
 from latentcore.threads import get_num_threads
 
-__all__ = ["BayesianEstimator", "BoundTerms"]
+__all__ = ["BayesianEstimator"]
 
 P = TypeVar("P")
 H = TypeVar("H")
 
-_KEPT = (
-    "posterior_",
-    "prior_",
-    "family_",
-    "n_features_in_",
-    "elbo_terms_",
-    "_dtype",
-    "_course",
-    "_copies",
-)
-_OF_DATA = ("expected_log_joint", "entropy")
-"""Terms of the bound that are NaN after an interrupted fit, and None in its file, which knows no NaN."""
 
-
-class BoundTerms(TypedDict):
-    """The evidence lower bound, nats: the first two, minus the others.
-
-    ``expected_log_joint`` is E_q of the log joint density of rows and their components given the parameters;
-    ``entropy`` that of q(components of rows).
-    """
-
-    expected_log_joint: float
-    entropy: float
-    divergence_of_weights: float
-    divergence_of_components: Array
-
-
-class BayesianEstimator(Estimator, Generic[P, H]):
+class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
     """The face of a Bayesian mixture. A subclass tells its family, its prior and more attributes of the posterior."""
 
-    _estimator_type = "density_estimator"
     _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "fit": ("sample_weight",),
         "partial_fit": ("sample_weight",),
         "score": ("sample_weight",),
     }
 
-    n_components: int
     tol: float
     max_iter: int
     n_init: int
     init_params: InitParams
-    random_state: RandomState | None
     warm_start: bool
     verbose: int
     verbose_interval: int
-    n_threads: int | None
     weight_concentration_prior_type: WeightPriorType
     weight_concentration_prior: Any
     sort_sticks: bool
@@ -141,28 +85,13 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     optimize_concentration: bool
 
     prior_: MixturePrior[H]
-    posterior_: MixturePrior[H]
-    family_: Any
     weights_: npt.NDArray[Any]
-    converged_: bool
-    n_iter_: int
     lower_bound_: float
     lower_bounds_: list[float]
-    elbo_terms_: BoundTerms
-    n_samples_seen_: int
     _stream: Stream
-    _course: Course
     _copies: int
 
     # -- what a subclass tells --------------------------------------------------------------------
-
-    def _family_class(self) -> type:
-        """The class of the family, known before a fit."""
-        raise NotImplementedError
-
-    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
-        """The family that is fitted to ``x``."""
-        raise NotImplementedError
 
     def _prior_to_fit(self, family: Any, data: Rows | Pooling) -> MixturePrior[H]:
         """The prior, with what depends on the data found out."""
@@ -182,9 +111,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     def _n_copies(self, n_features: int) -> int:
         """In how many copies the prior of a component counts, where its arguments are those of one."""
         return 1
-
-    def _heading(self) -> str:
-        raise NotImplementedError
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -246,10 +172,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        if as_parts(X) is not None:
-            raise TypeError(
-                "X: expected a matrix, got parts; use fit, and then predict for each of them"
-            )
+        self._refuse_parts(X)
         data = self._fit(X, sample_weight, callback)
         assert isinstance(data, InMemory)
         return self._evaluation().labels(data.given.x)
@@ -338,8 +261,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             return parts
         names = column_names(X)
         rows = self._rows(X, sample_weight)
-        work = self._work_per_row(rows.x, self.n_components)
-        return InMemory(rows, names, work, get_num_threads(self.n_threads))
+        return self._in_memory(rows, names)
 
     def _best_of_starts(
         self,
@@ -490,19 +412,11 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         x = self._matrix(X)
         return Rows(x, as_weights(sample_weight, len(x)))
 
-    def _present(self, rows: Rows) -> RealArray:
-        return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
-
     def _warm_posterior(self, data: TrainingRows, family: Any) -> MixturePrior[H] | None:
         if not self.warm_start or "posterior_" not in self.__dict__:
             return None
         self._check_width(data.some().x)
-        found = len(self.weights_)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(self.weights_), self.n_components)
         kind = type(self.posterior_.weights).__name__, self.family_
         new_kind = type(self._weight_prior()).__name__, family
         if kind != new_kind:
@@ -510,12 +424,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
                 f"warm_start: expected a model of the last fit's kind, {kind}, got {new_kind}"
             )
         return self.posterior_
-
-    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
-        """The error with the number of the row as the user counts."""
-        if isinstance(rows, Rows):
-            return numbered_as_given(error, rows)
-        return rows.numbered(error)
 
     # -- fewer components -------------------------------------------------------------------------
 
@@ -563,108 +471,7 @@ class BayesianEstimator(Estimator, Generic[P, H]):
         components = selected(self.family_, posterior.components, keep, n_components)
         return MixturePrior(selected_weights(posterior.weights, keep), components)
 
-    # -- predictions ------------------------------------------------------------------------------
-
-    def predict(self, X: Any) -> npt.NDArray[np.intp]:
-        """The most probable component of each row, (N,)."""
-        evaluation = self._evaluation()
-        return evaluation.labels(self._seen(X))
-
-    def predict_proba(self, X: Any) -> RealArray:
-        """q(component of each row), (N, K): the best given the posterior of weights and components."""
-        evaluation = self._evaluation()
-        return evaluation.responsibilities(self._seen(X))
-
-    def score_samples(self, X: Any) -> RealArray:
-        """``log sum_k exp E_q log(weight_k f_k(x))`` of each row, (N,), nats, as in scikit-learn.
-
-        What the row adds to the bound; not a density, and less than ``predictive_logpdf``.
-        """
-        evaluation = self._evaluation()
-        return evaluation.log_density(self._seen(X))
-
-    def predictive_logpdf(self, X: Any) -> RealArray:
-        """Log-density of each row under the posterior predictive distribution, (N,), nats.
-
-        ``log sum_k E weight_k E_q f_k(x)``: parameters are averaged over, not plugged in.
-        """
-        evaluation = self._evaluation()
-        x = self._seen(X)
-        family, posterior = self.family_, self.posterior_
-        log_weights = kernels.log(posterior.weights.mean())
-
-        def log_density(block: RealArray) -> RealArray:
-            by_component = family.predictive_log_density(posterior.components, block)
-            return kernels.logsumexp(np.asarray(by_component + log_weights, block.dtype, order="C"))
-
-        return evaluation.of_rows(x, log_density)
-
-    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Mean of ``score_samples``; the weighted mean with ``sample_weight``."""
-        evaluation = self._evaluation()
-        data = without_absent(self._seen_rows(X, sample_weight))
-        return evaluation.log_likelihood(data) / data.total_weight()
-
-    def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Draw rows (n, D) and their components (n,) from the mean parameters, ordered by component.
-
-        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
-        goes on.
-        """
-        params = self._plug_in()
-        n = checked_number(n_samples)
-        return drawn(self.family_, params, n, random_generator(self.random_state))
-
-    def summary(self) -> str:
-        """A table of the bound and of the components at their mean parameters; print it."""
-        params = self._plug_in()
-        state = self.__dict__
-        terms = self.elbo_terms_
-        n_rows = self._course.weight
-        training = Training(int(n_rows), n_rows, 0.0, 0.0)
-        figures = [
-            ("lower bound", state["lower_bound_"]),
-            ("E log joint", terms["expected_log_joint"]),
-            ("entropy", terms["entropy"]),
-            ("KL weights", terms["divergence_of_weights"]),
-            ("KL components", float(np.sum(terms["divergence_of_components"]))),
-        ]
-        stream = state.get("_stream", Stream())
-        went = (
-            stream_course(stream, self.n_samples_seen_)
-            if stream.n_steps > 0
-            else course(training, self.converged_, self.n_iter_)
-        )
-        lines = [self._heading(), went, ""]
-        lines += bound_table(figures)
-        lines.append(f"effective components: {state['n_effective_components_']}")
-        names = state.get("feature_names_in_")
-        table = components_table(
-            params.components, self.family_, names, self._n_features(),
-            component_labels(params.weights),
-        )  # fmt: skip
-        return "\n".join([*lines, "", *table])
-
     # -- inside -----------------------------------------------------------------------------------
-
-    def _plug_in(self) -> MixtureParams[P]:
-        """Mean parameters."""
-        if "posterior_" not in self.__dict__:
-            raise self._not_fitted()
-        params: MixtureParams[P] = Mixture(self.family_).mean(self.posterior_)
-        return params
-
-    def _evaluation(self) -> Evaluation:
-        if "posterior_" not in self.__dict__:
-            raise self._not_fitted()
-        return self._evaluation_of(Mixture(self.family_), self.posterior_)
-
-    def _evaluation_of(self, model: Mixture[P, Any], posterior: MixturePrior[H]) -> Evaluation:
-        return Evaluation(model, model.expected(posterior), self._work_per_row, self.n_threads)
-
-    def _work_per_row(self, x: RealArray, n_components: int) -> float:
-        """Multiply-adds of a sweep; an exponential counts as 16."""
-        return work_per_row(x, n_components)
 
     def _weight_prior(self) -> Any:
         return weight_prior(
@@ -673,9 +480,6 @@ class BayesianEstimator(Estimator, Generic[P, H]):
             self.n_components,
             self.sort_sticks,
         )
-
-    def _check_support(self, x: RealArray) -> None:
-        check_support(self.family_, x, getattr(self, "feature_names_in_", None))
 
     def _check_arguments(self) -> None:
         fitting_arguments(self)
@@ -707,67 +511,18 @@ class BayesianEstimator(Estimator, Generic[P, H]):
     # -- storage ----------------------------------------------------------------------------------
 
     def _learned(self) -> dict[str, Any]:
-        if "posterior_" not in self.__dict__:
-            return {}
-        kept = {name: self.__dict__[name] for name in _KEPT}
-        terms = kept["elbo_terms_"]
-        if np.isnan(total_of(terms)):  # of an interrupted fit
-            kept["elbo_terms_"] = {**terms, **dict.fromkeys(_OF_DATA)}
-        return {**pack(kept), **pack_fit(self.__dict__), "lower_bound_": self.lower_bound_}
+        return pack_posterior(self.__dict__)
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
         if not learned:
             return {}
-        fit = {name: learned[name] for name in [*pack_fit({}), "lower_bound_"]}
-        values = unpack({name: value for name, value in learned.items() if name not in fit})
-        if values.keys() != set(_KEPT):
-            raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
+        values = unpack_posterior(learned, self._family_class())
         posterior, prior, family = values["posterior_"], values["prior_"], values["family_"]
-        if type(family) is not self._family_class():
-            raise ValueError(f"family_: expected {self._family_class().__name__}, got {family!r}")
-        if type(posterior) is not MixturePrior or type(prior) is not MixturePrior:
-            raise ValueError(f"posterior_: expected a MixturePrior, got {posterior!r}")
-        n_features = integer("n_features_in_", values["n_features_in_"], 1)
-        model: Mixture[Any, Any] = Mixture(family)  # type: ignore[arg-type]
-        divergence = model.divergence(posterior, prior)  # of shapes that agree
-        x = np.zeros((1, n_features))
-        density = model.log_joint(model.expected(posterior), x)
-        if not np.isfinite(divergence[0] + divergence[1].sum()) or np.isnan(density).any():
-            raise ValueError("posterior_: expected a finite divergence from the prior")
-        n_copies = integer("_copies", values["_copies"], 1)
-        terms = values["elbo_terms_"]
-        if all(terms.get(name, 0.0) is None for name in _OF_DATA):
-            terms.update(dict.fromkeys(_OF_DATA, np.nan))
-        if terms.keys() != BoundTerms.__required_keys__ or np.isinf(total_of(terms)):
-            raise ValueError(f"elbo_terms_: expected finite terms, got {terms!r}")
-        went = Course(*values["_course"])
-        if went.before is not None:
-            real("_course.before", abs(went.before))
-        integer("_course.n_steps", went.n_steps, 0)
-        real("_course.weight", went.weight)
-        one_of("_dtype", values["_dtype"], ("float32", "float64"))
-        public = self._public(posterior, prior, family, np.dtype(values["_dtype"]), n_copies)
-        of_fit = unpack_fit(fit, n_features)
-        del of_fit["n_degenerate_"]  # no posterior is
-        return {
-            **values,
-            "_course": went,
-            **public,
-            **of_fit,
-            "lower_bound_": float(learned["lower_bound_"]),
-        }
+        dtype = np.dtype(values["_dtype"])
+        return {**values, **self._public(posterior, prior, family, dtype, values["_copies"])}
 
 
 def _counts(posterior: MixturePrior[Any], prior: MixturePrior[Any]) -> Array:
     counts = expected_counts(posterior.weights, prior.weights)
     assert counts is not None
     return counts
-
-
-def total_of(terms: BoundTerms) -> float:
-    return (
-        terms["expected_log_joint"]
-        + terms["entropy"]
-        - terms["divergence_of_weights"]
-        - float(np.sum(terms["divergence_of_components"]))
-    )

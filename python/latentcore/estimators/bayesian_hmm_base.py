@@ -41,7 +41,7 @@ from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Stream
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.progress import Reporter
-from latentcore.estimators.restarts import Kept, best_of, warn_not_converged
+from latentcore.estimators.restarts import Kept, best_of, check_as_many, warn_not_converged
 from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_stream import check_posterior_stream
 from latentcore.estimators.saved_values import pack, unpack
@@ -361,12 +361,7 @@ class BayesianHMMEstimator(FittedHMM[P], Generic[P, H]):
     def _warm_posterior(self) -> HMMPrior[H] | None:
         if not self._goes_on():
             return None
-        found = len(self.posterior_.initial)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(self.posterior_.initial), self.n_components)
         return self.posterior_
 
     # -- the posterior ----------------------------------------------------------------------------

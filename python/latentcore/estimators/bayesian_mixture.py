@@ -13,7 +13,7 @@ from latentcore.estimators.bayesian_selected import selected
 from latentcore.estimators.bayesian_weights import WeightPriorType, concentration_prior
 from latentcore.estimators.components import arrays_of
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
-from latentcore.estimators.mixture_base import SPARSE_FAMILIES, RandomState
+from latentcore.estimators.mixture_base import RandomState
 from latentcore.estimators.priors import Pooling, resolved
 from latentcore.estimators.starts import InitParams
 from latentcore.families.columns import IndependentColumns
@@ -208,9 +208,6 @@ elbo_terms_, converged_, n_iter_, n_features_in_ :
 
     def _takes_missing(self) -> bool:
         return takes_missing(self._family_class(), self.family)
-
-    def _takes_sparse(self) -> bool:
-        return issubclass(self._family_class(), SPARSE_FAMILIES)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()

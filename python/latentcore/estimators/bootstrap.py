@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.arrays import CSR, Labels, Rows
+from latentcore.arrays import CSR, Labels, Rows, column_names, without_absent
 from latentcore.assignment import assignment
 from latentcore.errors import NumericalError
+from latentcore.estimators.checks import integer, one_of, random_generator
 from latentcore.estimators.components import mapped, reordered
+from latentcore.estimators.priors import resolved
+from latentcore.estimators.restarts import degenerate_components, fit_of
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.mixed import MixtureFamily
 from latentcore.families.von_mises import VonMises
 from latentcore.protocols import Array, RealArray
-from latentcore.structures.mixture import MixtureParams
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 
 __all__ = [
     "Bootstrap",
     "BootstrapKind",
     "Generator",
+    "bootstrapped",
     "collected",
     "matching",
     "resampled",
@@ -71,6 +75,66 @@ class Bootstrap(Generic[P]):
             return MixtureParams(quantile(self.weights), mapped(quantile, self.components))
 
         return end(0.5 * (1.0 - level)), end(0.5 * (1.0 + level))
+
+
+def bootstrapped(
+    estimator: Any,
+    X: Any,
+    n: int,
+    *,
+    kind: BootstrapKind,
+    sample_weight: Any,
+    labels: Any,
+    random_state: Any,
+    callback: Callable[[int, int], None] | None,
+) -> Bootstrap[Any]:
+    """What ``bootstrap`` of an estimator does."""
+    params = estimator._params()
+    one_of("kind", kind, get_args(BootstrapKind))
+    integer("n", n, 2)
+    rng = random_generator(random_state)
+    estimator._check_arguments()
+    names = column_names(X)
+    estimator._check_names(names)
+    data = without_absent(estimator._rows_to_fit(X, sample_weight, labels))
+    estimator._check_width(data.x)
+    estimator._check_support(data.x)
+    family = estimator._family_to_refit()
+    model: Mixture[Any, Any] = Mixture(
+        family, hard=estimator.assignment == "hard", equal_weights=estimator.equal_weights
+    )
+    prior = resolved(estimator.prior, model, data, len(params.weights))
+    before = estimator._evaluation(params).responsibilities(data.x)
+    refits = []
+    for done in range(1, n + 1):
+        again = (
+            resampled(data, rng)
+            if kind == "nonparametric"
+            else simulated(data, lambda m, rng: estimator._sampled(params, m, rng), rng)
+        )
+        refit = _refitted(estimator, model, prior, again, params)
+        if refit is not None:
+            after = estimator._evaluation(refit).responsibilities(data.x)
+            refits.append((refit, matching(before, after, data.sample_weight)))
+        if callback is not None:
+            callback(done, n)
+    return collected(family, params.components, refits, n)
+
+
+def _refitted(
+    estimator: Any,
+    model: Mixture[P, Any],
+    prior: MixturePrior[Any] | None,
+    data: Rows,
+    params: MixtureParams[P],
+) -> MixtureParams[P] | None:
+    """Parameters of a fit that begins at ``params``; None if a component collapsed."""
+    try:
+        again = estimator._in_memory(data, None)
+        fit = fit_of(estimator, model, prior, again, None)(params, float("-inf"), None)
+    except NumericalError:
+        return None
+    return None if degenerate_components(model.family, fit.params.components) else fit.params
 
 
 def resampled(data: Rows, rng: Generator) -> Rows:

@@ -155,7 +155,8 @@ def combine(
     Notes
     -----
     Relative entropies of hidden Markov models with other labels are a quadratic assignment. Up to 7 states all orders
-    are looked at; for more an order that no exchange of two states improves is found, which need not be the best.
+    are looked at; for more an order that no exchange of two states improves is found, which need not be the best. Nor
+    need the labels of more than two models be the best ones, where these are unclear: ``ambiguous`` tells.
 
     Examples
     --------
@@ -283,11 +284,14 @@ def _described(model: Any) -> dict[str, Any]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Families that users wrote need not say when they are equal."""
+    """Families that users wrote need not say when they are equal, nor do those of arrays."""
     equality: Any = type(value).__eq__
     if type(value) is type(other) and equality is object.__eq__:
         return True
-    return bool(value == other)
+    try:
+        return bool(value == other)
+    except ValueError:  # the truth of arrays
+        return True
 
 
 def _n_components(model: Any) -> int:
@@ -358,7 +362,7 @@ def _shares(weights: Any, models: Sequence[Any]) -> tuple[Array, float | None]:
     if weights is None:
         given = np.array(known) if seen is not None else np.ones(len(models))
     else:
-        given = np.asarray(weights)
+        given = _array(weights, "weights")
         if given.dtype.kind not in "iuf" or given.shape != (len(models),):
             raise ValueError(
                 f"weights: expected {len(models)} numbers, one for each model, got {weights!r}"
@@ -368,7 +372,8 @@ def _shares(weights: Any, models: Sequence[Any]) -> tuple[Array, float | None]:
             raise ValueError(
                 f"weights: expected finite numbers > 0, got {given[wrong[0]]} for models[{wrong[0]}]"
             )
-    given = given / given.max()
+    given = given.astype(np.float64)
+    given /= given.max()
     return given / given.sum(), seen
 
 
@@ -388,7 +393,7 @@ def _lengths(model: Any, lengths: Any) -> Lengths | None:
         return None
     if not isinstance(model, HMMEstimator):
         raise TypeError(f"lengths: expected None for a mixture, got {lengths!r}")
-    given = np.atleast_1d(np.asarray(lengths))
+    given = np.atleast_1d(_array(lengths, "lengths"))
     if given.dtype.kind not in "iu" or given.ndim != 1 or not given.size or given.min() < 1:
         raise ValueError(f"lengths: expected integers >= 1, got {lengths!r}")
     return given.astype(np.int64)
@@ -403,7 +408,7 @@ def _orders(align: Any, n_models: int, n_components: int) -> list[Order] | None:
                 f"model, got {align!r}"
             )
         return [np.arange(n_components)] * n_models if align == "none" else None
-    given = np.asarray(align)
+    given = _array(align, "align")
     right = given.dtype.kind in "iu" and given.shape == (n_models, n_components)
     if not right or (np.sort(given, axis=1) != np.arange(n_components)).any():
         raise ValueError(
@@ -411,6 +416,13 @@ def _orders(align: Any, n_models: int, n_components: int) -> list[Order] | None:
             f"got {align!r}"
         )
     return list(given.astype(np.intp))
+
+
+def _array(value: Any, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an array, got {value!r} ({error})") from None
 
 
 def _alignment(model: LabelledModel[Any, Any], found: Combination[Any], shares: Array) -> Alignment:

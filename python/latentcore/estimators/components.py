@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from latentcore.arrays import as_parameter
 from latentcore.families.categorical import Categorical
-from latentcore.families.columns import IndependentColumns
+from latentcore.families.columns import ColumnsParams, IndependentColumns
 from latentcore.families.gaussian import Gaussian, GaussianParams
 from latentcore.families.mixed import MixedParams, MixtureFamily, numbers_of
 
@@ -121,6 +121,10 @@ def check_leading_axis(params: Any, n_components: int, name: str) -> None:
         check_leading_axis(params.weights, n_components, f"{name}.weights")
         n_inner = n_components * params.weights.shape[1]
         check_leading_axis(params.components, n_inner, f"{name}.components")
+        return
+    if isinstance(params, ColumnsParams):
+        for number, of_columns in enumerate(params.parts):
+            check_leading_axis(of_columns, n_components, f"{name}.parts[{number}]")
         return
     shared = {id(array) for array in _shared(params)}
     for part, array in arrays_of(params):

@@ -15,11 +15,8 @@ from latentcore.estimators.blocks import work_per_row
 from latentcore.estimators.checks import integer, one_of, random_generator
 from latentcore.estimators.hmm_evaluation import HMMEvaluation, States, work_of_chain
 from latentcore.estimators.hmm_forecast import Forecast, checked_levels, forecast_of
-from latentcore.estimators.mixture_base import (
-    SPARSE_FAMILIES,
-    RandomState,
-    check_support,
-)
+from latentcore.estimators.mixture_common import SPARSE_FAMILIES, RandomState
+from latentcore.estimators.training_rows import check_support
 from latentcore.families.multinomial import Multinomial
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent

@@ -8,7 +8,6 @@ from typing import Any, Generic, Self, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import engine
 from latentcore.errors import (
     NumericalError,
 )
@@ -48,7 +47,9 @@ from latentcore.estimators.restarts import (
     Best,
     Kept,
     best_of,
+    check_as_many,
     degenerate_components,
+    fit_of,
     warn_not_converged,
     warn_of_degenerate,
 )
@@ -69,7 +70,6 @@ from latentcore.families.mixed import MixtureFamily
 from latentcore.initialization import Everywhere
 from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import RealArray
-from latentcore.rules.em import EM, MAPEM
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import FREE, HMMParams, HMMPrior
 from latentcore.structures.hmm import HMM as Model
@@ -343,7 +343,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
     ) -> Best[HMMParams[P]]:
         self._check_size(data, warm)
         start = self._start(model, prior, data, warm, data.everywhere())
-        run = self._run(model, prior, data, kept)
+        run = fit_of(self, model, prior, data, kept)
         previous = float("-inf") if warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         return best_of(
@@ -378,35 +378,6 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             get_num_threads(self.n_threads), everywhere,
         )  # fmt: skip
 
-    def _run(
-        self,
-        model: Model[P, Any],
-        prior: HMMPrior[Any] | None,
-        data: TrainingSequences,
-        kept: Kept[HMMParams[P]],
-    ) -> Callable[[HMMParams[P], float, Callback | None], engine.Fit[HMMParams[P]]]:
-        """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        expectation = data.expectation(model)
-        rule: Any = EM(model) if prior is None else MAPEM(model, prior)
-
-        def run(
-            start: HMMParams[P], previous: float, step: Callback | None
-        ) -> engine.Fit[HMMParams[P]]:
-            return engine.run(
-                rule,
-                start,
-                expectation,
-                total_weight=data.total_weight(),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                previous=previous,
-                callback=step,
-                n_rows=data.n_rows_read,
-                ended=kept,
-            )
-
-        return run
-
     def _given_chain(self) -> tuple[Any, Any]:
         """``startprob_init`` and ``transmat_init``, checked."""
         n_states, initial, transition = self.n_components, self.startprob_init, self.transmat_init
@@ -421,12 +392,7 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         if not self._goes_on():
             return None
         params = self._params()
-        found = len(params.initial)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(params.initial), self.n_components)
         return params
 
     # -- parameters -------------------------------------------------------------------------------

@@ -8,37 +8,14 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import diagnostics, engine
-from latentcore.arrays import (
-    CSR,
-    Rows,
-    as_labels,
-    as_parameter,
-    as_weights,
-    column_names,
-    without_absent,
-)
+from latentcore import engine
+from latentcore.arrays import Rows, as_labels, as_weights, column_names
 from latentcore.errors import NumericalError
-from latentcore.estimators.base import Estimator
-from latentcore.estimators.blocks import Evaluation, work_per_row
-from latentcore.estimators.bootstrap import (
-    Bootstrap,
-    BootstrapKind,
-    Generator,
-    collected,
-    matching,
-    resampled,
-    simulated,
-)
-from latentcore.estimators.checks import (
-    boolean,
-    fitting_arguments,
-    integer,
-    one_of,
-    random_generator,
-)
+from latentcore.estimators.bootstrap import Bootstrap, BootstrapKind, bootstrapped
+from latentcore.estimators.checks import boolean, fitting_arguments, one_of
 from latentcore.estimators.components import order_by
-from latentcore.estimators.draws import checked_number, drawn
+from latentcore.estimators.mixture_answers import MixtureAnswers
+from latentcore.estimators.mixture_common import RandomState
 from latentcore.estimators.mixture_stream import after_fit, learn, relabelled
 from latentcore.estimators.online import OnlineArgument, Stream
 from latentcore.estimators.online import resolved as resolved_online
@@ -49,19 +26,15 @@ from latentcore.estimators.restarts import (
     Kept,
     best_of,
     bound,
+    check_as_many,
     degenerate_components,
+    fit_of,
     warn_not_converged,
     warn_of_degenerate,
 )
 from latentcore.estimators.saved_stream import check_mixture_stream
 from latentcore.estimators.starts import InitParams, Start
-from latentcore.estimators.summary import (
-    component_labels,
-    components_table,
-    course,
-    figures_table,
-    stream_course,
-)
+from latentcore.estimators.summary import course, figures_table, stream_course
 from latentcore.estimators.survey import rows_of_parts
 from latentcore.estimators.training_rows import (
     InMemory,
@@ -69,19 +42,12 @@ from latentcore.estimators.training_rows import (
     absent_replaced,
     check_all_occur,
     check_support,
-    numbered_as_given,
     training,
 )
-from latentcore.families.bernoulli import Bernoulli
-from latentcore.families.multinomial import Multinomial
-from latentcore.families.poisson import Poisson
 from latentcore.parts import ChangedPartsError, Part
-from latentcore.protocols import Array, RealArray
-from latentcore.rules.em import EM, MAPEM
-from latentcore.streams import as_parts, for_each_batch
+from latentcore.streams import for_each_batch
 from latentcore.structures.mixture import Mixture as Model
 from latentcore.structures.mixture import MixtureParams, MixturePrior
-from latentcore.threads import get_num_threads
 
 __all__ = [
     "Assignment",
@@ -98,18 +64,13 @@ P = TypeVar("P")
 
 Assignment = Literal["soft", "hard"]
 Callback = Callable[[engine.Progress], None]
-RandomState = int | np.random.RandomState | np.random.Generator
 
 _ASSIGNMENTS = get_args(Assignment)
 
-SPARSE_FAMILIES = (Bernoulli, Multinomial, Poisson)
-"""Families that read sparse rows."""
 
-
-class MixtureEstimator(Estimator, Generic[P]):
+class MixtureEstimator(MixtureAnswers[P], Generic[P]):
     """The face of a mixture. A subclass tells its family, and how it keeps the parameters."""
 
-    _estimator_type = "density_estimator"
     _routed: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "fit": ("sample_weight", "labels"),
         "partial_fit": ("sample_weight", "labels"),
@@ -119,20 +80,16 @@ class MixtureEstimator(Estimator, Generic[P]):
     _start_arguments: ClassVar[tuple[str, ...]] = ("weights_init", "params_init")
     """Which together are all of a start."""
 
-    n_components: int
     tol: float
     max_iter: int
     n_init: int
     init_params: InitParams
     weights_init: npt.ArrayLike | None
-    random_state: RandomState | None
     warm_start: bool
     verbose: int
     verbose_interval: int
-    n_threads: int | None
     prior: Any
     assignment: Assignment
-    equal_weights: bool
     online: OnlineArgument
 
     weights_: npt.NDArray[Any]
@@ -145,22 +102,6 @@ class MixtureEstimator(Estimator, Generic[P]):
     _stream: Stream
 
     # -- what a subclass tells --------------------------------------------------------------------
-
-    def _family_class(self) -> type:
-        """The class of the family, known before a fit."""
-        raise NotImplementedError
-
-    def _family_to_fit(self, x: RealArray, names: list[str] | None) -> Any:
-        """The family that is fitted to ``x``, whose columns have these names."""
-        raise NotImplementedError
-
-    def _family(self) -> Any:
-        """The family, as it was learned."""
-        raise NotImplementedError
-
-    def _params(self) -> MixtureParams[P]:
-        """The parameters that the public attributes hold now; raises ``NotFittedError``."""
-        raise NotImplementedError
 
     def _attributes(self, params: MixtureParams[P], family: Any, dtype: Any) -> dict[str, Any]:
         """The public attributes of these parameters, fitted to data of this dtype."""
@@ -256,10 +197,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         callback: Callback | None = None,
     ) -> npt.NDArray[np.intp]:
         """``fit(X)``, then ``predict(X)``."""
-        if as_parts(X) is not None:
-            raise TypeError(
-                "X: expected a matrix, got parts; use fit, and then predict for each of them"
-            )
+        self._refuse_parts(X)
         params, data = self._fit(X, sample_weight, labels, callback)
         assert isinstance(data, InMemory)
         return self._evaluation(params).labels(data.given.x)
@@ -370,8 +308,7 @@ class MixtureEstimator(Estimator, Generic[P]):
             return parts
         names = column_names(X)
         rows = self._rows_to_fit(X, sample_weight, labels)
-        work = self._work_per_row(rows.x, self.n_components)
-        return InMemory(rows, names, work, get_num_threads(self.n_threads))
+        return self._in_memory(rows, names)
 
     def _rows_to_fit(self, X: Any, sample_weight: Any, labels: Any) -> Rows:
         x = self._matrix(X)
@@ -379,10 +316,6 @@ class MixtureEstimator(Estimator, Generic[P]):
         rows = Rows(x, weight, labels=as_labels(labels, len(x), self.n_components))
         check_all_occur(rows, self.n_components)
         return rows
-
-    def _present(self, rows: Rows) -> RealArray:
-        """The rows of which the family's ``check`` may see all."""
-        return absent_replaced(rows) if hasattr(self._family_class(), "check") else rows.x
 
     def _check_all_occur(self, data: Rows) -> None:
         check_all_occur(data, self.n_components)
@@ -405,7 +338,7 @@ class MixtureEstimator(Estimator, Generic[P]):
         rows = data.sample() if warm is None else data.some()
         start = self._start(model, rows, prior, warm)
         start.everywhere = data.everywhere()
-        run = self._run(model, prior, data, kept)
+        run = fit_of(self, model, prior, data, kept)
         previous = float("-inf") if start.warm is None else self.lower_bound_
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
         n_starts = self.n_init if start.warm is None else 1
@@ -416,156 +349,15 @@ class MixtureEstimator(Estimator, Generic[P]):
             reporter,
         )
 
-    def _run(
-        self,
-        model: Model[P, Any],
-        prior: MixturePrior[Any] | None,
-        data: TrainingRows,
-        kept: Kept[MixtureParams[P]] | None = None,
-    ) -> Callable[[MixtureParams[P], float, Callback | None], engine.Fit[MixtureParams[P]]]:
-        """What makes a fit of a start, the objective before it, and whom to tell each step."""
-        expectation = data.expectation(model)
-        rule: Any = EM(model) if prior is None else MAPEM(model, prior)
-
-        def run(
-            start: MixtureParams[P], previous: float, step: Callback | None
-        ) -> engine.Fit[MixtureParams[P]]:
-            return engine.run(
-                rule,
-                start,
-                expectation,
-                total_weight=data.total_weight(),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                previous=previous,
-                callback=step,
-                n_rows=data.n_rows_read,
-                ended=kept,
-            )
-
-        return run
-
     def _warm_params(self, data: TrainingRows) -> MixtureParams[P] | None:
         if not self.warm_start or "converged_" not in self.__dict__:
             return None
         self._check_width(data.some().x)
         params = self._params()
-        found = len(params.weights)
-        if found != self.n_components:
-            raise ValueError(
-                f"warm_start: expected the n_components = {found} of the last fit, "
-                f"got {self.n_components}"
-            )
+        check_as_many(len(params.weights), self.n_components)
         return params
 
-    def _explained(self, error: NumericalError, rows: Rows | TrainingRows) -> NumericalError:
-        """The error with the number of the row as the user counts."""
-        if isinstance(rows, Rows):
-            return numbered_as_given(error, rows)
-        return rows.numbered(error)
-
-    # -- predictions ------------------------------------------------------------------------------
-
-    def predict(self, X: Any) -> npt.NDArray[np.intp]:
-        """The most probable component of each row, (N,)."""
-        evaluation = self._evaluation()
-        return evaluation.labels(self._seen(X))
-
-    def predict_proba(self, X: Any) -> RealArray:
-        """Posterior probabilities of the components, (N, K), of the dtype of the data."""
-        evaluation = self._evaluation()
-        return evaluation.responsibilities(self._seen(X))
-
-    def score_samples(self, X: Any) -> RealArray:
-        """Log-density of each row, (N,), nats, of the dtype of the data.
-
-        Of a row with missing entries: the density of what was observed.
-        """
-        evaluation = self._evaluation()
-        return evaluation.log_density(self._seen(X))
-
-    def uncertainty(self, X: Any) -> Array:
-        """``1 - max_k r_nk`` of each row, (N,): the probability that ``predict`` errs there."""
-        evaluation = self._evaluation()
-        return evaluation.uncertainty(self._seen(X))
-
-    def entropy(self, X: Any) -> Array:
-        """``-sum_k r_nk log r_nk`` of each row, (N,), nats: 0 where one component has it all."""
-        evaluation = self._evaluation()
-        return evaluation.entropy(self._seen(X))
-
-    def impute(self, X: Any) -> RealArray:
-        """A copy of ``X`` (N, D) with conditional means, given the row's other entries, where NaN was.
-
-        Raises
-        ------
-        TypeError
-            The family cannot impute.
-        """
-        evaluation = self._evaluation()
-        self._capable("impute")
-        x = self._seen(X)
-        if isinstance(x, CSR):
-            raise TypeError("X: expected a dense array, got a sparse one, which misses nothing")
-        return evaluation.imputed(x)
-
-    def elbo(self, X: Any, responsibilities: Any, *, sample_weight: Any = None) -> diagnostics.ELBO:
-        """The evidence lower bound of any responsibilities (N, K), and its gap to the log-likelihood.
-
-        See ``latentcore.diagnostics.elbo``.
-        """
-        evaluation = self._evaluation()
-        data = self._seen_rows(X, sample_weight)
-        r = as_parameter(responsibilities, "responsibilities")
-        return diagnostics.elbo(evaluation.log_joint(data.x), r, data.sample_weight)
-
-    # -- criteria ---------------------------------------------------------------------------------
-
-    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
-        """Mean log-likelihood of a row, nats; the weighted mean with ``sample_weight``."""
-        evaluation, data = self._assessed(X, sample_weight)
-        return evaluation.log_likelihood(data) / data.total_weight()
-
-    def loglik(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Log-likelihood of all rows, nats; each counts ``sample_weight`` times."""
-        evaluation, data = self._assessed(X, sample_weight)
-        return evaluation.log_likelihood(data)
-
-    def aic(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Akaike's information criterion; the lower the better."""
-        evaluation, data = self._assessed(X, sample_weight)
-        n_parameters = self._count(evaluation.params)
-        return diagnostics.aic(evaluation.log_likelihood(data), n_parameters)
-
-    def bic(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Bayesian information criterion; the lower the better."""
-        evaluation, data = self._assessed(X, sample_weight)
-        n_parameters = self._count(evaluation.params)
-        return diagnostics.bic(evaluation.log_likelihood(data), n_parameters, data.total_weight())
-
-    def icl(self, X: Any, *, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood: BIC plus twice the entropy of ``predict_proba(X)``."""
-        evaluation, data = self._assessed(X, sample_weight)
-        n_parameters = self._count(evaluation.params)
-        log_likelihood, entropy = evaluation.log_likelihood_and_entropy(data)
-        return diagnostics.icl(log_likelihood, n_parameters, data.total_weight(), entropy)
-
     # -- the model itself -------------------------------------------------------------------------
-
-    def sample(self, n_samples: int = 1) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Draw rows (n, D) and their components (n,), ordered by component.
-
-        With an integer ``random_state`` every call draws the same, as in scikit-learn; a generator
-        goes on.
-        """
-        params = self._params()
-        n = checked_number(n_samples)
-        return self._sampled(params, n, random_generator(self.random_state))
-
-    def _sampled(
-        self, params: MixtureParams[P], n: int, rng: Generator
-    ) -> tuple[Array, npt.NDArray[np.int64]]:
-        return drawn(self._capable("sample"), params, n, rng)
 
     def summary(self) -> str:
         """A table of the fit to its training data and of the components; print it."""
@@ -579,12 +371,7 @@ class MixtureEstimator(Estimator, Generic[P]):
             lines += [course(state["_training"], state["converged_"], state["n_iter_"]), ""]
             n_parameters = self._count(params) if hasattr(self._family(), "n_parameters") else None
             lines += figures_table(state["_training"], n_parameters)
-        names = state.get("feature_names_in_")
-        table = components_table(
-            params.components, self._family(), names, self._n_features(),
-            component_labels(params.weights),
-        )  # fmt: skip
-        return "\n".join([*lines, "", *table])
+        return "\n".join([*lines, "", *self._components_table(params)])
 
     def relabel(
         self, by: Literal["weight"] | Callable[[Self], npt.ArrayLike] | npt.ArrayLike = "weight"
@@ -657,89 +444,12 @@ class MixtureEstimator(Estimator, Generic[P]):
         NumericalError
             Too many refits ended with a collapsed component.
         """
-        params = self._params()
-        one_of("kind", kind, get_args(BootstrapKind))
-        integer("n", n, 2)
-        rng = random_generator(random_state)
-        self._check_arguments()
-        names = column_names(X)
-        self._check_names(names)
-        data = without_absent(self._rows_to_fit(X, sample_weight, labels))
-        self._check_width(data.x)
-        self._check_support(data.x)
-        family = self._family_to_refit()
-        model = Model(family, hard=self.assignment == "hard", equal_weights=self.equal_weights)
-        prior = resolved(self.prior, model, data, len(params.weights))
-        before = self._evaluation(params).responsibilities(data.x)
-        refits = []
-        for done in range(1, n + 1):
-            again = (
-                resampled(data, rng)
-                if kind == "nonparametric"
-                else simulated(data, lambda m, rng: self._sampled(params, m, rng), rng)
-            )
-            refit = self._refitted(model, prior, again, params)
-            if refit is not None:
-                after = self._evaluation(refit).responsibilities(data.x)
-                refits.append((refit, matching(before, after, data.sample_weight)))
-            if callback is not None:
-                callback(done, n)
-        return collected(family, params.components, refits, n)
-
-    def _refitted(
-        self,
-        model: Model[P, Any],
-        prior: MixturePrior[Any] | None,
-        data: Rows,
-        params: MixtureParams[P],
-    ) -> MixtureParams[P] | None:
-        """Parameters of a fit that begins at ``params``; None if a component collapsed."""
-        try:
-            work = self._work_per_row(data.x, self.n_components)
-            again = InMemory(data, None, work, get_num_threads(self.n_threads))
-            fit = self._run(model, prior, again)(params, float("-inf"), None)
-        except NumericalError:
-            return None
-        return None if degenerate_components(model.family, fit.params.components) else fit.params
+        return bootstrapped(
+            self, X, n, kind=kind, sample_weight=sample_weight, labels=labels,
+            random_state=random_state, callback=callback,
+        )  # fmt: skip
 
     # -- inside -----------------------------------------------------------------------------------
-
-    def _evaluation(self, params: MixtureParams[P] | None = None) -> Evaluation:
-        params = self._params() if params is None else params
-        return Evaluation(Model(self._family()), params, self._work_per_row, self.n_threads)
-
-    def _n_parameters(self) -> int:
-        return self._count(self._params())
-
-    def _count(self, params: MixtureParams[P]) -> int:
-        """Free parameters: weights and components."""
-        n_weights = 0 if self.equal_weights else len(params.weights) - 1
-        return n_weights + int(self._capable("n_parameters").n_parameters(params.components))
-
-    def _capable(self, method: str) -> Any:
-        """The family, which has to have this method."""
-        family = self._family()
-        if not hasattr(family, method):
-            raise TypeError(f"family: expected one with a method {method!r}, got {family!r}")
-        return family
-
-    def _work_per_row(self, x: RealArray, n_components: int) -> float:
-        """Multiply-adds of a sweep; an exponential counts as 16."""
-        return work_per_row(x, n_components)
-
-    def _takes_missing(self) -> bool:
-        family = self._family_class()
-        return hasattr(family, "impute") and not issubclass(family, Multinomial)
-
-    def _takes_sparse(self) -> bool:
-        return issubclass(self._family_class(), SPARSE_FAMILIES)
-
-    def _check_support(self, x: RealArray) -> None:
-        check_support(self._family(), x, getattr(self, "feature_names_in_", None))
-
-    def _assessed(self, X: Any, sample_weight: Any) -> tuple[Evaluation, Rows]:
-        evaluation = self._evaluation()
-        return evaluation, without_absent(self._seen_rows(X, sample_weight))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Rows that wait have attributes too."""

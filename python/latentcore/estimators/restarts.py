@@ -16,13 +16,16 @@ from latentcore.errors import (
     as_sklearn,
 )
 from latentcore.estimators.progress import Reporter
+from latentcore.rules.em import EM, MAPEM
 
 __all__ = [
     "Best",
     "Kept",
     "best_of",
     "bound",
+    "check_as_many",
     "degenerate_components",
+    "fit_of",
     "warn_not_converged",
     "warn_of_degenerate",
 ]
@@ -75,6 +78,44 @@ def best_of(
         assert failure is not None
         raise failure
     return Best(best.fit, best.degenerate, n_degenerate)
+
+
+def fit_of(
+    estimator: Any,
+    model: Any,
+    prior: Any,
+    data: Any,
+    kept: Callable[[engine.Fit[Any]], None] | None,
+) -> Callable[[Any, float, Callable[[engine.Progress], None] | None], engine.Fit[Any]]:
+    """What makes a fit of a start, the objective before it, and whom to tell each step."""
+    expectation = data.expectation(model)
+    rule: Any = EM(model) if prior is None else MAPEM(model, prior)
+
+    def run(
+        start: Any, previous: float, step: Callable[[engine.Progress], None] | None
+    ) -> engine.Fit[Any]:
+        return engine.run(
+            rule,
+            start,
+            expectation,
+            total_weight=data.total_weight(),
+            tol=estimator.tol,
+            max_iter=estimator.max_iter,
+            previous=previous,
+            callback=step,
+            n_rows=data.n_rows_read,
+            ended=kept,
+        )
+
+    return run
+
+
+def check_as_many(found: int, n_components: int) -> None:
+    """Raise ``ValueError`` if a fit has another number of components than the last, from where it goes on."""
+    if found != n_components:
+        raise ValueError(
+            f"warm_start: expected the n_components = {found} of the last fit, got {n_components}"
+        )
 
 
 class Kept(Generic[P]):

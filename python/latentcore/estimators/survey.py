@@ -36,9 +36,17 @@ from latentcore.estimators.training_rows import (
 )
 from latentcore.families.gaussian_missing import has_missing
 from latentcore.initialization import Everywhere
-from latentcore.parts import Part, Parts, check_same, expectation_over, named, over_parts
+from latentcore.parts import (
+    ChangedPartsError,
+    Part,
+    Parts,
+    check_same,
+    expectation_over,
+    named,
+    over_parts,
+)
 from latentcore.protocols import Expectation, RealArray
-from latentcore.streams import as_parts, refuse_beside
+from latentcore.streams import as_parts, check_arguments, is_empty, refuse_beside
 from latentcore.structures.mixture import Mixture
 from latentcore.threads import get_num_threads
 
@@ -73,6 +81,10 @@ class Reader:
         See ``as_matrix``.
     dtype : dtype, optional
         Of the rows; None is their own.
+    n_features : int, optional
+        That rows have to have.
+    arguments : tuple of str
+        That parts may have beside rows.
     """
 
     n_components: int
@@ -80,14 +92,16 @@ class Reader:
     missing: bool
     sparse: bool
     dtype: Any = None
+    n_features: int | None = None
+    arguments: tuple[str, ...] = ("sample_weight", "labels")
 
     def rows(self, part: Part) -> Rows:
         """The rows of a part as given; there may be none."""
-        shape = getattr(part.X, "shape", None)
-        if shape is not None and len(shape) == 2 and shape[0] == 0:
-            return Rows(np.empty(shape, np.float64 if self.dtype is None else self.dtype))
+        check_arguments(part, self.arguments)
+        if is_empty(part.X):
+            return Rows(self.no_rows(part))
         x = as_matrix(part.X, owner=self.owner, missing=self.missing, sparse=self.sparse)
-        x = self.as_dtype(x)
+        x = self.as_surveyed(x)
         weight, labels = part.sample_weight, part.labels
         if weight is not None:
             nothing = np.shape(weight) == (len(x),) and not np.any(weight)
@@ -103,8 +117,24 @@ class Reader:
         """The rows of positive weight."""
         return without_absent(self.rows(part))
 
-    def as_dtype(self, x: RealArray) -> RealArray:
-        """The same of the reader's dtype."""
+    def no_rows(self, part: Part) -> RealArray:
+        """Of a part that has none."""
+        n_features = part.X.shape[1] if hasattr(part.X, "shape") else 0
+        return np.empty((0, n_features), np.float64 if self.dtype is None else self.dtype)
+
+    def as_surveyed(self, x: RealArray) -> RealArray:
+        """The same of the reader's dtype.
+
+        Raises
+        ------
+        ChangedPartsError
+            It has not as many columns as in the first pass.
+        """
+        if self.n_features is not None and x.shape[1] != self.n_features:
+            raise ChangedPartsError(
+                f"X: expected parts that stay the same from pass to pass, with {self.n_features} columns as in the "
+                f"first, got {x.shape[1]}"
+            )
         if self.dtype is None or x.dtype == self.dtype:
             return x
         if isinstance(x, CSR):
@@ -255,7 +285,7 @@ class InParts:
         self.facts = _surveyed(parts, reader)
         self.names = self.facts.names
         self._parts = parts
-        self._reader = replace(reader, dtype=self.facts.dtype)
+        self._reader = replace(reader, dtype=self.facts.dtype, n_features=self.facts.n_features)
         self._present = parts.then(self._reader.present)
         self._random_state = random_state
 
@@ -324,6 +354,10 @@ class InParts:
         drawn = joined([rows for _, rows in found if len(rows)])
         if len(self) <= self._most():
             return drawn
+        return self._standing_for_all(drawn)
+
+    def _standing_for_all(self, drawn: Rows) -> Rows:
+        """With weights that do so not only in expectation."""
         assert drawn.sample_weight is not None
         scale = self.total_weight() / drawn.total_weight()
         return replace(drawn, sample_weight=scale * drawn.sample_weight)
@@ -373,7 +407,7 @@ def rows_of_parts(estimator: Any, X: Any, **given: Any) -> InParts | None:
     refuse_beside(given)
     reader = Reader(
         estimator.n_components, type(estimator).__name__,
-        estimator._takes_missing(), estimator._takes_sparse(),
+        estimator._takes_missing(), estimator._takes_sparse(), arguments=tuple(given),
     )  # fmt: skip
     rows = InParts(parts, reader, random_generator(estimator.random_state))
     rows.check_all_occur()

@@ -23,7 +23,7 @@ from latentcore.initialization import Everywhere
 from latentcore.parts import Part, Parts, expectation_over, named, over_parts
 from latentcore.protocols import Expectation
 from latentcore.sequences import Sequences, as_sequences, names_of_columns, without_absent
-from latentcore.streams import refuse_beside
+from latentcore.streams import is_empty, refuse_beside
 from latentcore.structures.hmm import HMM
 from latentcore.threads import get_num_threads
 
@@ -49,10 +49,8 @@ class SequenceReader(Reader):
 
     def sequences(self, part: Part) -> Sequences:
         """The sequences of a part as given; there may be none."""
-        shape = getattr(part.X, "shape", None)
-        if shape is not None and len(shape) == 2 and shape[0] == 0:
-            x = np.empty(shape, np.float64 if self.dtype is None else self.dtype)
-            return Sequences(x, np.zeros(1, np.int64))
+        if is_empty(part.X):
+            return Sequences(self.no_rows(part), np.zeros(1, np.int64))
         weight = part.sample_weight
         absent = weight is not None and np.size(weight) > 0 and not np.any(weight)
         data = as_sequences(
@@ -63,7 +61,7 @@ class SequenceReader(Reader):
         )  # fmt: skip
         if absent:
             data = replace(data, sample_weight=np.zeros(data.n_sequences))
-        return replace(data, x=self.as_dtype(data.x))
+        return replace(data, x=self.as_surveyed(data.x))
 
     def present_sequences(self, part: Part) -> Sequences:
         """Those of positive weight."""
@@ -186,6 +184,9 @@ class SequencesInParts(InParts):
     def _over_rows(self, function: Callable[[Rows], R]) -> Iterator[R]:
         n_rows = None if self._reader.observed else len(self)
         return over_parts(self._present, function, n_rows)
+
+    def _standing_for_all(self, drawn: Rows) -> Rows:
+        return drawn if self._reader.observed else super()._standing_for_all(drawn)
 
     def _check_same(self, n_rows: int) -> None:
         if not self._reader.observed:

@@ -1,0 +1,84 @@
+"""Streams of all mixtures: models, ways to learn, and what to look at."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from estimators.test_every_mixture import CASES, Case
+from latentcore import (
+    BayesianGaussianMixture,
+    BayesianMixture,
+    GaussianMeansMixture,
+    Online,
+)
+from latentcore.rules.online import FiniteSample
+from latentcore.rules.steps import InverseStep
+from laws.cases import leaves
+
+cases = pytest.mark.parametrize("case", CASES, ids=str)
+sparse_cases = pytest.mark.parametrize("case", [c for c in CASES if c.sparse], ids=str)
+missing_cases = pytest.mark.parametrize("case", [c for c in CASES if c.missing], ids=str)
+
+ONLINE = {
+    "default": None,
+    "constant": 0.3,
+    "running": Online(inertia="running"),
+    "averaging": Online(averaging=True),
+    "running averaging": Online(InverseStep(2.0), inertia="running", averaging=True),
+    "auto": Online("auto"),
+    "auto averaging": Online("auto", inertia="running", averaging=True),
+    "drawn": Online(inertia=FiniteSample(2000)),
+}
+every_online = pytest.mark.parametrize("online", ONLINE.values(), ids=ONLINE)
+
+BAYESIAN = {
+    "gaussian": (lambda **kw: BayesianGaussianMixture(2, random_state=0, **kw), CASES[5].x),
+    "poisson": (lambda **kw: BayesianMixture("poisson", 2, random_state=0, **kw), CASES[0].x),
+    "means": (lambda **kw: GaussianMeansMixture(2, random_state=0, **kw), CASES[5].x),
+}
+bayesian = pytest.mark.parametrize(("make", "x"), BAYESIAN.values(), ids=BAYESIAN)
+
+
+def batches(x: Any, size: int) -> list[Any]:
+    return [x[i : i + size] for i in range(0, len(x), size)]
+
+
+def streamed(model: Any, x: Any, size: int = 25) -> Any:
+    for batch in batches(x, size):
+        model.partial_fit(batch)
+    return model
+
+
+def stream(case: Case, size: int = 25, **kwargs: Any) -> Any:
+    return streamed(case.make(2, random_state=0, **kwargs), case.x, size)
+
+
+def assert_equal_states(a: Any, b: Any) -> None:
+    """Bit for bit, all that was learned."""
+    ours, theirs = vars(a), vars(b)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert pickle.dumps(canonical(ours[name])) == pickle.dumps(canonical(theirs[name])), name
+
+
+def canonical(value: Any) -> Any:
+    """Trees without what pickle knows of identities."""
+    found = [np.array(leaf) for leaf in leaves(value)]
+    return [(leaf.shape, leaf.dtype.str, leaf.tobytes()) for leaf in found] or repr(value)
+
+
+def check_refused(model: Any, batch: Any, options: dict[str, Any], message: str) -> None:
+    kept = copy.deepcopy(vars(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of batches without names
+        with pytest.raises((ValueError, TypeError), match=message):
+            model.partial_fit(batch, **options)
+    assert vars(model).keys() == kept.keys()
+    for name, value in kept.items():
+        assert canonical(vars(model)[name]) == canonical(value), name
