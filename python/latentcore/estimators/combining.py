@@ -27,7 +27,7 @@ from latentcore.families.columns import IndependentColumns
 from latentcore.families.mixed import MixedParams, MixtureFamily, numbers_of
 from latentcore.floors import without_floor
 from latentcore.protocols import Array, LabelledModel, Lengths
-from latentcore.rules.combine import Combination, aligned, as_ordered, margins
+from latentcore.rules.combine import CLEAR, Combination, aligned, as_ordered, margins
 from latentcore.structures.hmm import HMM
 from latentcore.structures.matching import HMMLabels, MixtureLabels
 from latentcore.structures.mixture import Mixture
@@ -38,9 +38,6 @@ M = TypeVar("M", bound=Estimator)
 
 Align = Literal["auto", "unweighted", "none"]
 Orders = Sequence[Sequence[int]] | npt.NDArray[np.integer[Any]]
-
-_CLEAR = 1 / 3
-"""Least margin of an alignment that is not called ambiguous: an exchange of two components costs half as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +118,9 @@ def combine(
         Of the models. By default the rows that each has seen, by weight, where all of them know; else equal ones.
     align : {"auto", "unweighted", "none"} or (M, K) integers
         Which components are the same. "auto" matches the joint distributions: to the model of largest weight, then to
-        the combination, until that gets no better. "unweighted" matches the components alone, whatever their weights
-        or transitions, to the model of largest weight. "none" takes the labels as they are. Integers are given
-        permutations: component ``align[m, k]`` of model m becomes component k.
+        the combination, until that gets no better; and again from other models, where labels are not clear.
+        "unweighted" matches the components alone, whatever their weights or transitions, to the model of largest
+        weight. "none" takes the labels as they are. Integers are given permutations: component ``align[m, k]`` of model m becomes component k.
     lengths : (Q,) integers, optional
         Hidden Markov models: of sequences over which states and transitions are weighed, with equal probability. By
         default those of an endless sequence, in which every state has to come back.
@@ -432,6 +429,6 @@ def _alignment(model: LabelledModel[Any, Any], found: Combination[Any], shares: 
         np.stack(found.orders),
         found.divergences,
         clear,
-        tuple(np.flatnonzero(clear < _CLEAR).tolist()),
+        tuple(np.flatnonzero(clear < CLEAR).tolist()),
         tuple(found.objectives),
     )

@@ -22,12 +22,17 @@ from latentcore.assignment import MatchedBy, Order
 from latentcore.protocols import Array, LabelledModel
 from latentcore.statistics import Statistics, total
 
-__all__ = ["Combination", "aligned", "as_ordered", "combined", "margins"]
+__all__ = ["CLEAR", "Combination", "aligned", "as_ordered", "combined", "margins"]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
 
+CLEAR = 1 / 3
+"""Least margin of an alignment that is not called ambiguous: an exchange of two components costs half as much again."""
+
 _MOST_ROUNDS = 100
+_MOST_REFERENCES = 8
+"""Models beside the heaviest that turns begin with, where labels are not clear."""
 _ROUNDING = 1e-12
 
 
@@ -96,7 +101,8 @@ def aligned(
 ) -> Combination[P]:
     """Match the labels of all models, and combine them.
 
-    The labels are those of the model of largest weight, the first of equals.
+    The labels are those of the model of largest weight, the first of equals. Turns begin with it; if labels are then
+    not clear, with each of the others too, up to eight, and the best end counts.
 
     Parameters
     ----------
@@ -108,7 +114,28 @@ def aligned(
         Whether labels are matched by joint distributions. Otherwise by the components alone, and to the model of
         largest weight alone.
     """
-    reference = int(weights.argmax())
+    heaviest = int(weights.argmax())
+    found = _in_turns(model, params, weights, n_labels, heaviest, weighted)
+    if weighted and len(params) > 2 and margins(model, found.models, weights).min() < CLEAR:
+        # where turns end depends on the model that they begin with
+        others = [int(m) for m in np.argsort(-weights, kind="stable") if m != heaviest]
+        tries = (
+            _in_turns(model, params, weights, n_labels, m, weighted)
+            for m in others[:_MOST_REFERENCES]
+        )
+        found = min([found, *tries], key=lambda one: one.objectives[-1])
+    return _with_labels_of(model, params, weights, heaviest, found)
+
+
+def _in_turns(
+    model: LabelledModel[P, S],
+    params: Sequence[P],
+    weights: Array,
+    n_labels: int,
+    reference: int,
+    weighted: bool,
+) -> Combination[P]:
+    """Labels matched to those of one model, then, in turns, to the combination."""
     by: MatchedBy = "symmetric" if weighted else "unweighted"
     orders = [
         np.arange(n_labels) if m == reference else model.match(p, params[reference], by).order
@@ -125,6 +152,18 @@ def aligned(
             break
         found = replace(again, objectives=[*found.objectives, *again.objectives])
     return found
+
+
+def _with_labels_of(
+    model: LabelledModel[P, S], params: Sequence[P], weights: Array, m: int, found: Combination[P]
+) -> Combination[P]:
+    """The same combination with the labels that model m came with."""
+    if (found.orders[m] == np.arange(len(found.orders[m]))).all():
+        return found
+    back = np.argsort(found.orders[m])
+    orders = [order[back] for order in found.orders]
+    again = as_ordered(model, params, weights, orders, params[m])
+    return replace(again, objectives=found.objectives)
 
 
 def margins(model: LabelledModel[P, S], params: Sequence[P], weights: Array) -> Array:
