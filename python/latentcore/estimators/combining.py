@@ -120,7 +120,8 @@ def combine(
         Which components are the same. "auto" matches the joint distributions: to the model of largest weight, then to
         the combination, until that gets no better; and again from other models, where labels are not clear.
         "unweighted" matches the components alone, whatever their weights or transitions, to the model of largest
-        weight. "none" takes the labels as they are. Integers are given permutations: component ``align[m, k]`` of model m becomes component k.
+        weight. "none" takes the labels as they are. Integers are given permutations: component ``align[m, k]`` of model
+        m becomes component k.
     lengths : (Q,) integers, optional
         Hidden Markov models: of sequences over which states and transitions are weighed, with equal probability. By
         default those of an endless sequence, in which every state has to come back.
