@@ -465,3 +465,16 @@ def test_em_never_decreases_its_objective(name: str, of: dict[str, Topology], pr
     assert np.diff(objectives).min() >= -1e-10 * abs(objectives[-1])
     assert objectives[-1] > objectives[0]
     topology.check_law(state.params.initial, state.params.transition)
+
+
+def test_unit_of_counts_does_not_matter_to_a_stationary_chain() -> None:
+    rng = np.random.default_rng(0)
+    starts, transitions = rng.uniform(size=3), rng.uniform(1, 9, (3, 3))
+    previous = np.full(3, 1 / 3), np.full((3, 3), 1 / 3)
+    topology = Topology(start="stationary")
+    expected = topology.maximize(starts, transitions, previous)
+    for exponent in (-900, 3, 900):
+        unit = 2.0**exponent
+        found = topology.maximize(unit * starts, unit * transitions, previous)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)

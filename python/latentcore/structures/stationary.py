@@ -47,6 +47,9 @@ def maximize_stationary(
     if not rows.free.any():
         return previous
     counts = np.where(rows.free, transitions, 0.0)
+    # exact, whatever unit the counts have
+    unit = 2.0 ** -float(np.frexp(max(counts.max(), starts.max()))[1])
+    counts, starts = unit * counts, unit * starts
     best = _Point.at(previous, counts, starts)
     # one transition more a sequence keeps in what has no counts of its own
     inertia = starts.sum() * best.law[:, None] * previous
