@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from estimators.sklearn_checks import every_check
 from latentcore import BayesianGaussianMixture, BayesianMixture, GaussianMeansMixture
 
 MODELS = [
@@ -28,15 +27,9 @@ MODELS = [
 ]  # fmt: skip
 
 
-def checks() -> list[Any]:
-    with warnings.catch_warnings():  # for not inheriting from BaseEstimator
-        warnings.simplefilter("ignore", UserWarning)
-        return [pair for model in MODELS for pair in estimator_checks_generator(model)]
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Estimator .*Mixture does not inherit:UserWarning")
-@pytest.mark.parametrize(("model", "check"), checks(), ids=str)
+@every_check(MODELS)
 def test_estimator_check_passes(model: Any, check: Any) -> None:
     if getattr(check, "func", check).__name__ == "check_array_api_input":
         return  # for estimators that say they take arrays of other libraries

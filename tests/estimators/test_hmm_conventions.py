@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from estimators.sklearn_checks import every_check
 from latentcore import (
     GMMHMM,
     HMM,
@@ -99,16 +98,10 @@ MODELS = [
 ]
 
 
-def checks() -> list[Any]:
-    with warnings.catch_warnings():  # for not inheriting from BaseEstimator
-        warnings.simplefilter("ignore", UserWarning)
-        return [pair for model in MODELS for pair in estimator_checks_generator(model)]
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::latentcore.errors.DegenerateComponentWarning")
 @pytest.mark.filterwarnings("ignore:Estimator .* does not inherit:UserWarning")
-@pytest.mark.parametrize(("model", "check"), checks(), ids=str)
+@every_check(MODELS)
 def test_estimator_check_passes(model: Any, check: Any) -> None:
     name = getattr(check, "func", check).__name__
     if name == "check_array_api_input":

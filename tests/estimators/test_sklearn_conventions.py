@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +16,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from estimators.sklearn_checks import every_check
 from latentcore import (
     BernoulliMixture,
     CategoricalMixture,
@@ -96,18 +95,12 @@ MODELS = [
 ]
 
 
-def checks() -> list[Any]:
-    with warnings.catch_warnings():  # for not inheriting from BaseEstimator
-        warnings.simplefilter("ignore", UserWarning)
-        return [pair for model in MODELS for pair in estimator_checks_generator(model)]
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::latentcore.errors.DegenerateComponentWarning")
 @pytest.mark.filterwarnings(
     "ignore:Estimator .*Mapped|Estimator .*Mixture does not inherit:UserWarning"
 )
-@pytest.mark.parametrize(("model", "check"), checks(), ids=str)
+@every_check(MODELS)
 def test_estimator_check_passes(model: Any, check: Any) -> None:
     name = getattr(check, "func", check).__name__
     if name == "check_array_api_input":
