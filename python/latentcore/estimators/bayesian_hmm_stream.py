@@ -18,7 +18,7 @@ from latentcore.estimators.hmm_stream import (
 )
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
-    check_same_model,
+    check_same_posterior,
     checked_total,
     rows_to_start,
     total_stood_for,
@@ -62,7 +62,7 @@ def learn(
     shown, observed = estimator._observed(family, source)
     if fitted:
         prior, posterior = estimator.prior_, estimator.posterior_
-        check_same_model(estimator, family, len(posterior.initial))
+        check_same_posterior(estimator, family, len(posterior.initial))
     else:
         given = estimator.posterior_init is not None
         enough = given or len(data) >= rows_to_start(

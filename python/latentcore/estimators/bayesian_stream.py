@@ -10,7 +10,7 @@ from latentcore.estimators.bayesian_empirical import with_best_concentration
 from latentcore.estimators.checks import random_generator
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
-    check_same_model,
+    check_same_posterior,
     checked_total,
     incoming,
     joined,
@@ -85,7 +85,7 @@ def _known(estimator: Any, family: Any, data: Rows, stream: Stream) -> _Known:
         n_copies = estimator._n_copies(data.x.shape[1])
         prior = estimator._prior_to_fit(family, data)
         return _Known(family, prior, None, n_copies, Course(None, len(stream.waiting), 0.0))
-    check_same_model(estimator, estimator.family_, len(estimator.weights_))
+    check_same_posterior(estimator, estimator.family_, len(estimator.weights_))
     _check_same_weights(estimator)
     copies, course = estimator._copies, estimator._course
     return _Known(family, estimator.prior_, estimator.posterior_, copies, course)

@@ -39,6 +39,7 @@ __all__ = [
     "after_fit",
     "check_batch_support",
     "check_same_model",
+    "check_same_posterior",
     "checked_total",
     "incoming",
     "joined",
@@ -305,6 +306,11 @@ def check_same_model(estimator: Any, family: Any, n_components: int) -> None:
                 f"partial_fit: expected the {name} = {value!r} of the model so far, "
                 f"got {getattr(estimator, name)!r}"
             )
+
+
+def check_same_posterior(estimator: Any, family: Any, n_components: int) -> None:
+    """The same of a posterior, which ``prune`` may have left with fewer components than were asked for."""
+    check_same_model(estimator, family, max(n_components, estimator.n_components))
 
 
 def on_course(stream: Stream, params: Any, batch_weight: float) -> Stream:
