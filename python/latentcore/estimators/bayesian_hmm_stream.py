@@ -23,7 +23,7 @@ from latentcore.estimators.mixture_stream import (
     rows_to_start,
     total_stood_for,
 )
-from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.online import Stream, after_step
 from latentcore.estimators.training_sequences import explained
 from latentcore.rules.cavi import ELBOTerms, StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
@@ -99,11 +99,7 @@ def learn(
         "family_": family,
         "n_features_in_": data.x.shape[1],
         "elbo_terms_": _terms(info.terms),
-        "converged_": False,
-        "n_iter_": after.n_steps,
-        "lower_bound_": info.objective,
-        "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
-        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
+        **after_step(state, after.n_steps, info.objective, len(batch.data)),
         "_before": None,
         "_stream": Stream(after.n_steps, seen, eta_of(rule.rate(n_steps))),
     }

@@ -18,7 +18,7 @@ from latentcore.estimators.mixture_stream import (
     total_stood_for,
     with_waiting,
 )
-from latentcore.estimators.online import Stream, latest
+from latentcore.estimators.online import Stream, after_step
 from latentcore.rules.cavi import StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
 from latentcore.structures.mixture import Mixture, MixturePrior
@@ -73,10 +73,9 @@ def learn(estimator: Any, X: Any, sample_weight: Any, total_weight: float | None
     known = _known(estimator, family, data, stream)
     total = total_stood_for(known.course.weight, data.total_weight(), against)
     try:
-        learned = _learned(estimator, known, data, total)
+        learned = _learned(estimator, known, data, total, len(batch.data))
     except NumericalError as error:
         raise (estimator._explained(error, batch.rows) if fitted else error) from None
-    learned["n_samples_seen_"] = state.get("n_samples_seen_", 0) + len(batch.data)
     estimator._replace(learned, batch.names)
 
 
@@ -100,7 +99,9 @@ def _check_same_weights(estimator: Any) -> None:
         )
 
 
-def _learned(estimator: Any, known: _Known, data: Rows, total: float) -> dict[str, Any]:
+def _learned(
+    estimator: Any, known: _Known, data: Rows, total: float, n_new_rows: int
+) -> dict[str, Any]:
     state, weight = estimator.__dict__, data.total_weight()
     family, prior, posterior, n_copies, course = known
     model: Mixture[Any, Any] = Mixture(family)
@@ -120,10 +121,7 @@ def _learned(estimator: Any, known: _Known, data: Rows, total: float) -> dict[st
     seen, eta = course.weight + weight, eta_of(rule.rate(course.n_steps))
     learned: dict[str, Any] = estimator._learned_of(after.params, prior, family, data, n_copies)
     return learned | {
-        "converged_": False,
-        "n_iter_": state.get("n_iter_", course.n_steps) + 1,
-        "lower_bound_": info.objective,
-        "lower_bounds_": latest(state.get("lower_bounds_", []), info.objective),
+        **after_step(state, state.get("n_iter_", course.n_steps) + 1, info.objective, n_new_rows),
         "elbo_terms_": terms,
         "_course": Course(info.objective, after.n_steps, seen),
         "_stream": Stream(after.n_steps, seen, eta),

@@ -23,7 +23,7 @@ from latentcore.estimators.mixture_stream import (
     rows_to_start,
     with_way_out,
 )
-from latentcore.estimators.online import Online, OnlineArgument, Stream, fingerprint, latest
+from latentcore.estimators.online import Online, OnlineArgument, Stream, after_step, fingerprint
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.training_sequences import explained
@@ -126,13 +126,9 @@ def learn(
         "transmat_": learned.params.transition,
         "components_": learned.params.emissions,
         "family_": family,
-        "converged_": False,
-        "n_iter_": learned.stream.n_steps,
-        "lower_bound_": bound,
-        "lower_bounds_": latest(state.get("lower_bounds_", []), bound),
+        **after_step(state, learned.stream.n_steps, bound, len(batch.data)),
         "n_degenerate_": 0,
         "n_features_in_": data.x.shape[1],
-        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
         "_stream": _kept(estimator, learned, prior),
     }
     estimator._replace(attributes, batch.names)

@@ -21,7 +21,7 @@ from latentcore.arrays import (
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError, NumericalError
 from latentcore.estimators.checks import real
 from latentcore.estimators.components import reordered
-from latentcore.estimators.online import Stream, fingerprint, latest
+from latentcore.estimators.online import Stream, after_step, fingerprint
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.priors import resolved
@@ -118,13 +118,9 @@ def learn(
     if isinstance(estimator.prior, str):
         learned = learned._replace(stream=replace(learned.stream, prior=prior))
     attributes |= {
-        "converged_": False,
-        "n_iter_": learned.stream.n_steps,
-        "lower_bound_": bound,
-        "lower_bounds_": latest(state.get("lower_bounds_", []), bound),
+        **after_step(state, learned.stream.n_steps, bound, len(batch.data)),
         "n_degenerate_": 0,
         "n_features_in_": data.x.shape[1],
-        "n_samples_seen_": state.get("n_samples_seen_", 0) + len(batch.data),
         "_stream": _shown(estimator, learned, attributes),
     }
     estimator._replace(attributes, batch.names)

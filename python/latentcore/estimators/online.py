@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,7 +16,7 @@ from latentcore.rules.online import FiniteSample
 from latentcore.rules.online import Inertia as RuleInertia
 from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
 
-__all__ = ["Online", "OnlineArgument", "Stream", "fingerprint", "latest", "resolved"]
+__all__ = ["Online", "OnlineArgument", "Stream", "after_step", "fingerprint", "resolved"]
 
 Horizon = Literal["batch", "endless"]
 Inertia: TypeAlias = RuleInertia | Literal["forward-only"]
@@ -192,6 +192,14 @@ def _add(tree: Any, update: Callable[[bytes], None]) -> None:
         update(repr(tree).encode())
 
 
-def latest(bounds: list[float], bound: float) -> list[float]:
-    """The latest ``LATEST`` of the objectives with one more."""
-    return [*bounds[1 - LATEST :], bound]
+def after_step(
+    state: Mapping[str, Any], n_steps: int, bound: float, n_new_rows: int
+) -> dict[str, Any]:
+    """The attributes that tell the course of a stream, after a step; ``state`` has those before it."""
+    return {
+        "converged_": False,
+        "n_iter_": n_steps,
+        "lower_bound_": bound,
+        "lower_bounds_": [*state.get("lower_bounds_", [])[1 - LATEST :], bound],
+        "n_samples_seen_": state.get("n_samples_seen_", 0) + n_new_rows,
+    }
