@@ -15,6 +15,21 @@ from latentcore.parts import Part
 from latentcore.selection import Candidate, SelectionProgress
 
 
+def as_terminal(monkeypatch):
+    """Standard error, as if it were a terminal, and nothing too short to show."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(progress, "_SHORT", 0.0)
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    return shown
+
+
 def test_short_fit_shows_no_progress(run):
     assert run("fit", "@faithful", "-k", 2, "--progress")[2] == ""
 
@@ -32,15 +47,7 @@ def test_long_fit_tells_its_bound_line_by_line_where_there_is_no_terminal(run, m
 
 
 def test_long_fit_shows_a_bar_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(progress, "_SHORT", 0.0)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    terminal = as_terminal(monkeypatch)
     with progress.FitProgress(max_iter=50, n_init=1) as callback:
         for iteration in range(1, 4):
             callback(Progress(iteration, -4.25, 1e-3))
@@ -58,15 +65,7 @@ def test_long_selection_tells_its_fits(run, monkeypatch):
 
 
 def test_selection_shows_a_bar_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(progress, "_SHORT", 0.0)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    terminal = as_terminal(monkeypatch)
     with progress.SelectProgress() as report:
         report(SelectionProgress(7, 36, Candidate("tied", 4)))
     assert "tied, K = 4" in terminal.getvalue()
@@ -95,15 +94,7 @@ def test_stream_and_passes_over_a_file_tell_their_rows(run, file, monkeypatch, t
 
 
 def test_stream_and_passes_over_a_file_show_bars_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(progress, "_SHORT", 0.0)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    terminal = as_terminal(monkeypatch)
     with progress.StreamProgress() as show:
         show(70, -4.25, 0.5)
     assert "bound -4.250000, eta 0.5" in terminal.getvalue()
