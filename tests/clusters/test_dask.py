@@ -10,6 +10,7 @@ import dask
 import dask.array as da
 import dask.bag as db
 import dask.dataframe as dd
+import distributed
 import numpy as np
 import pytest
 from dask.sizeof import sizeof
@@ -33,7 +34,7 @@ from clusters.tools import (
 from latentcore import GaussianHMM, GaussianMixture, PoissonMixture
 from latentcore.arrays import as_matrix
 from latentcore.distributed import DaskParts, Traffic, fit
-from latentcore.distributed.dask import _Held, parts_of
+from latentcore.distributed.dask import _Held, active_client, parts_of
 from latentcore.parts import Part
 
 pytestmark = [
@@ -293,6 +294,39 @@ def test_client_by_address_and_none_at_all(client: Any) -> None:
     assert default_client() is client
     with pytest.raises(TypeError, match=r"client: expected a distributed\.Client or .*, got int"):
         fit(EM.make(), x, client=3)
+
+
+def test_a_fit_is_by_its_client_alone(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two event loops at one connection break it, now and then."""
+
+    def default() -> Any:
+        raise AssertionError("expected the client of the fit, got the default one")
+
+    loops = []
+    original = distributed.as_completed
+
+    def noted(*args: Any, **named: Any) -> Any:
+        results = original(*args, **named)
+        loops.append(results.loop)
+        return results
+
+    monkeypatch.setattr("distributed.as_completed", noted)
+    monkeypatch.setattr("distributed.client.default_client", default)
+    for order_by in None, "time":
+        frame = dd.from_pandas(FRAME, npartitions=N_PARTS)
+        with active_client(client.scheduler.address) as connected:
+            assert Client.current() is connected is not client
+            fit(
+                HMM.make(),
+                frame,
+                client=connected,
+                columns=VISIBLE,
+                groups="sequence",
+                order_by=order_by,
+            )
+            assert {id(loop) for loop in loops} == {id(connected.loop)} != {id(client.loop)}
+        loops.clear()
+    assert Client.current() is client
 
 
 def test_no_client_is_said() -> None:

@@ -56,7 +56,8 @@ class DaskParts(Generic[D]):
         numbers = {task.key: number for number, task in enumerate(tasks)}
         waiting: dict[int, bytes] = {}
         following = 0
-        for task, result in as_completed(tasks, with_results=True):
+        # without its loop, results would be fetched in that of whichever client is the default
+        for task, result in as_completed(tasks, loop=self.client.loop, with_results=True):
             if not isinstance(result, bytes):
                 raise RuntimeError(
                     f"part {numbers[task.key]}: expected data that Dask can make again, got some that were lost "
@@ -172,7 +173,7 @@ def _as_part(item: Any, number: int, roles: Roles) -> Part:
 
 @contextmanager
 def active_client(client: Any) -> Iterator[Any]:
-    """The client that is given, of the address that is given, or the current one.
+    """The client that is given, of the address that is given, or the current one: in the block it is the current one.
 
     Raises
     ------
@@ -182,7 +183,7 @@ def active_client(client: Any) -> Iterator[Any]:
     from distributed import Client, get_client
 
     if isinstance(client, str):
-        with Client(client, set_as_default=False) as connected:
+        with Client(client, set_as_default=False) as connected, connected.as_current():
             yield connected
         return
     if client is None:
@@ -200,7 +201,8 @@ def active_client(client: Any) -> Iterator[Any]:
         )
     if client.asynchronous:
         raise TypeError("client: expected one that is not asynchronous, got an asynchronous one")
-    yield client
+    with client.as_current():
+        yield client
 
 
 def parts_of(
