@@ -7,9 +7,11 @@ in the order of the parts. So expected statistics of files and clusters are the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+import numpy as np
 
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError
 from latentcore.protocols import Expectation, Model
@@ -89,14 +91,23 @@ class LocalParts(Parts[D]):
     n_threads : int
     functions : tuple of callables
         What is made of each, one after the other.
+    reordered : Generator -> iterable, optional
+        The same rows in parts whose order is drawn; None if they can be read in one order only.
     """
 
     open: Callable[[], Iterable[Any]]
     n_threads: int = 1
     functions: tuple[Callable[[Any], Any], ...] = ()
+    reordered: Callable[[np.random.Generator], Iterable[Any]] | None = None
+
+    def shuffled(self, rng: np.random.Generator) -> LocalParts[D]:
+        """The same rows in parts whose order is drawn, where that is possible; their numbers mean nothing."""
+        reordered = self.reordered
+        return self if reordered is None else replace(self, open=lambda: reordered(rng))
 
     def then(self, function: Callable[[D], E]) -> LocalParts[E]:
-        return LocalParts(self.open, self.n_threads, (*self.functions, function))
+        made: Any = replace(self, functions=(*self.functions, function))
+        return cast("LocalParts[E]", made)
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
         functions = (*self.functions, function)
