@@ -27,6 +27,7 @@ __all__ = [
     "expectation_over",
     "named",
     "over_parts",
+    "sums",
 ]
 
 D = TypeVar("D")
@@ -216,16 +217,22 @@ def expectation_over(
     """
 
     def expected(params: P) -> tuple[S, float]:
-        log_likelihoods: list[float] = []
-
-        def statistics(result: tuple[S, float]) -> S:
-            log_likelihoods.append(result[1])
-            return result[0]
-
-        results = over_parts(parts, _Expected(model, params), n_rows)
-        return total(map(statistics, results)), sum(log_likelihoods)
+        made: tuple[S, float] = sums(over_parts(parts, _Expected(model, params), n_rows))
+        return made
 
     return expected
+
+
+def sums(results: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Of statistics, by which each result begins, in a fixed tree; and of the numbers that follow, one by one."""
+    numbers: list[tuple[float, ...]] = []
+
+    def statistics(result: tuple[Any, ...]) -> Any:
+        numbers.append(result[1:])
+        return result[0]
+
+    stats = total(map(statistics, results))
+    return (stats, *map(sum, zip(*numbers, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
