@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ __all__ = ["Chosen", "Files", "Items", "Slices", "is_arrow", "is_matrix", "mappe
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
 _READ_AHEAD = 2
 """Batches that pyarrow may read before they are asked for."""
+_PIECE = 1 << 10
+"""Rows that stay together when they are read in an order that is drawn."""
+_MOST_OPEN = 16
+_OPEN_BYTES = 1 << 26
+"""Row groups, and bytes of such, that are read in turns."""
 
 
 def is_matrix(X: Any) -> bool:
@@ -54,19 +61,19 @@ class Slices:
             raise ValueError(f"source: expected a 2-D array, got shape {np.shape(self.matrix)}")
 
     def __call__(self) -> Iterator[Any]:
-        return map(self._slice, self._starts())
+        starts = range(0, self.matrix.shape[0], self.size)
+        return (self._slice(start, self.size) for start in starts)
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Any]:
-        """The same in an order that is drawn."""
-        return map(self._slice, rng.permutation(self._starts()).tolist())
+        """The same rows in smaller slices, whose order is drawn."""
+        size = min(self.size, _PIECE)
+        starts = rng.permutation(range(0, self.matrix.shape[0], size)).tolist()
+        return (self._slice(start, size) for start in starts)
 
-    def _starts(self) -> range:
-        return range(0, self.matrix.shape[0], self.size)
-
-    def _slice(self, start: int) -> Any:
+    def _slice(self, start: int, size: int) -> Any:
         if is_arrow(self.matrix, "Table"):
-            return self.matrix.slice(start, self.size)
-        return getattr(self.matrix, "iloc", self.matrix)[start : start + self.size]
+            return self.matrix.slice(start, size)
+        return getattr(self.matrix, "iloc", self.matrix)[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +160,34 @@ class Files:
     chosen: Chosen
     options: Any = None
 
+    def __call__(self) -> Iterator[Any]:
+        return self._of_size(self._read(self.dataset, self.size))
+
     def shuffled(self, rng: np.random.Generator) -> Iterator[Any]:
-        """Batches of the same rows, with files, and row groups of Parquet files, in an order that is drawn."""
+        """Batches of the same rows: files, and row groups of Parquet files, in a drawn order, several in turns."""
         if not is_arrow(self.dataset, "FileSystemDataset"):
             return self()
+        pieces = [piece for file in self.dataset.get_fragments() for piece in _row_groups(file)]
+        order = rng.permutation(len(pieces)).tolist()
+        n_open = max(1, min(_MOST_OPEN, _OPEN_BYTES // max(map(_size_of, pieces), default=1)))
+        readers = (self._read(self._dataset_of(pieces[i]), _PIECE) for i in order)
+        return self._of_size(_in_turns(readers, n_open))
+
+    def _dataset_of(self, piece: Any) -> Any:
         given: Any = self.dataset
-        pieces = [
-            piece
-            for file in given.get_fragments()
-            for piece in (
-                file.split_by_row_group() if hasattr(file, "split_by_row_group") else [file]
-            )
-        ]
-        order = [pieces[i] for i in rng.permutation(len(pieces))]
-        reordered = type(given)(order, given.schema, given.format, given.filesystem)
-        return replace(self, dataset=reordered)()
+        return type(given)([piece], given.schema, given.format, given.filesystem)
 
-    def __call__(self) -> Iterator[Any]:
-        import pyarrow as pa
-
-        names = self.chosen.names_in(self.dataset.schema)
-        batches = self.dataset.to_batches(
-            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
-            fragment_scan_options=self.options,
+    def _read(self, dataset: Any, size: int) -> Iterator[Any]:
+        batches: Iterator[Any] = dataset.to_batches(
+            columns=self.chosen.names_in(dataset.schema), batch_size=size,
+            batch_readahead=_READ_AHEAD, fragment_readahead=1, fragment_scan_options=self.options,
             use_threads=False,  # they would read on, up to a GiB, where sweeps are slower
         )  # fmt: skip
+        return batches
+
+    def _of_size(self, batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow as pa
+
         held: list[Any] = []
         n_held = 0
         for batch in batches:
@@ -190,6 +200,29 @@ class Files:
                 held = table.slice(self.size).to_batches() if n_held else []
         if n_held:
             yield pa.Table.from_batches(held)
+
+
+def _row_groups(file: Any) -> list[Any]:
+    return file.split_by_row_group() if hasattr(file, "split_by_row_group") else [file]
+
+
+def _size_of(piece: Any) -> int:
+    """Bytes of a row group; of what is none, nobody knows."""
+    groups = getattr(piece, "row_groups", None)
+    return sum(max(1, group.total_byte_size) for group in groups) if groups else _OPEN_BYTES
+
+
+def _in_turns(readers: Iterator[Iterator[Any]], n_open: int) -> Iterator[Any]:
+    """One item of each of so many readers, again and again; the next reader takes the place of one that ends."""
+    opened_: deque[Iterator[Any]] = deque(islice(readers, n_open))
+    while opened_:
+        reader = opened_.popleft()
+        for item in reader:
+            yield item
+            opened_.append(reader)
+            break
+        else:
+            opened_.extend(islice(readers, 1))
 
 
 # -- columns -------------------------------------------------------------------------------------

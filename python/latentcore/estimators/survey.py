@@ -74,6 +74,8 @@ R = TypeVar("R")
 _SAMPLED_ROWS = 1 << 17
 _SAMPLED_ENTRIES = 1 << 22
 """Of the rows that a start is made from: 32 MiB."""
+_HELD_ENTRIES = 1 << 22
+"""Of the rows that batches are drawn from, where the others are not at hand."""
 _OF_EACH_LABEL = 10
 """Rows of a sample, at least in expectation."""
 
@@ -385,7 +387,7 @@ class InParts:
         if not isinstance(self._present, LocalParts):
             there = cast(Parts[NumberedRows], self._present)
             return batches_there(model, there, size, seed, len(self))
-        window = max(self._most(), size)
+        window = max(_HELD_ENTRIES // self.n_features, size)
         parts = self._present
         if len(self) > window:
             parts = parts.shuffled(np.random.default_rng(seed))
