@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from latentcore.estimators.online import Stream
 from latentcore.parts import LocalParts, Part, Parts
 from latentcore.regrouping import n_rows_of, regrouped
 from latentcore.streams import Batches, as_batches, as_parts, for_each_part, refuse_beside
 
-__all__ = ["for_each_batch", "whole_parts"]
+__all__ = ["for_each_batch", "learn_from", "whole_parts"]
+
+
+class Learn(Protocol):
+    """A step of an estimator on sequences in memory."""
+
+    def __call__(
+        self,
+        estimator: Any,
+        X: Any,
+        lengths: Any,
+        groups: Any,
+        sample_weight: Any,
+        labels: Any,
+        total_weight: float | None,
+        continues: bool,
+        /,
+    ) -> None: ...
 
 
 def whole_parts(X: Any, n_threads: int) -> Parts[Part] | None:
@@ -75,6 +93,33 @@ def for_each_batch(
 
     for_each_part(regrouped(batches), step)
     return True
+
+
+def learn_from(
+    estimator: Any,
+    learn: Learn,
+    X: Any,
+    lengths: Any,
+    groups: Any,
+    sample_weight: Any,
+    labels: Any,
+    total_weight: float | None,
+    continues: bool,
+) -> None:
+    """What ``partial_fit`` does: ``learn`` from ``X``, or from each of the batches that it is."""
+
+    def learn_part(part: Part, goes_on: bool) -> None:
+        by_row = part.lengths, part.groups, part.sample_weight, part.labels
+        learn(estimator, part.X, *by_row, total_weight, goes_on)
+
+    stream: Stream = estimator.__dict__.get("_stream", Stream())
+    begun = stream.exit is not None or bool(stream.waiting)
+    given = {
+        "lengths": lengths, "groups": groups, "sample_weight": sample_weight, "labels": labels,
+    }  # fmt: skip
+    if not for_each_batch(X, learn_part, continues=continues, begun=begun, **given):
+        by_row = lengths, groups, sample_weight, labels
+        learn(estimator, X, *by_row, total_weight, continues)
 
 
 def _refuse_cut(batches: Batches) -> None:
