@@ -191,11 +191,11 @@ def drawn(n: int) -> Array:
     return x
 
 
-@pytest.mark.parametrize(("passes", "nats"), [(1, 12.0), (4, 2.0), (10, 0.6)])
+@pytest.mark.parametrize(("passes", "nats"), [(1, 12.0), (4, 2.0)])
 def test_blocks_come_near_the_posterior_of_the_whole_sequence(passes: int, nats: float) -> None:
     """The bound of the whole sequence falls short of its maximum by about half of 23 free numbers a pass of noise.
 
-    The last step of 1, 4 and 10 passes is 0.06, 0.02 and 0.01, as if of the mean of 0.6, 1.5 and 3 passes.
+    The last step of 1 and of 4 passes is 0.06 and 0.02, as if of the mean of 0.6 and of 1.5 passes.
     """
     x = drawn(6000)
     whole = VariationalGaussianHMM(3, random_state=0).fit(x)

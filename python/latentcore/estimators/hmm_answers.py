@@ -46,8 +46,12 @@ def counts_of_steps(family: Any, x: RealArray) -> RealArray:
     """
     if not isinstance(family, Multinomial) or isinstance(x, CSR):
         return x
-    unobserved = np.isnan(x).all(axis=1)
-    return np.where(unobserved[:, None], x.dtype.type(0), x) if unobserved.any() else x
+    unobserved = np.flatnonzero(np.isnan(x).all(axis=1))
+    if not len(unobserved):
+        return x
+    x = x.copy()
+    x[unobserved] = 0
+    return x
 
 
 class HMMAnswers(Estimator, Generic[P]):
