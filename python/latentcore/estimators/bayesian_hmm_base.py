@@ -44,7 +44,7 @@ from latentcore.estimators.summary import (
 )
 from latentcore.estimators.training_sequences import TrainingSequences
 from latentcore.families.whole_rows import WholeRows
-from latentcore.parts import ChangedPartsError
+from latentcore.parts import ChangedPartsError, Part
 from latentcore.protocols import Array, Expectation
 from latentcore.rules.cavi import CAVI
 from latentcore.sequences import names_of_columns
@@ -186,8 +186,8 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
         """
 
         check_continues(continues, self.horizon)
-        by_row = lengths, groups, sample_weight, labels
-        learn_from(self, learn, X, *by_row, total_weight, continues)
+        given = Part(X, sample_weight, labels, lengths, groups)
+        learn_from(self, learn, given, total_weight, continues)
         return self
 
     def _fit(

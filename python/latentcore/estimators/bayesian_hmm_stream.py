@@ -34,6 +34,7 @@ from latentcore.estimators.mixture_stream import (
 )
 from latentcore.estimators.online import Horizon, Stream, after_step
 from latentcore.estimators.training_sequences import SequencesInMemory, explained
+from latentcore.parts import Part
 from latentcore.protocols import Array
 from latentcore.rules.cavi import ELBOTerms, StochasticVI, VariationalInfo, VariationalState
 from latentcore.rules.steps import eta_of
@@ -74,16 +75,7 @@ class _Learned(NamedTuple):
     info: VariationalInfo
 
 
-def learn(
-    estimator: Any,
-    X: Any,
-    lengths: Any,
-    groups: Any,
-    sample_weight: Any,
-    labels: Any,
-    total_weight: float | None,
-    continues: bool,
-) -> None:
+def learn(estimator: Any, part: Part, total_weight: float | None, continues: bool) -> None:
     """One step on a batch, or as many sequences that wait for more.
 
     The estimator changes at the end, all at once; after an exception it is as before.
@@ -93,7 +85,8 @@ def learn(
     fitted = "posterior_" in state
     stream: Stream = state.get("_stream", Stream())
     begun = fitted or bool(stream.waiting)
-    batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun)
+    by_row = part.lengths, part.groups, part.sample_weight, part.labels
+    batch = incoming(estimator, part.X, *by_row, begun=begun)
     against = checked_total(total_weight)
     check_continues(continues, estimator.horizon)
     check_goes_on(continues, stream, batch.given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from latentcore.estimators.online import Stream
 from latentcore.parts import LocalParts, Part, Parts
@@ -11,23 +11,6 @@ from latentcore.regrouping import n_rows_of, regrouped
 from latentcore.streams import Batches, as_batches, as_parts, for_each_part, refuse_beside
 
 __all__ = ["for_each_batch", "learn_from", "whole_parts"]
-
-
-class Learn(Protocol):
-    """A step of an estimator on sequences in memory."""
-
-    def __call__(
-        self,
-        estimator: Any,
-        X: Any,
-        lengths: Any,
-        groups: Any,
-        sample_weight: Any,
-        labels: Any,
-        total_weight: float | None,
-        continues: bool,
-        /,
-    ) -> None: ...
 
 
 def whole_parts(X: Any, n_threads: int) -> Parts[Part] | None:
@@ -97,29 +80,23 @@ def for_each_batch(
 
 def learn_from(
     estimator: Any,
-    learn: Learn,
-    X: Any,
-    lengths: Any,
-    groups: Any,
-    sample_weight: Any,
-    labels: Any,
+    learn: Callable[[Any, Part, float | None, bool], None],
+    given: Part,
     total_weight: float | None,
     continues: bool,
 ) -> None:
-    """What ``partial_fit`` does: ``learn`` from ``X``, or from each of the batches that it is."""
+    """What ``partial_fit`` does: ``learn`` from what was given, or from each of the batches that ``given.X`` is."""
 
     def learn_part(part: Part, goes_on: bool) -> None:
-        by_row = part.lengths, part.groups, part.sample_weight, part.labels
-        learn(estimator, part.X, *by_row, total_weight, goes_on)
+        learn(estimator, part, total_weight, goes_on)
 
     stream: Stream = estimator.__dict__.get("_stream", Stream())
     begun = stream.exit is not None or bool(stream.waiting)
-    given = {
-        "lengths": lengths, "groups": groups, "sample_weight": sample_weight, "labels": labels,
-    }  # fmt: skip
-    if not for_each_batch(X, learn_part, continues=continues, begun=begun, **given):
-        by_row = lengths, groups, sample_weight, labels
-        learn(estimator, X, *by_row, total_weight, continues)
+    beside = {
+        name: getattr(given, name) for name in ("lengths", "groups", "sample_weight", "labels")
+    }
+    if not for_each_batch(given.X, learn_part, continues=continues, begun=begun, **beside):
+        learn_part(given, continues)
 
 
 def _refuse_cut(batches: Batches) -> None:
