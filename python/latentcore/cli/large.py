@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import numpy as np
 
 import latentcore
 from latentcore.cli.columns import Table, arrow
+from latentcore.cli.models import check_beside
 from latentcore.cli.progress import PartsProgress
+from latentcore.cli.sequences import complaints_about
 from latentcore.cli.shared_options import UsageError
 
 __all__ = ["LargeFile", "is_large"]
@@ -55,14 +57,25 @@ class LargeFile:
     file: str
     columns: Sequence[str] | None
     labels: str | None
+    weight_by: str | None = None
     group_by: str | None = None
     order_by: str | None = None
     """On a cluster, the order of rows within a group; None: as they lie."""
 
     def batches(self) -> latentcore.Batches:
         return latentcore.Batches(
-            Path(self.file), columns=self.columns, labels=self.labels, groups=self.group_by
-        )
+            Path(self.file), columns=self.columns, sample_weight=self.weight_by, labels=self.labels,
+            groups=self.group_by,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for a column that is to be learned from and something else."""
+        named = {"labels": self.labels, "weights": self.weight_by, "sequences": self.group_by}
+        check_beside(self.columns, named)
+
+    def complaints(self) -> AbstractContextManager[None]:
+        """Messages of estimators about this file."""
+        return complaints_about(self.file, weight_by=self.weight_by)
 
     def first(self) -> Table:
         """The rows of the first batch: they tell what a model of mixed columns is made of."""
@@ -91,18 +104,19 @@ class LargeFile:
             frame = tables.read_parquet(self.file)
             columns = self.columns
             if columns is None:
-                beside = (self.labels, self.group_by, self.order_by)
                 numbers = [n for n in frame.columns if frame.dtypes[n].kind in "biuf"]
-                columns = [name for name in numbers if name not in beside]
+                columns = [name for name in numbers if name not in self._beside()]
                 self._tell_left_out(list(frame.columns), columns)
             distributed.fit(
-                model, frame, client=client, columns=columns, labels=self.labels,
+                model, frame, client=client, columns=columns, sample_weight=self.weight_by, labels=self.labels,
                 groups=self.group_by, order_by=self.order_by, callback=progress,
             )  # fmt: skip
 
+    def _beside(self) -> tuple[str | None, ...]:
+        return self.labels, self.weight_by, self.group_by, self.order_by
+
     def _tell_left_out(self, found: Sequence[str], learned: Sequence[str]) -> None:
-        beside = (self.labels, self.group_by, self.order_by)
-        left = [n for n in found if n not in (*learned, *beside)]
+        left = [n for n in found if n not in (*learned, *self._beside())]
         if left:
             print(f"columns left out, which hold no numbers: {', '.join(left)}", file=sys.stderr)
 

@@ -32,6 +32,7 @@ from latentcore.cli.shared_options import (
     add_picture,
     add_settings,
     add_table_out,
+    add_weight_by,
 )
 from latentcore.cli.stream import stream
 from latentcore.selection import Criterion
@@ -109,6 +110,7 @@ def parser() -> ArgumentParser:
     one = add(saved_commands.score, "print the log-likelihood of a file under a model")
     add_model_and_file(one)
     add_group_by(one)
+    add_weight_by(one)
 
     one = add(saved_commands.impute, "write the rows of a file with missing entries filled in")
     add_model_and_file(one)
@@ -225,6 +227,7 @@ def _add_select(one: ArgumentParser) -> None:
     )  # fmt: skip
     add_covariance(one)
     add_column_options(one)
+    add_weight_by(one)
     add_model_out(one, "--save")
     add_picture(one, "the criterion", "CRITERIA.png")
     add_settings(one)
