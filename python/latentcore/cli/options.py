@@ -166,8 +166,8 @@ def _add_large(one: ArgumentParser) -> None:
     )  # fmt: skip
     where.add_argument(
         "--cluster", type=values.cluster, metavar="ADDRESS",
-        help="fit on a Dask cluster, whose workers read the Parquet file or folder: tcp://host:8786, or local:N for N "
-        "processes on this machine",
+        help="fit on a cluster, whose workers read the Parquet file or folder: of Dask, tcp://host:8786, or local:N "
+        "for N processes on this machine; or of Spark, what it calls a master: spark://host:7077, yarn, local[N]",
     )  # fmt: skip
     one.add_argument(
         "--order-by", metavar="COLUMN",
