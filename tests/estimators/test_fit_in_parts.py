@@ -19,8 +19,7 @@ from pyarrow import parquet
 
 import latentcore
 from estimators.drawn_rows import COUNTS, NORMAL, N, Y, with_holes
-from estimators.test_bayesian_mixture import DATA
-from estimators.test_every_mixture import (
+from estimators.mixture_cases import (
     CASES,
     Case,
     assert_same,
@@ -28,6 +27,7 @@ from estimators.test_every_mixture import (
     missing_cases,
     sparse_cases,
 )
+from estimators.test_bayesian_mixture import DATA
 from latentcore import (
     Batches,
     BayesianGaussianMixture,
