@@ -73,10 +73,12 @@ class GaussianPrior:
 
     def __post_init__(self) -> None:
         for name in ("means", "mean_precision", "degrees_of_freedom", "scale"):
-            array = np.atleast_1d(np.asarray(getattr(self, name), np.float64))
+            given = getattr(self, name)
+            array = np.atleast_1d(np.asarray(given, np.float64))
             if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers, got {array}")
-            object.__setattr__(self, name, array)
+            if array is not given:
+                object.__setattr__(self, name, array)
 
 
 def update(prior: GaussianPrior, stats: GaussianStatistics) -> GaussianPrior:
