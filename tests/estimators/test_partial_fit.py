@@ -13,6 +13,7 @@ import scipy.sparse
 import sklearn.mixture
 from sklearn.base import clone
 
+from estimators.mixture_cases import CASES, Case, assert_same, parameters
 from estimators.streams import (
     batches,
     bayesian,
@@ -24,7 +25,6 @@ from estimators.streams import (
     stream,
     streamed,
 )
-from estimators.test_every_mixture import CASES, Case, assert_same, parameters
 from latentcore import (
     BayesianGaussianMixture,
     CategoricalMixture,

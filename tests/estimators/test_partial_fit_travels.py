@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import latentcore
+from estimators.mixture_cases import CASES, Case, assert_same, parameters
 from estimators.streams import (
     ONLINE,
     assert_equal_states,
@@ -30,7 +31,6 @@ from estimators.streams import (
     stream,
     streamed,
 )
-from estimators.test_every_mixture import CASES, Case, assert_same, parameters
 from latentcore import (
     BayesianGaussianMixture,
     BernoulliMixture,
