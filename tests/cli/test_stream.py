@@ -511,12 +511,27 @@ def test_impossible_row_of_a_chain_is_named(run, file, tmp_path):
     assert rows_in(path) == 60
 
 
-def test_posterior_of_a_chain_needs_sequences(run, file, tmp_path):
+def test_posterior_of_a_chain_learns_from_an_endless_sequence(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    for begin, end in ((0, 200), (200, 400)):
+        rows = file("rows.csv", HEADER + csv_of(SWITCHING[begin:end]))
+        options = [*CHAIN, "--bayes", "--covariance", "full", "--batch-size", 50]
+        assert run("stream", path, rows, *options)[0] == 0
+    expected = VariationalGaussianHMM(
+        2, covariance_type="full", random_state=0, startprob_prior=np.full(2, 0.5),
+        transmat_prior=np.full((2, 2), 0.5), horizon="endless",
+    )  # fmt: skip
+    for i, part in enumerate(np.split(SWITCHING, 8)):
+        expected.partial_fit(named(part), continues=i > 0)
+    np.testing.assert_array_equal(latentcore.load(path).transmat_, expected.transmat_)
+    np.testing.assert_array_equal(latentcore.load(path).means_, expected.means_)
+
+
+def test_posterior_of_a_chain_learns_from_sequences(run, file, tmp_path):
     path, keys = tmp_path / "m.npz", np.repeat(np.arange(8), 50)
     lines = [f"{key},{a},{b}" for key, (a, b) in zip(keys, SWITCHING.tolist(), strict=True)]
     rows = file("rows.csv", "key,a,b\n" + "\n".join(lines) + "\n")
     options = [*CHAIN, "--bayes", "--covariance", "full"]
-    assert "--group-by: expected the column" in run("stream", path, rows, *options)[2]
     assert run("stream", path, rows, *options, "--group-by", "key")[0] == 0
     expected = VariationalGaussianHMM(
         2, covariance_type="full", random_state=0, startprob_prior=np.full(2, 0.5),
@@ -547,6 +562,7 @@ WAYS = {
     "mixed": ["--family", "mixed", "--prior", "weak"],
     "chain": ["--model", "hmm"],
     "forward-only": ["--model", "hmm", "--inertia", "forward-only"],
+    "chain's endless posterior": ["--model", "hmm", "--bayes"],
     "chain's posterior": ["--model", "hmm", "--bayes", "--group-by", "key"],
 }
 

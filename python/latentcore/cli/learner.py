@@ -93,11 +93,10 @@ def set_online(
             raise ValueError(
                 "--weight-by: expected --group-by beside it, as hidden Markov models weigh whole sequences, got none"
             )
-        if not hasattr(model, "online"):
-            raise ValueError(
-                f"--group-by: expected the column of the sequences for {type(model).__name__}, got none"
-            )
-        changes = {**changes, "horizon": "endless"}
+        if hasattr(model, "online"):
+            changes = {**changes, "horizon": "endless"}
+        else:
+            model.set_params(horizon="endless")
     if changes and not hasattr(model, "online"):
         option = next(iter(changes)).replace("_", "-")
         raise ValueError(f"--{option}: not for {type(model).__name__}")
