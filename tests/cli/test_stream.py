@@ -414,6 +414,7 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["m.npz", "rows.csv", "--step-size", "power:0.2"], "kappa"),
         (["m.npz", "rows.csv", "--continues", "--group-by", "a"], "--continues"),
         (["x/y.npz", "rows.csv", "-k", 2], "there is no folder"),
+        (["n.npz", "twice.csv", "-k", 1], "twice.csv: there is more than one column 'a'"),
         (["m.npz", "zipped.csv"], "zipped.csv: expected text, got what gzip has made of some"),
         (["m.npz", "wide_characters.csv"], "expected text in UTF-8, got other bytes"),
     ],
@@ -425,10 +426,23 @@ def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
     file("rows.csv", HEADER + csv_of(ROWS))
     file("c.csv", "a,c\n1,2\n")
     file("wide.csv", "1,2,3\n")
+    file("twice.csv", "a,a,b\n1,2,3\n")
     file("zipped.csv", gzip.compress(b"a,b\n1,2\n"))
     file("wide_characters.csv", "a,b\n1,2\n".encode("utf-16"))
     assert says in fails("stream", *arguments)
     assert (tmp_path / "m.npz").read_bytes() == before
+
+
+def test_files_with_fewer_rows_than_were_read_are_not_gone_on_with(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    assert run("stream", path, file("rows.csv", HEADER + csv_of(ROWS)), *NEW)[0] == 0
+    before = path.read_bytes()
+    status, out, err = run("stream", path, file("new.csv", HEADER + csv_of(ROWS[:50])), "--resume")
+    assert (status, out) == (2, "")
+    assert (
+        f"--resume: expected the 400 rows that {path} has read and what came after, got 50" in err
+    )
+    assert path.read_bytes() == before
 
 
 def test_rows_of_a_pipe_are_not_passed_over(tmp_path):
