@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_step_sizes_have_short_names(run, file, tmp_path, step):
     path = tmp_path / "m.npz"
     rows = file("rows.csv", HEADER + csv_of(ROWS))
     assert run("stream", path, rows, *NEW, "--step-size", step)[0] == 0
-    steps = {
+    steps: dict[str, Any] = {
         "power:0.7": PowerStep(0.7), "power:0.7,3": PowerStep(0.7, 3), "inverse:2": InverseStep(2),
         "inf": float("inf"), "auto": "auto",
     }  # fmt: skip
