@@ -15,7 +15,7 @@ from latentcore.estimators.bayesian_hmm_answers import HMMPosteriorAnswers
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
 from latentcore.estimators.bayesian_hmm_saved import pack_hmm_posterior, unpack_hmm_posterior
 from latentcore.estimators.bayesian_hmm_start import starts
-from latentcore.estimators.bayesian_hmm_stream import check_continues, learn
+from latentcore.estimators.bayesian_hmm_stream import learn, states_of_stream
 from latentcore.estimators.bayesian_hmm_terms import (
     bound_terms,
     expected_counts,
@@ -30,7 +30,7 @@ from latentcore.estimators.checks import (
     stochastic_steps,
 )
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_batches import learn_from
+from latentcore.estimators.hmm_batches import check_continues, learn_from
 from latentcore.estimators.mixture_base import Callback, RandomState
 from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Horizon, Stream
@@ -185,7 +185,8 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
         ``lower_bounds_`` keeps those of the latest 1024 steps.
         """
 
-        check_continues(continues, self.horizon)
+        self._check_arguments()
+        check_continues(continues, self.horizon == "endless", "horizon='endless'")
         given = Part(X, sample_weight, labels, lengths, groups)
         learn_from(self, learn, given, total_weight, continues)
         return self
@@ -323,11 +324,14 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
         model: HMM[P, Any] = HMM(self._observed(self.family_, data)[1])
         expectation = data.expectation(model)
         pruning = Pruning(model, expectation, expected_counts, self._left)
-        found, prior = pruning.run(posterior, self.prior_, slack)
+        found, prior, kept = pruning.run(posterior, self.prior_, slack)
         if found is posterior:
             return self
         terms = bound_terms(model, prior, found, expectation)
-        learned = {"posterior_": found, "prior_": prior, "elbo_terms_": terms, "_before": None}
+        learned = {
+            "posterior_": found, "prior_": prior, "elbo_terms_": terms, "_before": None,
+            **states_of_stream(self.__dict__, kept),
+        }  # fmt: skip
         self.__dict__ = {**self.__dict__, **learned, "lower_bound_": total_of(terms)}
         return self
 
