@@ -232,6 +232,15 @@ def test_labels_are_matched_as_asked() -> None:
     assert alignment.permutations.tolist() == [[1, 0], [0, 1]]
 
 
+def test_labels_are_known_to_be_the_best_only_where_all_were_looked_at() -> None:
+    model, mixed = MODELS["poisson"](), MODELS["hmm gaussian mixtures"]()
+    assert combine([model]).alignment.exhaustive
+    assert combine([model, mirrored(model), model]).alignment.exhaustive
+    for align in ("none", "unweighted", [[0, 1], [0, 1]]):
+        assert not combine([model, model], align=align).alignment.exhaustive
+    assert not combine([mixed, mixed]).alignment.exhaustive  # labels inside its states
+
+
 def test_unweighted_matching_is_for_weights_that_mean_nothing() -> None:
     components = [[0.0], [2.4]], [[[1.0]], [[1.0]]]
     a = GaussianMixture.from_params([0.999, 0.001], *components)

@@ -301,7 +301,7 @@ def spoiled(row: int, value: float, x: Any = NORMAL) -> Any:
         (GaussianMixture(2), [Part(NORMAL[:0])], "X: expected at least one row in at least one part, got none"),
         (GaussianMixture(2), lambda: iter([]), "X: expected at least one row in at least one part, got none"),
         (GaussianMixture(2), (x for x in [NORMAL]), "again and again.*pass a list, or a function"),
-        (BayesianGaussianMixture(2, batch_size=10), cut(NORMAL), "batch_size: expected None with X in parts"),
+        (BayesianGaussianMixture(2, batch_size=10), cut(spoiled(200, np.inf)), "part 4: Input X contains inf.* row 50"),
         (GaussianMixture(2, warm_start=True).fit(COUNTS), cut(NORMAL), "X has 2 features, but Gauss.* expecting 3"),
     ],
 )  # fmt: skip

@@ -49,6 +49,7 @@ from latentcore.families.mixed import MixtureFamily
 from latentcore.parts import LocalParts, Part
 
 LEFT_TO_RIGHT = Topology.left_to_right(2)
+STATIONARY = Topology.ergodic(2, equal_stays=True, start="stationary")
 CUTS = [[0, 1], [2], [3]]
 """Of the four sequences, those of each part."""
 BY_NAME = {str(case): case for case in CASES}
@@ -112,8 +113,14 @@ def assert_equal_fits(ours: Any, theirs: Any, rtol: float = 1e-10) -> None:
 @cases
 @pytest.mark.parametrize(
     "arguments",
-    [{"n_init": 2}, {"assignment": "hard"}, {"topology": LEFT_TO_RIGHT}],
-    ids=["soft", "hard", "left-to-right"],
+    [
+        {"n_init": 2},
+        {"assignment": "hard"},
+        {"topology": LEFT_TO_RIGHT},
+        {"topology": STATIONARY},
+        {"topology": STATIONARY, "assignment": "hard"},
+    ],
+    ids=["soft", "hard", "left-to-right", "stationary", "stationary hard"],
 )
 def test_parts_are_fitted_as_memory_is(case: Case, arguments: dict[str, Any]) -> None:
     model = case.make(2, random_state=0, max_iter=4, **arguments)

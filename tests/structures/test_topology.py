@@ -340,6 +340,23 @@ def test_no_allowed_change_raises_the_likelihood_of_a_stationary_chain(
         )
 
 
+@every_stationary
+@pytest.mark.parametrize("per_start", [1e4, 10.0, 0.3])
+def test_most_likely_stationary_chain_is_found_to_the_last_digits(
+    name: str, per_start: float
+) -> None:
+    """From near it, where likelihoods differ by less than rounding, as from afar."""
+    topology = STATIONARY[name]
+    rng = np.random.default_rng(5)
+    previous = some_matrix(topology, 5)
+    starts = rng.gamma(1.0, 10.0, S) * (stationary_law(previous) > 1e-12)
+    counts = (0.1 + rng.gamma(1.0, per_start, (S, S))) * (previous > 0)
+    found = topology.maximize(starts, counts, (stationary_law(previous), previous))
+    near = topology.project(found[0], found[1] * (1.0 + 1e-7 * rng.normal(size=(S, S))))
+    for ours, theirs in zip(topology.maximize(starts, counts, near), found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_likelihood_of_a_stationary_chain_is_that_of_a_quasi_newton_method(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -140,6 +140,7 @@ def _csv_records(
         chosen = [j for j in range(len(names)) if j not in beside]
     else:
         chosen = chosen_columns(source, names, fields.columns)
+    _check_apart(source, [names[j] for j in chosen], fields)
     _check_width(source, len(chosen), fields)
     pick = _picker(chosen)
 
@@ -171,6 +172,14 @@ def _picker(chosen: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
     return itemgetter(*chosen)
 
 
+def _check_apart(source: str, chosen: Sequence[str], fields: Fields) -> None:
+    for name in fields.beside:
+        if name in chosen:
+            raise StreamError(
+                f"{source}: expected column {name!r} beside those to learn from, got it among them"
+            )
+
+
 def _check_width(source: str, found: int, fields: Fields) -> None:
     if found == 0:
         raise StreamError(f"{source}: expected columns to learn from, got none")
@@ -196,6 +205,7 @@ def _json_records(
     if wanted is None:
         wanted = [name for name in names if name not in beside]
     chosen_columns(source, names, wanted)
+    _check_apart(source, wanted, fields)
     _check_width(source, len(wanted), fields)
 
     def record(line: int, text: str) -> Record:
