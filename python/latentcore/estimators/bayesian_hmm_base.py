@@ -132,10 +132,10 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
     ) -> Self:
         """One step of stochastic variational inference on a batch of sequences, or on a block of one.
 
-        With ``horizon="batch"``, the default, a batch has whole sequences, and stands for all by their number (Hoffman et
-        al. 2013). With ``horizon="endless"`` it stands for all by the number of rows, and a sequence may come in blocks,
-        as one without an end has to (``continues``; Foti, Xu, Laird & Fox 2014). The start of a sequence then counts
-        once, whatever a batch stands for, and not again in rows beyond ``total_weight``.
+        With ``horizon="batch"``, the default, a batch has whole sequences, and stands for all by their number (Hoffman
+        et al. 2013). With ``horizon="endless"`` it stands for all by the number of rows, and a sequence may come in
+        blocks, as one without an end has to (``continues``; Foti, Xu, Laird & Fox 2014). The start of a sequence then
+        counts once, whatever a batch stands for, and not again in rows beyond ``total_weight``.
 
         The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its
         sequences wait, inside the model and its pickles and files, until there are enough rows: ten for each state, and
