@@ -120,6 +120,7 @@ def test_interrupt_leaves_the_model_of_the_last_complete_iteration(parquet, tmp_
     ) as running:
         guard = threading.Timer(60, running.kill)
         guard.start()
+        assert running.stderr is not None
         said = running.stderr.readline()
         while "iteration" not in said:
             said = running.stderr.readline()

@@ -1,5 +1,7 @@
 """A column of weights: an integer weight is worth as many copies of the row, or of the sequence."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -106,8 +108,11 @@ def test_sequences_of_a_stream_are_weighed(run, tmp_path, weighted, bayes):
     options = [*FIT, *CHAIN, *bayes, "--batch-size", 100, "--weight-by", "m"]
     assert run("stream", path, weighted["csv"], *options)[0] == 0
     if bayes:
-        prior = {"startprob_prior": np.full(2, 0.5), "transmat_prior": np.full((2, 2), 0.5)}
-        model = VariationalGaussianHMM(2, covariance_type="full", random_state=0, **prior)
+        prior: dict[str, Any] = {
+            "startprob_prior": np.full(2, 0.5),
+            "transmat_prior": np.full((2, 2), 0.5),
+        }
+        model: Any = VariationalGaussianHMM(2, covariance_type="full", random_state=0, **prior)
     else:
         model = GaussianHMM(2, covariance_type="full", random_state=0)
     for i in range(0, 400, 100):

@@ -84,7 +84,7 @@ def test_step_on_a_block_is_of_the_paths_of_the_whole_sequence(case: Case, cut: 
     """Rows, transitions into them and the normaliser: of the block, given all rows before."""
     x, total, weight = case.rows.x[:7], 50.0, 1.5
     model = model_of(case, delay=STAYS)
-    begin = model.posterior_init
+    begin: Any = model.posterior_init
     model.partial_fit(x[:cut], sample_weight=[weight])
     family = model.family_
     expected = HMM(family).expected(begin)
@@ -98,6 +98,7 @@ def test_step_on_a_block_is_of_the_paths_of_the_whole_sequence(case: Case, cut: 
     kept = model.startprob_posterior_
     model.set_params(forgetting=0.0)
     model.partial_fit(x[cut:], sample_weight=[weight], continues=True, total_weight=total)
+    paths: Any
     paths, shares, log_normaliser = paths_of(log_density, begin)
     pairs = np.zeros((3, 3))
     for t in range(cut, 7):
@@ -171,7 +172,7 @@ def test_without_a_total_the_batch_stands_for_all_that_was_seen(before: str, hor
         seen = seen if before == horizon else {"batch": 200 / 20, "endless": 200.0}[horizon]
     model.set_params(horizon=horizon)
     told = copy.deepcopy(model)
-    batch = {"X": x[:40], "lengths": [15, 25]}
+    batch: dict[str, Any] = {"X": x[:40], "lengths": [15, 25]}
     told.partial_fit(**batch, total_weight=seen + (40 if horizon == "endless" else 2))
     model.partial_fit(**batch)
     assert_near(model.posterior_, told.posterior_, 1e-12)
@@ -181,7 +182,7 @@ def test_without_a_total_the_batch_stands_for_all_that_was_seen(before: str, hor
 
 TRUTH = latentcore.GaussianHMM.from_params(
     [0.5, 0.3, 0.2], [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]],
-    [[0.0, 0], [4, 0], [0, 5]], np.ones((3, 2)), covariance_type="diag",
+    [[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]], np.ones((3, 2)), covariance_type="diag",
 )  # fmt: skip
 
 

@@ -336,7 +336,8 @@ def test_whats_given_beside_parts_is_refused() -> None:
     ],
 )
 def test_parts_have_no_arguments_that_the_model_does_not_take(make: Any, argument: str) -> None:
-    parts = [Part(NORMAL), Part(NORMAL, **{argument: Y})]
+    given: Any = {argument: Y}
+    parts = [Part(NORMAL), Part(NORMAL, **given)]
     message = f"1: {argument}: expected None, as this model takes no {argument}, got some"
     for fit in (make(2).fit, make(2).partial_fit):
         with pytest.raises(ValueError, match=message):
