@@ -460,7 +460,7 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         model: Mixture[P, Any] = Mixture(self.family_)
         expectation = self._expectation(model, data)
         pruning = Pruning(model, expectation, _counts, self._selected)
-        posterior, prior = pruning.run(self.posterior_, self.prior_, slack)
+        posterior, prior, _ = pruning.run(self.posterior_, self.prior_, slack)
         if posterior is self.posterior_:
             return self
         learned = self._learned_of(posterior, prior, self.family_, data, self._copies)
