@@ -179,3 +179,8 @@ def test_batches_without_rows_are_passed_over() -> None:
     assert [part.X for part in regrouped(batches)][-1] == pytest.approx(np.array(rows))
     with_none = GaussianHMM(1).fit([*batches, Part(rows, groups=["b"] * 2)])
     assert with_none.means_ == pytest.approx(np.array([[1.5]]))
+
+
+def test_batch_that_holds_no_rows_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^batch 1: X: expected a matrix or .*, got int$"):
+        GaussianHMM(1).partial_fit(iter([np.zeros((3, 1)), 5]))

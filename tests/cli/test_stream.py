@@ -415,6 +415,8 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["m.npz", "rows.csv", "--step-size", "power:0.2"], "kappa"),
         (["m.npz", "rows.csv", "--continues", "--group-by", "a"], "--continues"),
         (["x/y.npz", "rows.csv", "-k", 2], "there is no folder"),
+        (["m.npz", "zipped.csv"], "zipped.csv: expected text, got what gzip has made of some"),
+        (["m.npz", "wide_characters.csv"], "expected text in UTF-8, got other bytes"),
     ],
 )
 def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
@@ -424,6 +426,8 @@ def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
     file("rows.csv", HEADER + csv_of(ROWS))
     file("c.csv", "a,c\n1,2\n")
     file("wide.csv", "1,2,3\n")
+    file("zipped.csv", gzip.compress(b"a,b\n1,2\n"))
+    file("wide_characters.csv", "a,b\n1,2\n".encode("utf-16"))
     assert says in fails("stream", *arguments)
     assert (tmp_path / "m.npz").read_bytes() == before
 

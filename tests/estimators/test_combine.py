@@ -166,6 +166,25 @@ def test_one_model_is_its_own_combination() -> None:
     assert found.alignment.objectives[-1] == pytest.approx(0, abs=1e-14)
 
 
+@pytest.mark.parametrize("share", [1e-260, 1e-292, 1e-300, 5e-324])
+def test_shares_next_to_nothing_make_no_divergence_and_no_doubt(share: float) -> None:
+    """The combination may have lost them."""
+    weights = [1 - share, share]
+    mixture = PoissonMixture.from_params(weights, [[1.0], [9.0]])
+    chain = PoissonHMM.from_params(weights, [weights, [0.5, 0.5]], [[1.0], [9.0]])
+    for model, lengths in ((mixture, None), (chain, [1]), (chain, [9])):
+        found, alignment = combine([model, mirrored(model)], [1, 1e-3], lengths=lengths)
+        np.testing.assert_allclose(alignment.divergences, 0.0, atol=1e-15)
+        np.testing.assert_allclose(alignment.margins, 1.0, rtol=1e-9)
+        assert_same(found, model)
+        assert relative_entropy(model, found, lengths=lengths) == 0
+    without = PoissonMixture.from_params([1.0, 0.0], [[1.0], [9.0]])
+    assert (
+        relative_entropy(PoissonMixture.from_params([1 - 1e-200, 1e-200], [[1.0], [9.0]]), without)
+        == np.inf
+    )
+
+
 # -- what is combined
 
 

@@ -219,7 +219,8 @@ def relative_entropy(model_a: Any, model_b: Any, *, lengths: npt.ArrayLike | Non
     Returns
     -------
     float
-        >= 0; infinite where ``model_b`` forbids what happens in ``model_a``. Of a mixture that of one row.
+        >= 0; infinite where ``model_b`` forbids what happens in ``model_a`` more often than 1e-250. Of a mixture that
+        of one row.
 
     Raises
     ------

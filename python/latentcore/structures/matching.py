@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from latentcore import kernels
 from latentcore.assignment import (
+    NEGLIGIBLE,
     Matched,
     MatchedBy,
     Order,
@@ -276,7 +277,7 @@ class HMMLabels(Generic[P, S]):
     def relative_entropy(self, params: HMMParams[P], other: HMMParams[P]) -> float:
         """Of the joint distributions of rows and their states, nats: of a sequence, or by row of an endless one."""
         way = self._one_way(params, other)
-        log_own = np.where(way.flow > 0, _log(params.transition), 0.0)
+        log_own = np.where(way.flow > NEGLIGIBLE, _log(params.transition), 0.0)
         of_rows = _times(way.flow, log_own - _log(other.transition))
         return max(0.0, float(way.linear.trace() + of_rows.sum()))
 
@@ -368,7 +369,7 @@ def _both_ways(family: Any, components: Any, like: Any) -> Array:
 
 def _times(counts: Array, nats: Array) -> Array:
     """Products in which nothing is lost where nothing happens."""
-    happens = np.broadcast_to(counts > 0, nats.shape)
+    happens = np.broadcast_to(counts > NEGLIGIBLE, nats.shape)
     return np.where(happens, counts * np.where(happens, nats, 0.0), 0.0)
 
 
