@@ -364,6 +364,20 @@ def test_margin_of_a_chain_counts_what_states_have_of_its_divergence() -> None:
     assert labels.margin(b, a) == pytest.approx(min(ratios), rel=1e-10)
 
 
+def test_states_that_only_the_way_into_them_tells_apart_are_not_the_same() -> None:
+    """States 0 and 1 emit alike and go on alike, so that they pay nothing for being exchanged; state 2 pays it all."""
+    labels, codes = chains([50]), CategoricalParams(np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]]))
+
+    def entered(first: float, second: float) -> HMMParams[Any]:
+        rows = np.array([[0.2, 0.2, 0.6], [0.2, 0.2, 0.6], [first, second, 0.1]])
+        return HMMParams(np.full(3, 1 / 3), rows, codes)
+
+    a, b = entered(0.8, 0.1), entered(0.1, 0.8)
+    assert labels.match(b, a, "symmetric").order.tolist() == [1, 0, 2]
+    assert labels.margin(b, a) == -1
+    assert labels.margin(a, a) > 0
+
+
 # -- statistics
 
 

@@ -117,10 +117,11 @@ class LabelCosts:
         """
         own = self.linear.diagonal() if self.shares is None else self.shares
         growth = self.exchanges(np.arange(len(own)))
-        larger = own[:, None] + own + np.maximum(growth, 0.0)
+        # an exchange may save more than two states have: what others pay for the way into them
+        larger = np.maximum(own[:, None] + own + np.maximum(growth, 0.0), -growth)
         differ = larger > _SAME
         np.fill_diagonal(differ, False)
-        return max(-1.0, float((growth[differ] / larger[differ]).min(initial=1.0)))
+        return float((growth[differ] / larger[differ]).min(initial=1.0))
 
     def _least_of(self, orders: npt.NDArray[np.intp]) -> Matched:
         costs = self.of(orders)
