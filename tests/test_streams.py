@@ -15,7 +15,7 @@ import pytest
 import scipy.sparse
 from pyarrow import dataset, feather, parquet
 
-from latentcore import Batches
+from latentcore import Batches, BayesianGaussianMixture, GaussianHMM, GaussianMixture
 from latentcore.arrays import as_labels, as_matrix, column_names
 from latentcore.parts import LocalParts, Part
 from latentcore.streams import as_parts, for_each_batch
@@ -293,3 +293,12 @@ def test_source_that_fails_is_not_kept_open() -> None:
     for _ in Batches(source):
         break
     assert closed == [True]
+
+
+@pytest.mark.parametrize("make", [GaussianMixture, BayesianGaussianMixture, GaussianHMM])
+def test_iterator_without_batches_left_is_refused(make: Any) -> None:
+    batches = iter(np.split(X, 2))
+    model = make(2, random_state=0).partial_fit(batches)
+    with pytest.raises(ValueError, match=r"^X: expected at least one batch, got none"):
+        model.partial_fit(batches)
+    assert model.n_samples_seen_ == 100

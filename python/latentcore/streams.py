@@ -238,8 +238,9 @@ def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
     Raises
     ------
     ValueError, TypeError, ArithmeticError
-        What ``learn`` raises, with the number of the batch, from 0, before the message.
+        What ``learn`` raises, with the number of the batch, from 0, before the message; or there is no part.
     """
+    part = None
     for part in parts:
         try:
             if not is_empty(part.X):
@@ -247,6 +248,8 @@ def for_each_part(parts: Iterable[Part], learn: Callable[[Part], Any]) -> None:
         except (ValueError, TypeError, ArithmeticError) as error:
             error.args = (f"batch {part.number}: {error}",)
             raise
+    if part is None:
+        raise ValueError("X: expected at least one batch, got none (was the iterator used before?)")
 
 
 def refuse_beside(given: dict[str, Any]) -> None:

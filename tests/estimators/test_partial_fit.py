@@ -449,6 +449,10 @@ def test_wrong_options_are_refused() -> None:
             Online(**wrong)
     model = stream(CASES[5]).set_params(n_components=3)
     check_refused(model, x, {}, "expected the n_components = 2 of the model so far, got 3")
+    model = (
+        GaussianMixture(2, random_state=0).partial_fit(x).set_params(covariance_type="spherical")
+    )
+    check_refused(model, x, {}, "expected shape .* with covariance_type='spherical', got")
     for change, message in (
         ({"n_components": 1}, "expected the n_components = 2 of the model so far, got 1"),
         ({"covariance_type": "diag"}, "covariance_type = 'full' of the model so far, got 'diag'"),

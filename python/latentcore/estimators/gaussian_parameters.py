@@ -96,7 +96,7 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     shape = covariance_shape(type_, n_components, n_features)
     if factors is None:
         return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
-    factors = _double(factors, "precisions_cholesky_", shape)
+    factors = _double(factors, "precisions_cholesky_", shape, f" with covariance_type={type_!r}")
     _check_type(factors, type_, n_components, n_features)
     covariances = (
         _covariances(factors, type_)
@@ -119,10 +119,10 @@ def with_precisions(means: Array, precisions: Array, type_: CovarianceType) -> G
     return GaussianParams(means, _covariances(factors, type_), factors, log_determinants)
 
 
-def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
+def _double(value: Any, name: str, shape: tuple[int, ...] | None, why: str = "") -> Array:
     array: Array = np.ascontiguousarray(value, np.float64)
     if shape is not None and array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+        raise ValueError(f"{name}: expected shape {shape}{why}, got {array.shape}")
     return array
 
 

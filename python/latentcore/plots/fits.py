@@ -54,7 +54,7 @@ def objective(model: Mixture | HMM, *, ax: Axes | None = None) -> Axes:
     ValueError
         The model has no iterations to show.
     """
-    bounds = np.asarray(model.lower_bounds_, dtype=np.float64)
+    bounds = np.asarray(getattr(model, "lower_bounds_", ()), dtype=np.float64)
     if len(bounds) == 0:
         raise ValueError("model: expected a model that was fitted by iterations, got one without")
     ax = axes_or_new(ax)
