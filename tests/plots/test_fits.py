@@ -97,6 +97,9 @@ def test_objective_of_a_model_without_iterations_is_refused():
     model = GaussianMixture.from_params([1.0], [[0.0]], [[[1.0]]])
     with pytest.raises(ValueError, match="got one without"):
         plots.objective(model)
+    waiting = GaussianMixture(2).partial_fit(FAITHFUL[:3])
+    with pytest.raises(ValueError, match="expected a model that was fitted by iterations"):
+        plots.objective(waiting)
 
 
 @pytest.mark.parametrize("data", [FAITHFUL, COUNTS], ids=["two features", "one feature"])
