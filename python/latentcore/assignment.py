@@ -10,7 +10,7 @@ import numpy.typing as npt
 from latentcore import kernels
 from latentcore.arrays import Array
 
-__all__ = ["Matched", "MatchedBy", "Order", "assignment", "finite", "joint_costs"]
+__all__ = ["NEGLIGIBLE", "Matched", "MatchedBy", "Order", "assignment", "finite", "joint_costs"]
 
 Order = npt.NDArray[np.intp]
 """(K,): the component ``order[k]`` gets the label k."""
@@ -18,6 +18,10 @@ Order = npt.NDArray[np.intp]
 MatchedBy = Literal["joint", "symmetric", "unweighted"]
 """What labels are to make small: the joint relative entropy to the other model; that and the one from it; those of the
 components both ways, without weights and chain."""
+
+
+NEGLIGIBLE = 1e-250
+"""A probability, or an expected number, of what counts as never happening; a mean of models may have 0 in its place."""
 
 
 class Matched(NamedTuple):
@@ -64,14 +68,14 @@ def finite(costs: Array) -> Array:
 def joint_costs(weights: Array, others: Array, divergences: Array) -> Array:
     """``w_i (log(w_i / w'_j) + KL(i || j))``, (K, K'), nats: the share of pair (i, j) in a joint relative entropy.
 
-    That of two mixtures is the sum over pairs of the same label. It is 0 where w_i is.
+    That of two mixtures is the sum over pairs of the same label. It is 0 where w_i is, or next to it.
 
     Parameters
     ----------
     weights, others : (K,) and (K',), >= 0
     divergences : (K, K')
     """
-    used = weights > 0
+    used = weights > NEGLIGIBLE
     log_weights = np.where(used, kernels.log(weights), 0.0)
     costs = log_weights[:, None] - kernels.log(others) + divergences
     return np.where(used[:, None], weights[:, None] * np.where(used[:, None], costs, 0.0), 0.0)

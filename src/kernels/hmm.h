@@ -16,16 +16,6 @@
 #define LOG_2 0.693147180559945309417
 #define SCALE_LOWEST -1000.0
 
-/* Lane i of v and lane i ^ s change places. */
-#if LANES == 8
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s), 4 ^ (s), 5 ^ (s), 6 ^ (s), 7 ^ (s)}
-#elif LANES == 4
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s), 2 ^ (s), 3 ^ (s)}
-#else
-#define XOR_LANES(s) (ivec){0 ^ (s), 1 ^ (s)}
-#endif
-#define SWAPPED(v, s) __builtin_shuffle(v, XOR_LANES(s))
-
 /* In every lane the largest (the sum) of its group of `group` lanes. */
 LC_INLINE vec group_max(const int group, vec v) {
   if (group >= 2) v = max_vec(v, SWAPPED(v, 1));

@@ -274,6 +274,7 @@ LC_INLINE int posterior_rows(ptrdiff_t width, const recursion *r, double weight,
   return good;
 }
 
+#if LANES > 2
 /* The same where several rows make a vector. */
 LC_INLINE int posterior_rows_narrow(const int width, const recursion *r, double weight, ptrdiff_t begin, ptrdiff_t end,
                                     double *g) {
@@ -304,6 +305,7 @@ LC_INLINE int posterior_rows_narrow(const int width, const recursion *r, double 
   for (; i < n - width; i++) p[i] = p[i] * b[i] * scales[width + i];
   return !any_lane(wrong);
 }
+#endif
 
 static int posterior_block(const recursion *r, double weight, ptrdiff_t begin, ptrdiff_t end, double *g) {
   switch (r->width) {

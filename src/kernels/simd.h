@@ -88,6 +88,10 @@ LC_INLINE vec max_vec(vec a, vec b) {
 #define WEAVE(a, b, f, s) __builtin_shuffle(a, b, (ivec){LISTN(LANES_LITERAL, f, s)})
 #endif
 
+/* Lane i of v and lane i ^ s change places. */
+#define ACROSS(i, s) ((i) ^ (s))
+#define SWAPPED(v, s) WEAVE(v, v, ACROSS, s)
+
 #define DEFINE_WEAVE(s)                                                                    \
   LC_INLINE vec weave_low_##s(vec a, vec b) { return WEAVE(a, b, LOW, s); }                \
   LC_INLINE vec weave_high_##s(vec a, vec b) { return WEAVE(a, b, HIGH, s); }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimators.test_every_mixture import CASES, Case
+from estimators.mixture_cases import CASES, Case
 from latentcore import (
     BayesianGaussianMixture,
     BayesianMixture,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import warnings
 from collections.abc import Callable
@@ -60,7 +61,7 @@ from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
 
 MEANS = np.array([[0.0, 1.0], [4.0, -3.0]])
 MATRICES = np.array([[[1.0, 0.3], [0.3, 2.0]], [[2.0, -0.5], [-0.5, 1.0]]])
-COVARIANCES = {
+COVARIANCES: dict[Any, Any] = {
     "full": MATRICES,
     "tied": MATRICES[0],
     "diag": MATRICES.diagonal(axis1=1, axis2=2),
@@ -70,8 +71,8 @@ COVARIANCES = {
 
 MODELS: dict[str, Callable[[], Any]] = {
     **{
-        f"gaussian-{type_}": lambda type_=type_, own=own: GaussianMixture.from_params(
-            WEIGHTS, MEANS, own, covariance_type=type_
+        f"gaussian-{type_}": functools.partial(
+            GaussianMixture.from_params, WEIGHTS, MEANS, own, covariance_type=type_
         )
         for type_, own in COVARIANCES.items()
     },
@@ -165,6 +166,25 @@ def test_one_model_is_its_own_combination() -> None:
     assert found.alignment.objectives[-1] == pytest.approx(0, abs=1e-14)
 
 
+@pytest.mark.parametrize("share", [1e-260, 1e-292, 1e-300, 5e-324])
+def test_shares_next_to_nothing_make_no_divergence_and_no_doubt(share: float) -> None:
+    """The combination may have lost them."""
+    weights = [1 - share, share]
+    mixture = PoissonMixture.from_params(weights, [[1.0], [9.0]])
+    chain = PoissonHMM.from_params(weights, [weights, [0.5, 0.5]], [[1.0], [9.0]])
+    for model, lengths in ((mixture, None), (chain, [1]), (chain, [9])):
+        found, alignment = combine([model, mirrored(model)], [1, 1e-3], lengths=lengths)
+        np.testing.assert_allclose(alignment.divergences, 0.0, atol=1e-15)
+        np.testing.assert_allclose(alignment.margins, 1.0, rtol=1e-9)
+        assert_same(found, model)
+        assert relative_entropy(model, found, lengths=lengths) == 0
+    without = PoissonMixture.from_params([1.0, 0.0], [[1.0], [9.0]])
+    assert (
+        relative_entropy(PoissonMixture.from_params([1 - 1e-200, 1e-200], [[1.0], [9.0]]), without)
+        == np.inf
+    )
+
+
 # -- what is combined
 
 
@@ -232,6 +252,15 @@ def test_labels_are_matched_as_asked() -> None:
     assert alignment.permutations.tolist() == [[1, 0], [0, 1]]
 
 
+def test_labels_are_known_to_be_the_best_only_where_all_were_looked_at() -> None:
+    model, mixed = MODELS["poisson"](), MODELS["hmm gaussian mixtures"]()
+    assert combine([model]).alignment.exhaustive
+    assert combine([model, mirrored(model), model]).alignment.exhaustive
+    for align in ("none", "unweighted", [[0, 1], [0, 1]]):
+        assert not combine([model, model], align=align).alignment.exhaustive
+    assert not combine([mixed, mixed]).alignment.exhaustive  # labels inside its states
+
+
 def test_unweighted_matching_is_for_weights_that_mean_nothing() -> None:
     components = [[0.0], [2.4]], [[[1.0]], [[1.0]]]
     a = GaussianMixture.from_params([0.999, 0.001], *components)
@@ -295,7 +324,7 @@ def test_combined_chains_of_shards_approach_the_fit_to_all_sequences() -> None:
         [[0.0], [4.0], [9.0]], np.ones((3, 1, 1)), random_state=0,
     )  # fmt: skip
     x = np.vstack([truth.set_params(random_state=q).sample(50)[0] for q in range(160)])
-    fit = {"tol": 1e-8, "max_iter": 500}
+    fit: dict[str, Any] = {"tol": 1e-8, "max_iter": 500}
     pooled = GaussianHMM(3, random_state=0, **fit).fit(x, lengths=[50] * 160)
     models = [
         GaussianHMM(3, random_state=m, **fit).fit(part, lengths=[50] * 40)

@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import latentcore
+from estimators.mixture_cases import CASES, Case, assert_same, parameters
 from estimators.streams import (
     ONLINE,
     assert_equal_states,
@@ -30,7 +31,6 @@ from estimators.streams import (
     stream,
     streamed,
 )
-from estimators.test_every_mixture import CASES, Case, assert_same, parameters
 from latentcore import (
     BayesianGaussianMixture,
     BernoulliMixture,
@@ -208,7 +208,8 @@ def test_arguments_of_streams_are_arguments() -> None:
         made = case.make(2)
         state = made.__getstate__()
         del state["online"]
-        old = type(made).__new__(type(made))
+        made_by: Any = type(made)
+        old = made_by.__new__(made_by)
         old.__setstate__(state)
         assert old.online is None
     model.set_partial_fit_request(sample_weight=True)

@@ -107,7 +107,7 @@ def test_estimator_check_passes(model: Any, check: Any) -> None:
         return  # for estimators that say they take arrays of other libraries
     sparse = name in ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
     if sparse and model.__sklearn_tags__().input_tags.sparse:
-        return  # takes whatever has predict_proba for a classifier; test_every_mixture.py has formats
+        return  # takes whatever has predict_proba for a classifier; test_mixture_rows.py has formats
     check(model)
 
 

@@ -10,9 +10,12 @@ import numpy.typing as npt
 import pytest
 
 from latentcore.estimators.components import reordered
+from latentcore.families.gaussian import Gaussian
 from latentcore.families.poisson import Poisson, PoissonParams
+from latentcore.rules import combine
 from latentcore.rules.combine import aligned, as_ordered, combined, margins
-from latentcore.structures.matching import MixtureLabels
+from latentcore.structures.hmm import HMM, HMMParams
+from latentcore.structures.matching import HMMLabels, MixtureLabels
 from latentcore.structures.mixture import Mixture, MixtureParams
 
 K = 3
@@ -67,17 +70,103 @@ def test_turns_lower_the_objective_and_end_below_the_first_matching() -> None:
     assert max(n_turns) > 1
 
 
-def test_unclear_labels_are_seldom_other_than_the_best() -> None:
-    """Of 40 very noisy problems, three of which turns that begin with the heaviest model alone would miss."""
-    same, missed = np.arange(K), 0
-    for seed in range(40):
-        params = models(seed, 0.6)
-        found = aligned(MODEL, params, WEIGHTS, K)
-        best = min(objective(params, [same, *orders]) for orders in every_order(3))
-        missed += found.objectives[-1] > best * (1 + 1e-9)
-        np.testing.assert_array_equal(found.orders[0], same)
-        assert objective(params, found.orders) == pytest.approx(found.objectives[-1], rel=1e-9)
+def gaussians(family: Gaussian, rng: np.random.Generator, noise: float) -> Any:
+    means = 3 * np.array([[0, 0], [1, 1], [2, 0.0]]) + noise * rng.normal(size=(K, 2))
+    matrices = [np.cov(rng.normal(size=(2, 6))) for _ in range(K)]
+    tied = family.covariance_type == "tied"
+    return family.params(rng.permutation(means), np.array(matrices[0] if tied else matrices))
+
+
+def poissons(family: Poisson, rng: np.random.Generator, noise: float) -> Any:
+    return PoissonParams(
+        rng.permutation(np.exp(np.log([2, 5, 12]) + noise * rng.normal(size=K)))[:, None]
+    )
+
+
+KINDS: dict[str, tuple[Any, Any, Any]] = {
+    "poisson": (Poisson(), poissons, None),
+    "gaussian": (Gaussian("full"), gaussians, None),
+    "tied": (Gaussian("tied"), gaussians, None),
+    "endless chain": (Poisson(), poissons, HMM),
+    "chain": (Gaussian("full"), gaussians, HMM),
+}
+
+
+def problem(kind: str, noise: float, n: int, seed: int) -> tuple[Any, list[Any]]:
+    """Models whose components have nothing in common but what noise leaves of it."""
+    family, components, structure = KINDS[kind]
+    rng = np.random.default_rng(seed)
+
+    def relabel(params: Any, order: Any, like: Any) -> Any:
+        return reordered(family, params, order)
+
+    if structure is None:
+        model: Any = MixtureLabels(Mixture(family), relabel)
+        weights = (rng.dirichlet(np.full(K, 10.0)) for _ in range(n))
+        return model, [MixtureParams(w, components(family, rng, noise)) for w in weights]
+    model = HMMLabels(HMM(family), relabel, np.array([4]) if kind == "chain" else None)
+    rows = (rng.dirichlet(np.full(K, 4.0), K + 1) for _ in range(n))
+    return model, [HMMParams(r[0], r[1:], components(family, rng, noise)) for r in rows]
+
+
+def least(model: Any, params: list[Any], weights: Any) -> float:
+    """By trying all labels."""
+    same = np.arange(K)
+    return min(
+        as_ordered(model, params, weights, [same, *orders], params[0]).objectives[0]
+        for orders in every_order(len(params))
+    )
+
+
+@pytest.mark.parametrize("noise", [0.6, 3.0], ids=["noisy", "unrelated"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_unclear_labels_are_the_best_of_all_and_known_to_be(kind: str, noise: float) -> None:
+    for seed in range(3):
+        model, params = problem(kind, noise, 3, seed)
+        found = aligned(model, params, WEIGHTS, K)
+        assert found.exhaustive
+        assert found.objectives[-1] == pytest.approx(least(model, params, WEIGHTS), rel=1e-9)
+        again = as_ordered(model, params, WEIGHTS, found.orders, params[0])
+        assert again.objectives[0] == pytest.approx(found.objectives[-1], rel=1e-9)
+        np.testing.assert_array_equal(found.orders[0], np.arange(K))
+        assert (np.diff(found.objectives) < 0).all()
+
+
+@pytest.mark.parametrize("kind", ["poisson", "gaussian"])
+def test_what_is_tried_before_the_search_seldom_misses_the_best(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(combine, "_best_of_all", lambda *arguments: arguments[4])
+    missed = 0
+    for seed in range(15):
+        model, params = problem(kind, 3.0, 3, seed)
+        found = aligned(model, params, WEIGHTS, K)
+        assert not found.exhaustive
+        missed += found.objectives[-1] > least(model, params, WEIGHTS) * (1 + 1e-9)
     assert missed <= 1
+
+
+@pytest.mark.parametrize("most", [0, 40, 400])
+def test_effort_is_bounded(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside that of the turns, which ask for the relative entropies of a few combinations."""
+    n, asked = 5, 0
+    model, params = problem("gaussian", 3.0, n, 1)
+    weights = np.full(n, 1 / n)
+    counted = MixtureLabels.relative_entropy
+
+    def counting(self: Any, *arguments: Any) -> float:
+        nonlocal asked
+        asked += 1
+        return counted(self, *arguments)
+
+    monkeypatch.setattr(MixtureLabels, "relative_entropy", counting)
+    in_turns = [combine._in_turns(model, params, weights, K, m, True) for m in range(n)]
+    turns, asked = asked, 0
+    monkeypatch.setattr(combine, "_MOST_ENTROPIES", most)
+    found = aligned(model, params, weights, K)
+    assert asked <= turns + 2 * most + 3 * n
+    assert not found.exhaustive
+    assert found.objectives[-1] <= min(one.objectives[-1] for one in in_turns)
 
 
 def test_the_labels_are_those_of_the_largest_weight() -> None:

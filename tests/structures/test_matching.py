@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import optimize
 
 from latentcore import assignment as assignments
 from latentcore.assignment import MatchedBy
@@ -54,7 +55,9 @@ def chain(seed: int, n: int = 3) -> HMMParams[Any]:
     return HMMParams(rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n), n), codes)
 
 
-def near(params: HMMParams[Any], seed: int, share: float) -> tuple[HMMParams[Any], Array]:
+def near(
+    params: HMMParams[Any], seed: int, share: float
+) -> tuple[HMMParams[Any], npt.NDArray[np.intp]]:
     """A model a little off, with its states in another order, and the order that undoes it."""
     other = chain(seed, len(params.initial))
     order = np.random.default_rng(seed).permutation(len(params.initial))
@@ -227,6 +230,33 @@ def test_search_by_exchanges_ends_where_none_helps_and_below_its_begin(
         assert entropy(exchanged) > found.cost - 1e-9
     again = labels.match(b, a, "joint", best.order)
     np.testing.assert_array_equal(again.order, best.order)
+
+
+@pytest.mark.parametrize("by", ["joint", "symmetric"])
+@pytest.mark.parametrize("seed", range(4))
+def test_search_from_many_orders_finds_the_best_of_models_unlike(
+    seed: int, by: MatchedBy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = chain(seed, 7), chain(seed + 50, 7)
+    best = chains(None).match(b, a, by)
+    monkeypatch.setattr(matching, "_ALL_ORDERS", 0)
+    found = chains(None).match(b, a, by)
+    assert found.cost == pytest.approx(best.cost, rel=1e-12)
+    np.testing.assert_array_equal(chains(None).match(b, a, by).order, found.order)
+
+
+@pytest.mark.parametrize("n", [8, 9, 15])
+def test_search_ends_no_higher_than_those_of_scipy(n: int) -> None:
+    """Whose costs have no linear part."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x, y = rng.dirichlet(np.ones(n), n), -np.log(rng.dirichlet(np.ones(n), n))
+        costs = LabelCosts(np.zeros((n, n)), ((x, y),))
+        found = costs.best()
+        assert found.cost == pytest.approx(float(costs.of(found.order[None])[0]), rel=1e-14)
+        for method, options in (("faq", {}), ("2opt", {"rng": rng})):
+            theirs = optimize.quadratic_assignment(x, y, method=method, options=options).col_ind
+            assert found.cost <= costs.of(theirs[None])[0] + 1e-12
 
 
 def test_many_states_that_only_their_chain_tells_apart_are_matched() -> None:

@@ -62,6 +62,9 @@ class Alignment:
         Models whose margin is below 1/3.
     objectives : tuple of float
         The weighted mean of the divergences, of each combination on the way to this one.
+    exhaustive : bool
+        It is known that no other labels make the mean of the divergences smaller: a search through all of them came to
+        its end. Otherwise the labels are the best of those that were tried, or those that were asked for.
     """
 
     weights: Array
@@ -70,6 +73,7 @@ class Alignment:
     margins: Array
     ambiguous: tuple[int, ...]
     objectives: tuple[float, ...]
+    exhaustive: bool
 
 
 class Combined(NamedTuple, Generic[M]):
@@ -118,10 +122,10 @@ def combine(
         Of the models. By default the rows that each has seen, by weight, where all of them know; else equal ones.
     align : {"auto", "unweighted", "none"} or (M, K) integers
         Which components are the same. "auto" matches the joint distributions: to the model of largest weight, then to
-        the combination, until that gets no better; and again from other models, where labels are not clear.
-        "unweighted" matches the components alone, whatever their weights or transitions, to the model of largest
-        weight. "none" takes the labels as they are. Integers are given permutations: component ``align[m, k]`` of model
-        m becomes component k.
+        the combination, until that gets no better; and with more effort where labels are not clear. "unweighted"
+        matches the components alone, whatever their weights or transitions, to the model of largest weight. "none"
+        takes the labels as they are. Integers are given permutations: component ``align[m, k]`` of model m becomes
+        component k.
     lengths : (Q,) integers, optional
         Hidden Markov models: of sequences over which states and transitions are weighed, with equal probability. By
         default those of an endless sequence, in which every state has to come back.
@@ -152,9 +156,14 @@ def combine(
 
     Notes
     -----
-    Relative entropies of hidden Markov models with other labels are a quadratic assignment. Up to 7 states all orders
-    are looked at; for more an order that no exchange of two states improves is found, which need not be the best. Nor
-    need the labels of more than two models be the best ones, where these are unclear: ``ambiguous`` tells.
+    Two mixtures are matched by a linear assignment, two hidden Markov models by a quadratic one: up to 7 states all
+    orders are looked at; for more, exchanges of two states improve 102 orders to begin with, and the best end counts.
+
+    The labels of M models together are harder. Where those that matching ends with are not clear, it begins at up to
+    eight other models as well, and other labels of one model at a time are tried. Then a search through all labels
+    (branch and bound) proves the best, or gives up: it ends for certain for up to 5 models of 3 components, 3 of 4 and
+    2 of 6, and often for more. Both ask for at most 8000 relative entropies, of some 0.1 ms each, and for a tenth of
+    that where labels are clear. ``Alignment.exhaustive`` tells how it ended.
 
     Examples
     --------
@@ -181,7 +190,7 @@ def combine(
         if orders is None
         else as_ordered(labelled, params, shares, orders, params[int(shares.argmax())])
     )
-    alignment = _alignment(labelled, found, shares)
+    alignment = _alignment(labelled, found, shares, _labels_inside(first._family()))
     if alignment.ambiguous and orders is None:
         warnings.warn(
             f"models {list(alignment.ambiguous)}: two components might as well be exchanged (see the margins of the "
@@ -210,7 +219,8 @@ def relative_entropy(model_a: Any, model_b: Any, *, lengths: npt.ArrayLike | Non
     Returns
     -------
     float
-        >= 0; infinite where ``model_b`` forbids what happens in ``model_a``. Of a mixture that of one row.
+        >= 0; infinite where ``model_b`` forbids what happens in ``model_a`` more often than 1e-250. Of a mixture that
+        of one row.
 
     Raises
     ------
@@ -327,6 +337,13 @@ def _as_inside(family: Any, params: Any, like: Any) -> Any:
     return MixedParams(weights, _as_inside(family.family, inner, like.components))
 
 
+def _labels_inside(family: Any) -> bool:
+    """Whether components have labels of their own inside, which are matched to one model alone."""
+    if isinstance(family, IndependentColumns):
+        return any(_labels_inside(part.family) for part in family.parts)
+    return isinstance(family, MixtureFamily) and family.n_components > 1
+
+
 def _estimator(first: Any, params: Any, seen: float | None) -> Any:
     """An estimator with the arguments of the first, and these parameters."""
     model = type(first)(**first.get_params(deep=False))
@@ -423,7 +440,9 @@ def _array(value: Any, name: str) -> npt.NDArray[Any]:
         raise ValueError(f"{name}: expected an array, got {value!r} ({error})") from None
 
 
-def _alignment(model: LabelledModel[Any, Any], found: Combination[Any], shares: Array) -> Alignment:
+def _alignment(
+    model: LabelledModel[Any, Any], found: Combination[Any], shares: Array, labels_inside: bool
+) -> Alignment:
     clear = margins(model, found.models, shares)
     return Alignment(
         shares,
@@ -432,4 +451,5 @@ def _alignment(model: LabelledModel[Any, Any], found: Combination[Any], shares: 
         clear,
         tuple(np.flatnonzero(clear < CLEAR).tolist()),
         tuple(found.objectives),
+        found.exhaustive and not labels_inside,
     )
