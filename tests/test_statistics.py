@@ -185,9 +185,10 @@ STATISTICS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", STATISTICS)
-def test_weighted_sums_are_those_of_parts_scaled_and_added(kind: str) -> None:
+@pytest.mark.parametrize("n_sums", [2, 9])
+def test_weighted_sums_are_those_of_parts_scaled_and_added(kind: str, n_sums: int) -> None:
     parts = [STATISTICS[kind](seed) for seed in range(4)]
-    weights = np.random.default_rng(9).uniform(0.1, 2.0, size=(4, 3))
+    weights = np.random.default_rng(9).uniform(0.1, 2.0, size=(4, n_sums))
     weights[1, 0] = weights[:3, 1] = 0.0
     found = weighted_sums(weights, parts)
     for column, sums in zip(weights.T, found, strict=True):

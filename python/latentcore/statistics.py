@@ -75,6 +75,10 @@ def total(parts: Iterable[S]) -> S:
     return result
 
 
+_FEW = 16
+"""Weights up to which it is not worth while to put arrays together."""
+
+
 def weighted_sums(weights: npt.NDArray[np.float64], parts: Sequence[S]) -> list[S]:
     """For each column of ``weights`` (M, J) >= 0 the sum of M parts, each times its weight there.
 
@@ -82,15 +86,17 @@ def weighted_sums(weights: npt.NDArray[np.float64], parts: Sequence[S]) -> list[
     own may have a static method of this name that does so.
     """
     kind: Any = type(parts[0])
-    if hasattr(kind, "weighted_sums"):
+    own = kind.__add__ is not Statistics.__add__ or kind.__mul__ is not Statistics.__mul__
+    if weights.size > _FEW and hasattr(kind, "weighted_sums"):
         sums: list[S] = kind.weighted_sums(weights, parts)
         return sums
-    if kind.__add__ is not Statistics.__add__ or kind.__mul__ is not Statistics.__mul__:
+    if weights.size <= _FEW or own:
         return [
             total(part * float(w) for w, part in zip(column, parts, strict=True))
             for column in weights.T
         ]
-    by_field = [_sums(weights, [getattr(part, f.name) for part in parts]) for f in fields(kind)]
+    names = _names_of_fields(kind)
+    by_field = [_sums(weights, [getattr(part, name) for part in parts]) for name in names]
     return [kind(*values) for values in zip(*by_field, strict=True)]
 
 
