@@ -9,7 +9,7 @@ random ones are improved by exchanges of two labels, and the best end counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -278,6 +278,10 @@ class HMMLabels(Generic[P, S]):
     model: HMM[P, S]
     relabel: Relabel
     lengths: Lengths | None = None
+    _known_usages: dict[bytes, tuple[Array, Array]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Of chains that were asked for, by their numbers: a search compares each model with many."""
 
     def statistics(self, params: HMMParams[P]) -> HMMStatistics[S]:
         """What one sequence, or one row, is expected to give.
@@ -357,10 +361,15 @@ class HMMLabels(Generic[P, S]):
 
     def _usages(self, params: HMMParams[P]) -> tuple[Array, Array]:
         """How often states are left and visited, (S,) each."""
-        if self.lengths is not None:
-            return usages(params.initial, params.transition, self.lengths)
-        law = _stationary(params.transition)
-        return law, law
+        key = params.initial.tobytes() + params.transition.tobytes()
+        if key not in self._known_usages:
+            if self.lengths is not None:
+                found = usages(params.initial, params.transition, self.lengths)
+            else:
+                law = _stationary(params.transition)
+                found = law, law
+            self._known_usages[key] = found
+        return self._known_usages[key]
 
 
 def _as_rows(way: _OneWay, visited: Array) -> Array:
