@@ -320,6 +320,7 @@ def dynamax_solver(problem: ChainProblem) -> Solver:
         params, log_likelihood = start, None
         for _ in range(n_iterations):
             params, log_likelihood = step(params)
+        assert log_likelihood is not None
         return float(log_likelihood)
 
     return Solver(

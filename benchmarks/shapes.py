@@ -73,7 +73,7 @@ class Problem:
 
     shape: Shape
     x: npt.NDArray[Any]
-    start: dict[str, npt.NDArray[Any]]
+    start: dict[str, Any]
     """``weights_init``, ``means_init`` and ``precisions_init``."""
 
 

@@ -39,6 +39,7 @@ def main(picture: str) -> None:
     for k, years in enumerate(model.expected_durations()):
         print(f"state {k}: {(states == k).sum()} years, {years:.1f} at a time")
     ahead = model.forecast(3, quakes.data, random_state=0)
+    assert ahead.means is not None
     for year, mean in zip(range(2007, 2010), ahead.means[:, 0], strict=True):
         print(f"{year}: {mean:.1f} earthquakes expected")
 

@@ -161,7 +161,8 @@ def main() -> None:
         print(f"  a row at {far:g}, on a mean: {outcome(far, [far, 0.0, -far], [0.01] * 3)}")
     print(f"  a row at 1, means at 50: {outcome(1.0, [50.0, 51.0, 52.0], [0.01] * 3)}")
     model = fitted.model
-    means = model.family.params(np.array([[50.0], [51.0], [52.0]]))
+    family: Any = model.family
+    means = family.params(np.array([[50.0], [51.0], [52.0]]))
     shares, _ = model.responsibilities(MixtureParams(np.full(3, 1 / 3), means), np.ones((1, 1)))
     print(f"  by log-sum-exp: {shares[0]}")
 

@@ -40,7 +40,8 @@ def test_each_load_gives_its_own_array():
 def test_old_faithful_has_the_means_and_correlation_that_R_prints():
     data = load_old_faithful().data
     np.testing.assert_allclose(data.mean(axis=0), [3.487783, 70.897059], atol=5e-7)
-    assert np.corrcoef(data.T)[0, 1] == pytest.approx(0.9008112, abs=5e-8)
+    correlations = np.atleast_2d(np.corrcoef(data.T))
+    assert correlations[0, 1] == pytest.approx(0.9008112, abs=5e-8)
 
 
 def test_old_faithful_mixture_reaches_the_published_likelihood():
@@ -102,6 +103,7 @@ def test_nile_flow_has_the_published_moments():
     assert flow.mean() == 919.35
     assert flow.std(ddof=1) == pytest.approx(169.2275, abs=5e-5)
     np.testing.assert_array_equal(dataset.years, np.arange(1871, 1971))
+    assert dataset.years is not None
     assert dataset.years[flow.argmin()] == 1913
     assert flow.min() == 456
 
@@ -124,4 +126,5 @@ def test_iris_has_the_means_of_fisher():
     }
     assert dataset.label_names == tuple(expected)
     np.testing.assert_allclose(means, list(expected.values()), atol=1e-12)
+    assert dataset.labels is not None
     np.testing.assert_array_equal(np.bincount(dataset.labels), [50, 50, 50])

@@ -45,7 +45,7 @@ class Counting:
 def run(*objectives: float, **options: Any) -> engine.Fit[int]:
     options = {"tol": 1e-3, "max_iter": len(objectives), "total_weight": 1.0, **options}
     return engine.run(
-        Counting(), 0, lambda params: (None, objectives[params]), **options  # type: ignore[arg-type, return-value]
+        Counting(), 0, lambda params: (None, objectives[params]), **options
     )  # fmt: skip
 
 

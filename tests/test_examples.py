@@ -1,5 +1,7 @@
 """The examples run."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
-def test_example_runs(example, tmp_path):
+def test_example_runs(example: Path, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     arguments = [picture] if "PICTURE" in example.read_text(encoding="utf-8") else []
     result = subprocess.run(

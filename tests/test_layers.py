@@ -42,6 +42,7 @@ LAYERS = {
     "latentcore.initialization": 5,
     "latentcore.parts": 5,
     "latentcore.regrouping": 5,
+    "latentcore.sources": 5,
     "latentcore.streams": 5,
     "latentcore.compat": 6,
     "latentcore.datasets": 6,

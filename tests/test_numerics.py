@@ -56,7 +56,7 @@ def dense(model: GaussianMixture) -> Array:
 @every_type
 @pytest.mark.parametrize("offset", [1e8, -1e8, [1e8, 0.0]], ids=str)
 def test_fit_far_from_the_origin_is_the_fit_at_the_origin_shifted(
-    offset: Any, covariance_type: str
+    offset: Any, covariance_type: Any
 ) -> None:
     x = two_clusters()
     near, far = fitted(x, covariance_type), fitted(x + offset, covariance_type)
@@ -69,7 +69,7 @@ def test_fit_far_from_the_origin_is_the_fit_at_the_origin_shifted(
 
 @every_type
 @pytest.mark.parametrize("power", [-300, -40, 40, 300])
-def test_units_do_not_matter(power: int, covariance_type: str) -> None:
+def test_units_do_not_matter(power: int, covariance_type: Any) -> None:
     x, unit = two_clusters(), 2.0**power
     one, other = fitted(x, covariance_type), fitted(x * unit, covariance_type)
     np.testing.assert_allclose(other.means_ / unit, one.means_, rtol=1e-9, atol=1e-9)
@@ -79,7 +79,7 @@ def test_units_do_not_matter(power: int, covariance_type: str) -> None:
 
 
 @every_type
-def test_float32_at_ten_thousand_keeps_its_variances(covariance_type: str) -> None:
+def test_float32_at_ten_thousand_keeps_its_variances(covariance_type: Any) -> None:
     """The same float32 numbers, fitted as float32 and as float64."""
     x = (two_clusters() + 1e4).astype(np.float32)
     single, double = fitted(x, covariance_type), fitted(x.astype(np.float64), covariance_type)
@@ -89,7 +89,7 @@ def test_float32_at_ten_thousand_keeps_its_variances(covariance_type: str) -> No
 
 
 @every_type
-def test_float32_constants_far_apart_have_the_floor_as_their_variance(covariance_type: str) -> None:
+def test_float32_constants_far_apart_have_the_floor_as_their_variance(covariance_type: Any) -> None:
     x = np.repeat(np.array([[0.0], [9999.0]], np.float32), 50, axis=0)
     model = fitted(x, covariance_type, reg_covar=0.1)
     np.testing.assert_allclose(np.sort(model.means_.ravel()), [0, 9999])
@@ -98,14 +98,14 @@ def test_float32_constants_far_apart_have_the_floor_as_their_variance(covariance
 
 @every_type
 def test_components_a_million_deviations_apart_are_fitted_each_by_itself(
-    covariance_type: str,
+    covariance_type: Any,
 ) -> None:
     x = two_clusters(1e6)
     model = fitted(x, covariance_type, steps=5)
     np.testing.assert_allclose(model.weights_, [150 / 240, 90 / 240], rtol=1e-12)
     labels = np.eye(2)[np.repeat([0, 1], [150, 90])]
     counts, means, scatters = gaussian.statistics(x, labels, covariance_type)
-    count = {"tied": 240, "spherical": 2 * counts}.get(covariance_type, counts)
+    count: Any = {"tied": 240, "spherical": 2 * counts}.get(covariance_type, counts)
     np.testing.assert_allclose(model.means_, means, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(model.covariances_, (scatters.T / count).T, rtol=1e-7, atol=1e-7)
     np.testing.assert_array_equal(model.predict(x), labels.argmax(axis=1))
@@ -117,7 +117,7 @@ def test_components_a_million_deviations_apart_are_fitted_each_by_itself(
 
 @PRECISIONS
 @every_type
-def test_duplicate_rows_are_whole_weights(covariance_type: str, dtype: type) -> None:
+def test_duplicate_rows_are_whole_weights(covariance_type: Any, dtype: Any) -> None:
     x = two_clusters()[::3].astype(dtype)
     repeats = np.random.default_rng(1).integers(1, 5, len(x))
     repeats[[0, -1]] = 2
@@ -130,7 +130,7 @@ def test_duplicate_rows_are_whole_weights(covariance_type: str, dtype: type) -> 
 
 @every_type
 def test_one_point_repeated_is_a_collapse_without_a_floor_and_the_floor_with_one(
-    covariance_type: str,
+    covariance_type: Any,
 ) -> None:
     x = np.tile([[3.0, -7.0]], (20, 1))
     collapsed = "all components" if covariance_type == "tied" else "component 0"
@@ -144,7 +144,7 @@ def test_one_point_repeated_is_a_collapse_without_a_floor_and_the_floor_with_one
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e8])
 @every_type
-def test_constant_column_has_the_floor_as_its_variance(covariance_type: str, value: float) -> None:
+def test_constant_column_has_the_floor_as_its_variance(covariance_type: Any, value: float) -> None:
     x = two_clusters()[:150]
     x[:, 1] = value
     model = GaussianMixture(1, covariance_type=covariance_type, reg_covar=1e-3).fit(x)
@@ -158,7 +158,7 @@ def test_constant_column_has_the_floor_as_its_variance(covariance_type: str, val
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
 @pytest.mark.parametrize("value", [0.0, 5.0, 0.1, 1e8 + 0.3])
-def test_constant_column_without_a_floor_is_a_collapse(value: float, covariance_type: str) -> None:
+def test_constant_column_without_a_floor_is_a_collapse(value: float, covariance_type: Any) -> None:
     x = two_clusters()
     x[:, 1] = value
     with pytest.raises(CollapsedComponentError, match="expected a positive definite covariance"):
@@ -166,7 +166,7 @@ def test_constant_column_without_a_floor_is_a_collapse(value: float, covariance_
 
 
 @every_type
-def test_as_many_components_as_rows_are_a_component_a_row(covariance_type: str) -> None:
+def test_as_many_components_as_rows_are_a_component_a_row(covariance_type: Any) -> None:
     x = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [7.0, 9.0]])
     model = GaussianMixture(4, covariance_type=covariance_type, reg_covar=1e-2, random_state=0).fit(
         x
@@ -186,7 +186,7 @@ def test_as_many_components_as_rows_are_a_component_a_row(covariance_type: str) 
 @pytest.mark.parametrize("component", [0, 1])
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
 def test_component_that_collapses_among_others_is_named(
-    covariance_type: str, component: int
+    covariance_type: Any, component: int
 ) -> None:
     """One component sits on a point far away that is repeated, the other on a cluster."""
     x = np.concatenate([two_clusters()[:150], np.full((30, 2), 500.0)])
@@ -198,7 +198,7 @@ def test_component_that_collapses_among_others_is_named(
         "diag": np.ones((2, 2)),
         "spherical": np.ones(2),
     }
-    start = {
+    start: dict[str, Any] = {
         "weights_init": [0.5, 0.5], "means_init": means, "precisions_init": identity[covariance_type],
     }  # fmt: skip
     message = f"component {component}: expected a positive definite covariance"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -74,7 +75,7 @@ def test_first_error_in_the_order_of_the_parts_is_raised_with_its_number(n_threa
 
 @threads
 def test_ctrl_c_while_reading_ends_the_pass_at_once(n_threads: int) -> None:
-    begun = []
+    begun: list[Any] = []
 
     def source() -> Iterator[int]:
         yield 0
@@ -89,7 +90,7 @@ def test_expectation_is_the_sum_over_the_parts(n_threads: int) -> None:
     model: Mixture[Any, Any] = Mixture(Poisson())
     whole, log_likelihood = model.expected_statistics(PARAMS, Rows(X))
     for lengths in ((100,), (1, 0, 49, 20, 0, 30), (0, 100)):
-        parts = LocalParts(lambda n=lengths: rows(*n), n_threads)
+        parts: LocalParts[Rows] = LocalParts(functools.partial(rows, *lengths), n_threads)
         stats, objective = expectation_over(model, parts, 100)(PARAMS)
         np.testing.assert_allclose(stats.counts, whole.counts, rtol=1e-13)
         np.testing.assert_allclose(stats.components.sums, whole.components.sums, rtol=1e-13)
@@ -103,7 +104,9 @@ def test_changed_number_of_rows_is_told() -> None:
 
 def test_impossible_row_is_named_with_its_part() -> None:
     model: Mixture[Any, Any] = Mixture(Poisson())
-    parts = LocalParts(lambda: [Rows(np.zeros((5, 2))), Rows(np.array([[0.0, 0], [0, 7]]))])
+    parts: LocalParts[Rows] = LocalParts(
+        lambda: [Rows(np.zeros((5, 2))), Rows(np.array([[0.0, 0], [0, 7]]))]
+    )
     nothing = MixtureParams(PARAMS.weights, PoissonParams(np.zeros((2, 2))))
     with pytest.raises(ImpossibleRowError, match=r"^part 1, row 1: expected") as caught:
         expectation_over(model, parts)(nothing)

@@ -72,7 +72,7 @@ def test_wherever_borders_fall_parts_are_whole_sequences(case: tuple[list[int], 
     found = [checked(part) for part in parts if len(part.X)]
     assert [n for part in found for n in part.lengths] == lengths
     np.testing.assert_array_equal(np.concatenate([part.x for part in found]), x)
-    weight_of = [w for part in found for w in part.sample_weight]
+    weight_of = [w for part in found for w in part.sample_weight or ()]
     assert weight_of == list(range(1, len(lengths) + 1))
     unknown = [np.full(len(part), -1) if part.labels is None else part.labels for part in found]
     np.testing.assert_array_equal(np.concatenate(unknown), labels)
@@ -87,7 +87,7 @@ def test_rows_of_any_kind_are_joined(kind: str) -> None:
     assert [checked(part).lengths.tolist() for part in parts] == [[2], [4], [2]]
     if kind in ("pandas", "polars", "arrow", "record batch"):
         assert [names_of_columns(part.X) for part in parts] == [NAMES] * 3
-    rows = [checked(part).x for part in parts]
+    rows: list[Any] = [checked(part).x for part in parts]
     dense = [part.toarray() if kind == "sparse" else part for part in rows]
     np.testing.assert_array_equal(np.concatenate(dense), x)
 
@@ -132,7 +132,7 @@ def test_batches_that_do_not_go_on_are_refused(batches: list[Any], message: str)
 
 @pytest.mark.parametrize("name", ["sample_weight", "labels", "groups"])
 def test_wrong_number_of_values_is_named(name: str) -> None:
-    by_row = {"groups": [0, 0, 1, 1], name: [1, 1, 1]}
+    by_row: dict[str, Any] = {"groups": [0, 0, 1, 1], name: [1, 1, 1]}
     with pytest.raises(ValueError, match=rf"^{name}: expected shape \(4,\)"):
         list(regrouped([Part(np.zeros((4, 1)), **by_row)]))
 
@@ -179,3 +179,8 @@ def test_batches_without_rows_are_passed_over() -> None:
     assert [part.X for part in regrouped(batches)][-1] == pytest.approx(np.array(rows))
     with_none = GaussianHMM(1).fit([*batches, Part(rows, groups=["b"] * 2)])
     assert with_none.means_ == pytest.approx(np.array([[1.5]]))
+
+
+def test_batch_that_holds_no_rows_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^batch 1: X: expected a matrix or .*, got int$"):
+        GaussianHMM(1).partial_fit(iter([np.zeros((3, 1)), 5]))

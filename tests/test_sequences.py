@@ -93,7 +93,9 @@ def test_weights_of_sequences_come_for_sequences_or_for_rows(weight: Any) -> Non
     assert data.sample_weight.tolist() == [1.0, 0.5, 2.0]
     assert data.total_weight() == 1 + 1.5 + 4
     assert data.rows().sample_weight is not None
-    assert data.rows().sample_weight.tolist() == [1.0, 0.5, 0.5, 0.5, 2.0, 2.0]
+    weight = data.rows().sample_weight
+    assert weight is not None
+    assert weight.tolist() == [1.0, 0.5, 0.5, 0.5, 2.0, 2.0]
 
 
 def test_labels_are_those_of_rows() -> None:

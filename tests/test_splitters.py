@@ -29,9 +29,9 @@ def splits(source: str, n_splits: int, **arguments: Any) -> list[tuple[Any, Any]
     else:
         parts = np.split(X, np.cumsum(LENGTHS)[:-1])
         found = SequenceKFold(n_splits, **arguments).split(parts)
-        return [tuple(map(tuple, pair)) for pair in found]
+        return [(tuple(train), tuple(test)) for train, test in found]
     names = list("qwertyuiop")
-    pairs = []
+    pairs: list[Any] = []
     for pair in found:
         whole = []
         for rows in pair:

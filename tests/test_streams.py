@@ -159,14 +159,15 @@ class Loader:
 def test_what_fit_takes_for_parts(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, X)
-    here = LocalParts(lambda: [Part(X)])
+    here: LocalParts[Part] = LocalParts(lambda: [Part(X)])
     assert as_parts(here) is here
     for source in (Batches(X), path, str(path), [X], (FRAME,), [Part(X)], lambda: [X], Loader()):
         parts = as_parts(source)
         assert parts is not None
         np.testing.assert_array_equal(stacked(parts.map(lambda part: part)), X)
-    frames = X, FRAME, FRAME["a"], TABLE, TABLE.to_batches()[0], pl.DataFrame(X), memoryview(X)
-    for whole in (
+    x: Any = X
+    frames = X, FRAME, FRAME["a"], TABLE, TABLE.to_batches()[0], pl.DataFrame(X), memoryview(x)
+    others: list[Any] = [
         *frames,
         scipy.sparse.csr_array(X),
         X.tolist(),
@@ -175,7 +176,8 @@ def test_what_fit_takes_for_parts(tmp_path: Path) -> None:
         {},
         None,
         3.0,
-    ):
+    ]
+    for whole in others:
         assert as_parts(whole) is None
     assert as_parts([X], lists=False) is None
     assert as_parts([Part(X)], lists=False) is not None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -201,7 +200,7 @@ def as_matrix(
     if x.ndim != 2:
         raise ValueError(_not_a_matrix(x, name))
     _check_not_empty(x.shape, name, owner)
-    matrix: RealArray = np.require(x, _real(x.dtype), ["C", "A"])
+    matrix: RealArray = _contiguous(x, _real(x.dtype))
     bad = _first_not_finite(matrix, missing)
     if bad is not None:
         row, column = divmod(bad, matrix.shape[1])
@@ -222,17 +221,19 @@ def _as_csr(X: Any, name: str, owner: str) -> CSR:
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
-    values: RealArray = np.require(rows.data, _real(rows.data.dtype), ["C", "A"])
+    values: RealArray = _contiguous(rows.data, _real(rows.data.dtype))
     bad = _first_not_finite(values)
     if bad is not None:
         row = int(np.searchsorted(rows.indptr, bad, side="right")) - 1
         _refuse(values[bad], name, f"row {row}, column {rows.indices[bad]}", missing=False)
-    columns = np.require(rows.indices, np.int32, ["C", "A"])
-    begins = np.require(rows.indptr, np.int64, ["C", "A"])
+    columns = _contiguous(rows.indices, np.int32)
+    begins = _contiguous(rows.indptr, np.int64)
     return CSR(values, columns, begins, int(rows.shape[1]))
 
 
 def _check_not_empty(shape: tuple[int, ...], name: str, owner: str) -> None:
+    if 0 not in shape:
+        return
     for what, unit, found in zip(("row", "column"), ("sample", "feature"), shape, strict=True):
         if found == 0:
             raise ValueError(
@@ -301,7 +302,7 @@ def as_weights(
         raise ValueError(
             f"{name}: expected shape ({n_rows},), a weight for each {unit}, got {weights.shape}"
         )
-    weights = np.require(weights, np.float64, ["C", "A"])
+    weights = _contiguous(weights, np.float64)
     if not (weights >= 0).all() or not np.isfinite(weights).all():
         bad = int(np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))[0])
         raise ValueError(
@@ -384,6 +385,8 @@ def _column(X: Any, index: int) -> str:
 
 def _numbers(value: Any, name: str, missing: bool = False) -> npt.NDArray[Any]:
     """An array of real numbers of whatever dtype and shape; NaN where entries may be missing and are."""
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     if hasattr(value, "tocsr") or hasattr(value, "tocoo"):
         raise TypeError(
             f"{name}: expected a dense array, got a sparse {type(value).__name__}; "
@@ -430,7 +433,15 @@ def _of_arrow(value: Any) -> npt.NDArray[Any] | None:
 
 def _real(dtype: np.dtype[Any]) -> Any:
     """The dtype that numbers of ``dtype`` are computed with."""
-    return np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64
+    return np.float32 if dtype.kind == "f" and dtype.itemsize == 4 else np.float64
+
+
+def _contiguous(x: npt.NDArray[Any], dtype: Any) -> npt.NDArray[Any]:
+    """As the kernels read it; itself if it is so already."""
+    flags = x.flags
+    if x.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return x
+    return np.require(x, dtype, ["C", "A"])
 
 
 def _from_objects(value: Any, array: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
@@ -482,17 +493,10 @@ def _not_a_matrix(x: npt.NDArray[Any], name: str) -> str:
 def _first_not_finite(x: RealArray, missing: bool = False) -> int | None:
     """Index in the flattened ``x`` of the first NaN (unless ``missing``) or infinity, without a mask of its size."""
     flat: npt.NDArray[Any] = x.reshape(-1)
-    wrong: Callable[..., Any] = np.isinf if missing else _not_finite
-    with np.errstate(all="ignore"):
-        for start in range(0, flat.size, _BLOCK_ELEMENTS):
-            block = flat[start : start + _BLOCK_ELEMENTS]
-            if not math.isfinite(block.sum()):  # or finite numbers whose sum is not
-                bad = np.flatnonzero(wrong(block))
-                if len(bad):
-                    return start + int(bad[0])
+    for start in range(0, flat.size, _BLOCK_ELEMENTS):
+        block = flat[start : start + _BLOCK_ELEMENTS]
+        good = ~np.isinf(block) if missing else np.isfinite(block)
+        first = int(good.argmin())  # 0 also if all are good
+        if not good[first]:
+            return start + first
     return None
-
-
-def _not_finite(x: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = ~np.isfinite(x)
-    return mask

@@ -49,6 +49,8 @@ def rows_per_shard(n_rows: int, work_per_row: float) -> int:
         Multiply-adds of a sweep.
     """
     work = n_rows * work_per_row
+    if work < 2 * _SMALL_SHARD:
+        return max(1, n_rows)
     wanted = int(min(work / _SMALL_SHARD, _MANY_SHARDS, n_rows / _FEWEST_ROWS))
     needed = min(math.ceil(work / _LARGE_SHARD), n_rows // (_FEWEST_ROWS // 2))
     n_shards = max(1, wanted, needed)

@@ -7,9 +7,11 @@ in the order of the parts. So expected statistics of files and clusters are the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+import numpy as np
 
 from latentcore.errors import ImpossibleRowError, ImpossibleSequenceError
 from latentcore.protocols import Expectation, Model
@@ -25,6 +27,7 @@ __all__ = [
     "expectation_over",
     "named",
     "over_parts",
+    "sums",
 ]
 
 D = TypeVar("D")
@@ -89,14 +92,23 @@ class LocalParts(Parts[D]):
     n_threads : int
     functions : tuple of callables
         What is made of each, one after the other.
+    reordered : Generator -> iterable, optional
+        The same rows in parts whose order is drawn; None if they can be read in one order only.
     """
 
     open: Callable[[], Iterable[Any]]
     n_threads: int = 1
     functions: tuple[Callable[[Any], Any], ...] = ()
+    reordered: Callable[[np.random.Generator], Iterable[Any]] | None = None
+
+    def shuffled(self, rng: np.random.Generator) -> LocalParts[D]:
+        """The same rows in parts whose order is drawn, where that is possible; their numbers mean nothing."""
+        reordered = self.reordered
+        return self if reordered is None else replace(self, open=lambda: reordered(rng))
 
     def then(self, function: Callable[[D], E]) -> LocalParts[E]:
-        return LocalParts(self.open, self.n_threads, (*self.functions, function))
+        made: Any = replace(self, functions=(*self.functions, function))
+        return cast("LocalParts[E]", made)
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
         functions = (*self.functions, function)
@@ -205,16 +217,22 @@ def expectation_over(
     """
 
     def expected(params: P) -> tuple[S, float]:
-        log_likelihoods: list[float] = []
-
-        def statistics(result: tuple[S, float]) -> S:
-            log_likelihoods.append(result[1])
-            return result[0]
-
-        results = over_parts(parts, _Expected(model, params), n_rows)
-        return total(map(statistics, results)), sum(log_likelihoods)
+        made: tuple[S, float] = sums(over_parts(parts, _Expected(model, params), n_rows))
+        return made
 
     return expected
+
+
+def sums(results: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Of statistics, by which each result begins, in a fixed tree; and of the numbers that follow, one by one."""
+    numbers: list[tuple[float, ...]] = []
+
+    def statistics(result: tuple[Any, ...]) -> Any:
+        numbers.append(result[1:])
+        return result[0]
+
+    stats = total(map(statistics, results))
+    return (stats, *map(sum, zip(*numbers, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

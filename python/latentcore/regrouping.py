@@ -40,7 +40,7 @@ def regrouped(batches: Iterable[Part]) -> Iterator[Part]:
     pieces: list[_Rows] = []
     number = -1
     for number, batch in enumerate(batches):
-        n_rows = n_rows_of(batch.X)
+        n_rows = _n_rows_of_batch(batch.X, number)
         if batch.groups is None and pieces and n_rows:
             raise ValueError("groups: expected those of the rows, as before, got None")
         if batch.groups is None or not n_rows:
@@ -138,6 +138,14 @@ def _concatenated(
 def n_rows_of(X: Any) -> int:
     """The number of rows of a matrix or data frame, or of elements of a list."""
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def _n_rows_of_batch(X: Any, number: int) -> int:
+    if not hasattr(X, "shape") and not hasattr(X, "__len__"):
+        raise TypeError(
+            f"batch {number}: X: expected a matrix or a list of sequences, got {type(X).__name__}"
+        )
+    return n_rows_of(X)
 
 
 def _slice(X: Any, begin: int, end: int) -> Any:

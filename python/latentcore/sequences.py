@@ -103,6 +103,9 @@ class Sequences:
 
     def shards(self, rows: int) -> Iterator[Sequences]:
         """Consecutive whole sequences, together at most ``rows`` rows; a longer one comes alone."""
+        if 0 < len(self) <= rows:
+            yield self
+            return
         first = 0
         while first < self.n_sequences:
             limit = self.begins[first] + rows
@@ -352,8 +355,10 @@ def begins_of_groups(groups: Any, n_rows: int) -> Begins:
 def _weights(sample_weight: Any, begins: Begins) -> Array | None:
     """Of the sequences, (Q,)."""
     n_sequences, n_rows = len(begins) - 1, int(begins[-1])
+    if sample_weight is None:
+        return None
     shape = np.asarray(sample_weight).shape
-    if sample_weight is None or shape == (n_sequences,):
+    if shape == (n_sequences,):
         return as_weights(sample_weight, n_sequences, unit="sequence")
     if shape != (n_rows,):
         raise ValueError(

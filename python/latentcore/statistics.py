@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, Self, TypeVar
+from functools import cache
+from typing import Any, Self, TypeVar, cast
 
 __all__ = ["Statistics", "total"]
 
@@ -28,19 +29,23 @@ class Statistics:
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
-        values: list[Any] = [
-            getattr(self, f.name) + getattr(other, f.name)
-            for f in fields(self)  # type: ignore[arg-type]
-        ]
-        return type(self)(*values)
+        kind: Any = type(self)
+        values = [getattr(self, name) + getattr(other, name) for name in _names_of_fields(kind)]
+        return cast(Self, kind(*values))
 
     def __mul__(self, scale: float) -> Self:
         if not scale >= 0:
             raise ValueError(f"scale: expected a number >= 0, got {scale!r}")
-        values: list[Any] = [getattr(self, f.name) * scale for f in fields(self)]  # type: ignore[arg-type]
-        return type(self)(*values)
+        kind: Any = type(self)
+        values = [getattr(self, name) * scale for name in _names_of_fields(kind)]
+        return cast(Self, kind(*values))
 
     __rmul__ = __mul__
+
+
+@cache
+def _names_of_fields(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 S = TypeVar("S", bound=Statistics)

@@ -109,9 +109,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            _name_file(error, path)
         raise
+
+
+def _name_file(error: OSError, path: Path) -> None:
+    """Let an error tell the file that users know."""
+    if error.errno is None:
+        error.args = (f"{path}: {error}",)
+    else:
+        error.filename, error.filename2 = str(path), None
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, Stored]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from latentcore.arrays import column_names, is_missing
 from latentcore.parts import LocalParts, Part, Parts
+from latentcore.sources import Chosen, Files, Items, Slices, is_arrow, is_matrix, mapped, opened
 
 __all__ = [
     "Batches",
@@ -26,9 +25,6 @@ __all__ = [
 ]
 
 _BATCH_SIZE = 1 << 16
-_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}  # fmt: skip
-_READ_AHEAD = 2
-"""Batches that pyarrow may read before they are asked for."""
 
 
 class Batches:
@@ -89,7 +85,7 @@ class Batches:
         if columns is not None and not 0 < len(set(columns)) == len(columns):
             raise ValueError(f"columns: expected at least one name, each once, got {columns!r}")
         special = {"sample_weight": sample_weight, "labels": labels, "groups": groups}
-        self._chosen = _Chosen(
+        self._chosen = Chosen(
             None if columns is None else list(columns),
             {argument: name for argument, name in special.items() if name is not None},
         )
@@ -117,7 +113,10 @@ class Batches:
         if self._once and self._begun:
             raise ValueError("source: expected batches that are left, got an iterator used before")
         self._begun = True
-        for number, item in enumerate(self._open()):
+        yield from self._numbered(self._open())
+
+    def _numbered(self, items: Iterable[Any]) -> Iterator[Part]:
+        for number, item in enumerate(items):
             yield replace(self._chosen(item), number=number)
 
     def parts(self, n_threads: int = 1) -> LocalParts[Part]:
@@ -133,25 +132,32 @@ class Batches:
                 "X: expected batches that can be gone through again and again, as each iteration of a fit does, got "
                 "an iterator; pass a list, or a function that returns a fresh iterator (or use partial_fit)"
             )
-        return LocalParts(self.__iter__, n_threads)
+        source = self._open
+        if not isinstance(source, Files | Items | Slices):
+            return LocalParts(self.__iter__, n_threads)
+        return LocalParts(
+            self.__iter__, n_threads, reordered=lambda rng: self._numbered(source.shuffled(rng))
+        )
 
     def _opener(self, source: Any, size: int) -> Callable[[], Iterable[Any]]:
         if isinstance(source, str | os.PathLike):
             path = Path(source)
             if path.suffix == ".npy":
-                return _slices(_mapped(path), size)
-            return _opened(path, size, self._chosen)
-        if _is_arrow(source, "Dataset"):
-            return _Files(source, size, self._chosen)
+                return Slices(mapped(path), size)
+            return opened(path, size, self._chosen)
+        if is_arrow(source, "Dataset"):
+            return Files(source, size, self._chosen)
         if isinstance(source, Batches):
             raise TypeError("source: expected where batches come from, got Batches")
-        if _is_matrix(source):
-            return _slices(source, size)
+        if is_matrix(source):
+            return Slices(source, size)
         if callable(source):
             return source  # type: ignore[no-any-return]
         if hasattr(source, "__next__"):
             self._once = True
             return lambda: source
+        if isinstance(source, Sequence):
+            return Items(source)
         if hasattr(source, "__iter__"):
             return lambda: source
         raise TypeError(
@@ -263,8 +269,8 @@ def _holds_batches(X: Any, lists: bool) -> bool:
     if isinstance(X, str | os.PathLike):
         return True
     if isinstance(X, list | tuple):
-        return bool(X) and (isinstance(X[0], Part) or (lists and _is_matrix(X[0])))
-    if _is_arrow(X, "Dataset") or (callable(X) and not _is_matrix(X)):
+        return bool(X) and (isinstance(X[0], Part) or (lists and is_matrix(X[0])))
+    if is_arrow(X, "Dataset") or (callable(X) and not is_matrix(X)):
         return True
     is_array = (
         isinstance(X, Sequence | Set | Mapping) or hasattr(X, "__array__") or hasattr(X, "shape")
@@ -273,196 +279,9 @@ def _holds_batches(X: Any, lists: bool) -> bool:
 
 
 def _is_table(X: Any) -> bool:
-    return _is_arrow(X, "Dataset") or _is_matrix(X)
-
-
-def _is_matrix(X: Any) -> bool:
-    """Whether this is what holds rows and columns: an array, a sparse one or a data frame."""
-    return len(getattr(X, "shape", ())) == 2
+    return is_arrow(X, "Dataset") or is_matrix(X)
 
 
 def is_empty(X: Any) -> bool:
     """Whether this is a matrix, data frame or list without rows."""
-    return (_is_matrix(X) and X.shape[0] == 0) or (isinstance(X, list | tuple) and not X)
-
-
-# -- files ---------------------------------------------------------------------------------------
-
-
-def _mapped(path: Path) -> npt.NDArray[Any]:
-    try:
-        mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r")
-    except ValueError as error:
-        raise ValueError(
-            f"source: expected a whole .npy file of numbers, got {path}: {error}"
-        ) from None
-    return mapped
-
-
-def _slices(matrix: Any, size: int) -> Callable[[], Iterator[Any]]:
-    """Consecutive rows, ``size`` at a time."""
-    if not _is_matrix(matrix):
-        raise ValueError(f"source: expected a 2-D array, got shape {np.shape(matrix)}")
-    slice_of = matrix.slice if _is_arrow(matrix, "Table") else None
-    by_place = getattr(matrix, "iloc", matrix)
-    n_rows = matrix.shape[0]
-
-    def batches() -> Iterator[Any]:
-        for start in range(0, n_rows, size):
-            yield slice_of(start, size) if slice_of else by_place[start : start + size]
-
-    return batches
-
-
-def _is_arrow(value: Any, name: str) -> bool:
-    """Whether this is pyarrow's class of this name, or one made of it; without importing pyarrow."""
-    return any(
-        base.__module__.partition(".")[0] == "pyarrow" and base.__name__ == name
-        for base in type(value).__mro__
-    )
-
-
-def _opened(path: Path, size: int, chosen: _Chosen) -> _Files:
-    if not path.exists():
-        raise FileNotFoundError(f"source: expected the path of a file or folder, got {path}")
-    files = _files_in(path) if path.is_dir() else [path]
-    formats = {_FORMATS.get(file.suffix) for file in files}
-    if len(formats) != 1 or None in formats:
-        raise ValueError(
-            f"source: expected files that end in one of {', '.join(_FORMATS)}, all of one format, or a .npy file, "
-            f"got {path}"
-        )
-    try:
-        from pyarrow import dataset
-    except ImportError:
-        raise ImportError(
-            f"source: reading {path} needs pyarrow: pip install 'latentcore[parquet]'"
-        ) from None
-    format_ = formats.pop()
-    # else pyarrow keeps what it has read until the end of the file
-    options = dataset.ParquetFragmentScanOptions(pre_buffer=False) if format_ == "parquet" else None
-    found = dataset.dataset([str(file) for file in files], format=format_)
-    _check_columns(found, chosen)
-    return _Files(found, size, chosen, options)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Files of the formats that are read, in order; not what is hidden, or left by those who wrote them."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in _FORMATS
-        and path.is_file()
-        and not any(name.startswith((".", "_")) for name in path.relative_to(folder).parts)
-    )
-
-
-def _check_columns(found: Any, chosen: _Chosen) -> None:
-    """Every file has the columns that are read, as pyarrow takes those that one lacks for missing entries."""
-    names = chosen.names_in(found.schema)
-    for file in found.get_fragments():
-        absent = [name for name in names if name not in file.physical_schema.names]
-        if absent:
-            raise ValueError(
-                f"source: expected the columns {names} in every file, got none called {absent[0]!r} in {file.path}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Batches of exactly so many rows of a pyarrow Dataset, whatever its row groups and files."""
-
-    dataset: Any
-    size: int
-    chosen: _Chosen
-    options: Any = None
-
-    def __call__(self) -> Iterator[Any]:
-        import pyarrow as pa
-
-        names = self.chosen.names_in(self.dataset.schema)
-        batches = self.dataset.to_batches(
-            columns=names, batch_size=self.size, batch_readahead=_READ_AHEAD, fragment_readahead=1,
-            fragment_scan_options=self.options,
-            use_threads=False,  # they would read on, up to a GiB, where sweeps are slower
-        )  # fmt: skip
-        held: list[Any] = []
-        n_held = 0
-        for batch in batches:
-            held.append(batch)
-            n_held += batch.num_rows
-            while n_held >= self.size:
-                table = pa.Table.from_batches(held)
-                yield table.slice(0, self.size)
-                n_held -= self.size
-                held = table.slice(self.size).to_batches() if n_held else []
-        if n_held:
-            yield pa.Table.from_batches(held)
-
-
-# -- columns -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """Which columns of a batch are its rows, and which its other arguments."""
-
-    columns: list[str] | None
-    special: dict[str, str]
-
-    def names_in(self, schema: Any) -> list[str]:
-        """The columns to read of a pyarrow schema: the special ones last."""
-        from pyarrow import types
-
-        absent = [n for n in (*(self.columns or ()), *self.special.values()) if n not in schema.names]  # fmt: skip
-        if absent:
-            raise ValueError(
-                f"columns: expected names of columns, {schema.names}, got {absent[0]!r}"
-            )
-        special = list(self.special.values())
-        if self.columns is not None:
-            return [*self.columns, *(name for name in special if name not in self.columns)]
-        numbers = [
-            field.name
-            for field in schema
-            if field.name not in special
-            and (
-                types.is_integer(field.type)
-                or types.is_floating(field.type)
-                or types.is_boolean(field.type)
-                or types.is_decimal(field.type)
-            )
-        ]
-        if not numbers:
-            raise ValueError(f"columns: expected a column of numbers, got {schema.names}")
-        return [*numbers, *special]
-
-    def __call__(self, item: Any) -> Part:
-        """The item as a part."""
-        if isinstance(item, Part):
-            return item
-        if _is_arrow(item, "RecordBatch"):
-            import pyarrow as pa
-
-            item = pa.Table.from_batches([item])
-        if self.columns is None and not self.special:
-            return Part(item)
-        names = column_names(item)
-        if names is None:
-            raise ValueError(
-                f"columns: expected data frames, whose columns have names, got {type(item).__name__}"
-            )
-        special = set(self.special.values())
-        columns = [n for n in names if n not in special] if self.columns is None else self.columns
-        absent = [name for name in (*columns, *self.special.values()) if name not in names]
-        if absent:
-            raise ValueError(f"columns: expected names of columns, {names}, got {absent[0]!r}")
-        X = item.select(columns) if _is_arrow(item, "Table") else item[columns]
-        return Part(X, **{name: self._special(item, name) for name in self.special})
-
-    def _special(self, item: Any, argument: str) -> Any:
-        values = np.asarray(item[self.special[argument]])
-        if argument == "labels" and values.dtype.kind in "fO":
-            missing = [is_missing(value) for value in values.tolist()]
-            values = np.where(missing, -1, values)
-        return values
+    return (is_matrix(X) and X.shape[0] == 0) or (isinstance(X, list | tuple) and not X)

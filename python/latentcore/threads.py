@@ -38,7 +38,10 @@ def get_num_threads(n_threads: int | None = None) -> int:
     The first that is given of: the argument, ``with threads(n)``, ``set_num_threads``, the environment variable
     ``LATENTCORE_NUM_THREADS``, the number of cores that this process may run on.
     """
-    for n in (_checked(n_threads, "n_threads"), getattr(_local, "n", None), _default):
+    if n_threads is not None:
+        _checked(n_threads, "n_threads")
+        return n_threads
+    for n in (getattr(_local, "n", None), _default):
         if n is not None:
             return n
     text = os.environ.get("LATENTCORE_NUM_THREADS", "").strip()

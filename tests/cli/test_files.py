@@ -104,6 +104,8 @@ def test_one_dimensional_npy_is_one_column(file):
         ("a.csv", "1,2\n3,inf\n", "line 2, column 'x1': expected a finite number, got 'inf'"),
         ("a.csv", b"a\n\xff\n", "line 2, column 'a': expected a finite number, got '\ufffd'"),
         ("a.csv", "", "the file is empty"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16"), "expected text in UTF-8, got other bytes"),
+        ("a.csv", gzip.compress(b"a,b\n1,2\n"), "expected text, got what gzip has made of some"),
         ("a.csv", "\n\n", "the file is empty"),
         ("a.csv", "a,b\n", "expected rows of numbers, got none"),
         ("a.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import latentcore
-from cli.tools import npy
+from cli.tools import files_of, npy
 from latentcore import Batches, GaussianHMM, GaussianMixture
 from latentcore.errors import ConvergenceWarning
 
@@ -22,6 +22,7 @@ KEYS = np.repeat(np.arange(30), 100)
 TABLE = pa.table(
     {"a": ROWS[:, 0], "b": ROWS[:, 1], "key": KEYS, "known": KNOWN, "name": ["x"] * 3000}
 )
+NUMBERS = TABLE.select(["a", "b"])
 
 
 @pytest.fixture
@@ -56,19 +57,12 @@ def test_parquet_out_of_core_is_the_fit_of_the_library_and_nearly_that_in_memory
     assert_same(path, model, rtol=1e-9)
 
 
-def folder_of(path, parts):
-    path.mkdir()
-    for i, part in enumerate(np.array_split(np.arange(3000), parts)):
-        pq.write_table(TABLE.select(["a", "b"]).take(part), path / f"{i}.parquet")
-    return path
-
-
 def test_folders_and_arrow_files_are_read_in_parts(run, file, tmp_path):
     feather = tmp_path / "rows.feather"
     pyarrow.feather.write_feather(TABLE.select(["a", "b"]), feather)
     matrix = file("rows.npy", npy(ROWS))
     expected = GaussianMixture(2, random_state=0, tol=1e-8).fit(ROWS)
-    for source in (folder_of(tmp_path / "rows", 3), feather, matrix):
+    for source in (files_of(NUMBERS, tmp_path / "rows", 3), feather, matrix):
         path = tmp_path / "m.npz"
         options = ["--out-of-core"] if source == matrix else []
         assert run("fit", source, *OPTIONS, *options, "-o", path)[0] == 0
@@ -126,6 +120,7 @@ def test_interrupt_leaves_the_model_of_the_last_complete_iteration(parquet, tmp_
     ) as running:
         guard = threading.Timer(60, running.kill)
         guard.start()
+        assert running.stderr is not None
         said = running.stderr.readline()
         while "iteration" not in said:
             said = running.stderr.readline()
@@ -157,7 +152,7 @@ def test_scheduler_is_found_by_its_address(run, tmp_path):
     from distributed import LocalCluster
 
     path = tmp_path / "m.npz"
-    folder = folder_of(tmp_path / "rows", 3)
+    folder = files_of(NUMBERS, tmp_path / "rows", 3)
     with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
         options = [*OPTIONS, "--cluster", cluster.scheduler_address, "-o", path]
         assert run("fit", folder, *options)[0] == 0

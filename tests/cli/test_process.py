@@ -26,6 +26,8 @@ def test_module_and_script_are_the_same_program(run):
 def test_reader_that_leaves_early_is_no_error(saved):
     command = [sys.executable, "-m", "latentcore", "sample", str(saved), "-n", "200000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
         assert running.stdout.readline() == b"eruptions,waiting\n"
         running.stdout.close()
         assert running.stderr.read() == b""
@@ -59,6 +61,7 @@ def test_interrupt_is_one_line_and_130(tmp_path):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
+        assert running.stderr is not None
         assert running.stderr.readline().startswith("iteration ")  # it is at work
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)

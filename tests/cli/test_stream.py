@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_step_sizes_have_short_names(run, file, tmp_path, step):
     path = tmp_path / "m.npz"
     rows = file("rows.csv", HEADER + csv_of(ROWS))
     assert run("stream", path, rows, *NEW, "--step-size", step)[0] == 0
-    steps = {
+    steps: dict[str, Any] = {
         "power:0.7": PowerStep(0.7), "power:0.7,3": PowerStep(0.7, 3), "inverse:2": InverseStep(2),
         "inf": float("inf"), "auto": "auto",
     }  # fmt: skip
@@ -414,6 +415,8 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["m.npz", "rows.csv", "--step-size", "power:0.2"], "kappa"),
         (["m.npz", "rows.csv", "--continues", "--group-by", "a"], "--continues"),
         (["x/y.npz", "rows.csv", "-k", 2], "there is no folder"),
+        (["m.npz", "zipped.csv"], "zipped.csv: expected text, got what gzip has made of some"),
+        (["m.npz", "wide_characters.csv"], "expected text in UTF-8, got other bytes"),
     ],
 )
 def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
@@ -423,6 +426,8 @@ def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
     file("rows.csv", HEADER + csv_of(ROWS))
     file("c.csv", "a,c\n1,2\n")
     file("wide.csv", "1,2,3\n")
+    file("zipped.csv", gzip.compress(b"a,b\n1,2\n"))
+    file("wide_characters.csv", "a,b\n1,2\n".encode("utf-16"))
     assert says in fails("stream", *arguments)
     assert (tmp_path / "m.npz").read_bytes() == before
 

@@ -58,7 +58,7 @@ class Case:
     name: str
     make: Callable[[], Any]
     columns: list[str]
-    roles: dict[str, str]
+    roles: dict[str, Any]
 
     def on_one_machine(self, frame: pd.DataFrame) -> Any:
         return self.make().fit(frame[self.columns], **self.arrays(frame))
@@ -177,7 +177,7 @@ def combined_in_one_pass(
 ) -> tuple[GaussianMixture, Traffic]:
     """The models of the parts combined, as it has to be; and what that sent. ``data`` is ``frame`` in parts."""
     traffic = Traffic()
-    model = fit(
+    model: Any = fit(
         separated(5), data, method="combine", columns=VISIBLE, sample_weight="weight",
         traffic=traffic,
     )  # fmt: skip

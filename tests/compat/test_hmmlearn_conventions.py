@@ -20,8 +20,8 @@ X = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0, 0], [4, 5]], 
 SYMBOLS = np.random.default_rng(1).integers(3, size=(50, 1))
 
 
-def set_up(type_: str = "diag", **arguments: Any) -> hmm.GaussianHMM:
-    model = hmm.GaussianHMM(2, type_, init_params="", **arguments)
+def set_up(type_: str = "diag", **arguments: Any) -> Any:
+    model: Any = hmm.GaussianHMM(2, type_, init_params="", **arguments)
     model.startprob_ = [0.5, 0.5]
     model.transmat_ = [[0.9, 0.1], [0.2, 0.8]]
     model.means_ = [[0, 0], [4, 5]]
@@ -99,9 +99,9 @@ def test_wrong_data_are_named(arguments: Any, message: str) -> None:
 
 
 def test_unfitted_models_and_unknown_algorithms_are_named() -> None:
-    for call in (lambda m: m.score(X), lambda m: m.sample(), lambda m: m.decode(X)):
+    for name, arguments in (("score", (X,)), ("sample", ()), ("decode", (X,))):
         with pytest.raises(NotFittedError):
-            call(hmm.GaussianHMM(2))
+            getattr(hmm.GaussianHMM(2), name)(*arguments)
     with pytest.raises(ValueError, match="algorithm: expected 'viterbi' or 'map', got 'best'"):
         set_up().decode(X, algorithm="best")
     with pytest.raises(ValueError, match="symbols below n_features = 2"):
@@ -111,7 +111,7 @@ def test_unfitted_models_and_unknown_algorithms_are_named() -> None:
 
 
 def test_an_impossible_sequence_is_named_by_fit_and_has_score_minus_infinity() -> None:
-    model = hmm.CategoricalHMM(2, init_params="", n_features=3)
+    model: Any = hmm.CategoricalHMM(2, init_params="", n_features=3)
     model.startprob_, model.transmat_ = [0.5, 0.5], np.full((2, 2), 0.5)
     model.emissionprob_ = [[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]]
     data = np.array([[0], [1], [1], [0], [2]])
@@ -136,6 +136,9 @@ def test_a_state_without_weight_keeps_its_parameters(type_: str) -> None:
 class Marginals(hmm.BaseHMM):
     """Densities of what was observed, by SciPy."""
 
+    means: Any
+    covariances: Any
+
     def _compute_log_likelihood(self, X: Any) -> Any:
         seen = ~np.isnan(X)
         return [
@@ -156,7 +159,7 @@ def test_missing_entries_are_marginalised() -> None:
     holes[5, 0], holes[7], holes[40, 1] = np.nan, np.nan, np.nan
     model = set_up("full", n_iter=20, tol=1e-9, covars_prior=0.0).fit(holes)
     assert (np.diff(model.monitor_.history) > -1e-9).all()
-    truth = Marginals(2)
+    truth: Any = Marginals(2)
     truth.startprob_, truth.transmat_ = model.startprob_, model.transmat_
     truth.means, truth.covariances = model.means_, model.covars_
     assert model.score(holes) == pytest.approx(truth.score(holes), rel=1e-12)
@@ -166,7 +169,7 @@ def test_missing_entries_are_marginalised() -> None:
 
 
 def test_covariances_alone_are_taken_about_the_means_that_are_kept() -> None:
-    model = hmm.GaussianHMM(1, "full", params="c", init_params="", n_iter=1, covars_prior=0.0)
+    model: Any = hmm.GaussianHMM(1, "full", params="c", init_params="", n_iter=1, covars_prior=0.0)
     model.startprob_, model.transmat_ = [1.0], [[1.0]]
     model.means_, model.covars_ = [[1.0, -1.0]], [np.eye(2)]
     model.fit(X)
@@ -217,7 +220,7 @@ class Signs(hmm.BaseHMM):
 def test_a_density_of_ones_own_learns_the_chain() -> None:
     rows = np.sign(np.sin(np.arange(200) / 5))[:, None]
     own = Signs(2, init_params="", n_iter=30, tol=1e-8)
-    symbols = hmm.CategoricalHMM(2, params="st", init_params="", n_iter=30, tol=1e-8)
+    symbols: Any = hmm.CategoricalHMM(2, params="st", init_params="", n_iter=30, tol=1e-8)
     symbols.emissionprob_ = [[0.2, 0.8], [0.8, 0.2]]
     for model in (own, symbols):
         model.startprob_, model.transmat_ = [0.5, 0.5], [[0.6, 0.4], [0.3, 0.7]]

@@ -11,7 +11,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 
-def every_check(models: Sequence[Any]) -> Any:
+def every_check(models: Sequence[Any]) -> pytest.MarkDecorator:
     """Parametrises ``model`` and ``check``; names hold no addresses, so that every process finds the same tests."""
     with warnings.catch_warnings():  # for not inheriting from BaseEstimator
         warnings.simplefilter("ignore", UserWarning)

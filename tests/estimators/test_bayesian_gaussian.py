@@ -24,7 +24,7 @@ from reference import normal_wishart
 
 IRIS = load_iris().data
 COVARIANCES = ["full", "tied", "diag", "spherical", "tied_spherical"]
-PRIOR_TYPES = ["dirichlet_process", "dirichlet_distribution"]
+PRIOR_TYPES: list[Any] = ["dirichlet_process", "dirichlet_distribution"]
 LEARNED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
 LEARNED += ["mean_precision_", "degrees_of_freedom_"]
 
@@ -99,7 +99,7 @@ def test_example_of_concentration_priors_comes_out_as_in_scikit_learn() -> None:
         for mean, v, n in zip([-0.7, 0.0, 0.7], variances, [200, 500, 200], strict=True)
     ])  # fmt: skip
     for concentration in (1, 1000, 100000):
-        arguments = {
+        arguments: dict[str, Any] = {
             "n_components": 6, "init_params": "random", "max_iter": 40, "tol": 0.0, "random_state": 2,
             "mean_precision_prior": 0.8, "weight_concentration_prior": concentration,
         }  # fmt: skip
@@ -247,7 +247,7 @@ def test_terms_add_up_to_the_bound() -> None:
 
 def test_empirical_concentration_raises_the_bound() -> None:
     for prior_type in PRIOR_TYPES:
-        arguments = {
+        arguments: dict[str, Any] = {
             "weight_concentration_prior_type": prior_type,
             "weight_concentration_prior": 4.0,
         }
@@ -291,7 +291,7 @@ def test_predictive_density_is_a_mixture_of_students(covariance_type: Any) -> No
 def test_rows_of_weight_two_count_twice_and_of_weight_zero_not() -> None:
     weight = np.tile([0.0, 1.0, 2.0], 60)
     rows = np.repeat(X, weight.astype(int), axis=0)
-    start = {"init_params": "random_from_data", "n_components": 1}
+    start: dict[str, Any] = {"init_params": "random_from_data", "n_components": 1}
     ours = BayesianGaussianMixture(**start).fit(X, sample_weight=weight)
     other = BayesianGaussianMixture(**start).fit(rows)
     for name in LEARNED:

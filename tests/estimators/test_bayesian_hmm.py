@@ -146,7 +146,12 @@ def same_chain(theirs: Any, n_states: int, start: tuple[Array, Array]) -> None:
 
 
 N_STEPS = 6
-chain_arguments = {"startprob_prior": 0.5, "transmat_prior": 0.3, "max_iter": N_STEPS, "tol": 0}
+chain_arguments: dict[str, Any] = {
+    "startprob_prior": 0.5,
+    "transmat_prior": 0.3,
+    "max_iter": N_STEPS,
+    "tol": 0,
+}
 
 
 def assert_chain_of(model: Any, theirs: Any) -> None:

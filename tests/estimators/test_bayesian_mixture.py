@@ -273,7 +273,7 @@ def test_means_mixture_is_saved_streamed_and_named(tmp_path: Path) -> None:
         model.prune(x)
     for name in ("variance", "prior_std"):
         with pytest.raises(ValueError, match=f"{name}: expected a finite number > 0, got 0"):
-            GaussianMeansMixture(2, **{name: 0}).fit(x)
+            GaussianMeansMixture(2).set_params(**{name: 0}).fit(x)
     with pytest.raises(ValueError, match="mean_prior: expected a number or shape"):
         GaussianMeansMixture(2, mean_prior=[1.0, 2, 3]).fit(x)
 
@@ -291,7 +291,7 @@ def test_means_mixture_is_saved_streamed_and_named(tmp_path: Path) -> None:
         ("poisson", {"prior": MixturePrior(np.ones(3), GammaPrior(1, 1))}, "prior: expected None or"),
         ("poisson", {"prior": DirichletPrior(1.0)}, "prior: expected a GammaPrior"),
         ("poisson", {"prior": GammaPrior(np.ones((2, 2)), 1.0)}, "expected 3 components or 1"),
-        ("poisson", {"prior": GammaPrior([[1.0, 1], [2, 2], [3, 3]], 1.0), "sort_sticks": True}, "the same for all"),
+        ("poisson", {"prior": GammaPrior([[1.0], [2.0], [3.0]], 1.0), "sort_sticks": True}, "the same for all"),
         ("gaussian", {"prior": GaussianPrior([[0, 0]], [1], [0.5], np.eye(2)[None])}, "degrees"),
         ("poisson", {"weight_concentration_prior_type": "fixed", "weight_concentration_prior": 1.0},
          "expected None with fixed weights"),

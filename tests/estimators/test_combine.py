@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import warnings
 from collections.abc import Callable
@@ -60,7 +61,7 @@ from laws.numpy_poisson import PoissonParams as NumpyPoissonParams
 
 MEANS = np.array([[0.0, 1.0], [4.0, -3.0]])
 MATRICES = np.array([[[1.0, 0.3], [0.3, 2.0]], [[2.0, -0.5], [-0.5, 1.0]]])
-COVARIANCES = {
+COVARIANCES: dict[Any, Any] = {
     "full": MATRICES,
     "tied": MATRICES[0],
     "diag": MATRICES.diagonal(axis1=1, axis2=2),
@@ -70,8 +71,8 @@ COVARIANCES = {
 
 MODELS: dict[str, Callable[[], Any]] = {
     **{
-        f"gaussian-{type_}": lambda type_=type_, own=own: GaussianMixture.from_params(
-            WEIGHTS, MEANS, own, covariance_type=type_
+        f"gaussian-{type_}": functools.partial(
+            GaussianMixture.from_params, WEIGHTS, MEANS, own, covariance_type=type_
         )
         for type_, own in COVARIANCES.items()
     },
@@ -323,7 +324,7 @@ def test_combined_chains_of_shards_approach_the_fit_to_all_sequences() -> None:
         [[0.0], [4.0], [9.0]], np.ones((3, 1, 1)), random_state=0,
     )  # fmt: skip
     x = np.vstack([truth.set_params(random_state=q).sample(50)[0] for q in range(160)])
-    fit = {"tol": 1e-8, "max_iter": 500}
+    fit: dict[str, Any] = {"tol": 1e-8, "max_iter": 500}
     pooled = GaussianHMM(3, random_state=0, **fit).fit(x, lengths=[50] * 160)
     models = [
         GaussianHMM(3, random_state=m, **fit).fit(part, lengths=[50] * 40)

@@ -170,7 +170,7 @@ def test_chain_says_how_long_states_last() -> None:
     model = PoissonHMM.from_params(*CHAIN, RATES)
     np.testing.assert_allclose(model.expected_durations(), [10, 5])
     np.testing.assert_allclose(model.stationary_distribution(), [2 / 3, 1 / 3])
-    absorbing = PoissonHMM.from_params([1, 0], [[0.5, 0.5], [0, 1]], RATES)
+    absorbing = PoissonHMM.from_params([1, 0], [[0.5, 0.5], [0.0, 1.0]], RATES)
     np.testing.assert_array_equal(absorbing.expected_durations(), [2, np.inf])
     np.testing.assert_array_equal(absorbing.stationary_distribution(), [0, 1])
 

@@ -235,7 +235,7 @@ def test_repr_is_short() -> None:
 
 
 def test_family_of_a_user_gives_the_fit_of_ours() -> None:
-    start = {"weights_init": WEIGHTS, "tol": 1e-9, "max_iter": 500}
+    start: dict[str, Any] = {"weights_init": WEIGHTS, "tol": 1e-9, "max_iter": 500}
     own = Mixture(NumpyPoisson(), 2, params_init=NumpyPoissonParams(RATES), **start).fit(COUNTS)
     ours = PoissonMixture(2, params_init={"rates": RATES}, **start).fit(COUNTS)
     np.testing.assert_allclose(own.components_.rates, ours.rates_, rtol=1e-7)

@@ -301,7 +301,7 @@ def spoiled(row: int, value: float, x: Any = NORMAL) -> Any:
         (GaussianMixture(2), [Part(NORMAL[:0])], "X: expected at least one row in at least one part, got none"),
         (GaussianMixture(2), lambda: iter([]), "X: expected at least one row in at least one part, got none"),
         (GaussianMixture(2), (x for x in [NORMAL]), "again and again.*pass a list, or a function"),
-        (BayesianGaussianMixture(2, batch_size=10), cut(NORMAL), "batch_size: expected None with X in parts"),
+        (BayesianGaussianMixture(2, batch_size=10), cut(spoiled(200, np.inf)), "part 4: Input X contains inf.* row 50"),
         (GaussianMixture(2, warm_start=True).fit(COUNTS), cut(NORMAL), "X has 2 features, but Gauss.* expecting 3"),
     ],
 )  # fmt: skip
@@ -336,7 +336,8 @@ def test_whats_given_beside_parts_is_refused() -> None:
     ],
 )
 def test_parts_have_no_arguments_that_the_model_does_not_take(make: Any, argument: str) -> None:
-    parts = [Part(NORMAL), Part(NORMAL, **{argument: Y})]
+    given: Any = {argument: Y}
+    parts = [Part(NORMAL), Part(NORMAL, **given)]
     message = f"1: {argument}: expected None, as this model takes no {argument}, got some"
     for fit in (make(2).fit, make(2).partial_fit):
         with pytest.raises(ValueError, match=message):

@@ -68,7 +68,12 @@ def test_answers_are_those_of_enumerated_paths() -> None:
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_fit_recovers_a_simulated_model(covariance_type: Any) -> None:
-    shared = {"full": COVARIANCES, "tied": np.eye(2), "diag": [[1, 2], [2, 1]], "spherical": [1, 2]}
+    shared: dict[str, Any] = {
+        "full": COVARIANCES,
+        "tied": np.eye(2),
+        "diag": [[1, 2], [2, 1]],
+        "spherical": [1, 2],
+    }
     made = GaussianHMM.from_params(
         STARTPROB, TRANSMAT, MEANS, shared[covariance_type], covariance_type=covariance_type
     )

@@ -21,7 +21,7 @@ X = np.random.default_rng(0).normal(size=(300, 2)) + 6 * (np.arange(300) // 9 % 
 FRAME = pd.DataFrame(X, columns=["first", "second"]).assign(
     patient=GROUPS, weight=np.repeat(np.arange(1.0, 7.0), LENGTHS)
 )
-MODELS: Any = pytest.mark.parametrize("make", [GaussianHMM, VariationalGaussianHMM])
+MODELS = pytest.mark.parametrize("make", [GaussianHMM, VariationalGaussianHMM])
 
 
 def assert_same(ours: Any, theirs: Any) -> None:

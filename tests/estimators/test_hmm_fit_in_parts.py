@@ -49,6 +49,7 @@ from latentcore.families.mixed import MixtureFamily
 from latentcore.parts import LocalParts, Part
 
 LEFT_TO_RIGHT = Topology.left_to_right(2)
+STATIONARY = Topology.ergodic(2, equal_stays=True, start="stationary")
 CUTS = [[0, 1], [2], [3]]
 """Of the four sequences, those of each part."""
 BY_NAME = {str(case): case for case in CASES}
@@ -112,8 +113,14 @@ def assert_equal_fits(ours: Any, theirs: Any, rtol: float = 1e-10) -> None:
 @cases
 @pytest.mark.parametrize(
     "arguments",
-    [{"n_init": 2}, {"assignment": "hard"}, {"topology": LEFT_TO_RIGHT}],
-    ids=["soft", "hard", "left-to-right"],
+    [
+        {"n_init": 2},
+        {"assignment": "hard"},
+        {"topology": LEFT_TO_RIGHT},
+        {"topology": STATIONARY},
+        {"topology": STATIONARY, "assignment": "hard"},
+    ],
+    ids=["soft", "hard", "left-to-right", "stationary", "stationary hard"],
 )
 def test_parts_are_fitted_as_memory_is(case: Case, arguments: dict[str, Any]) -> None:
     model = case.make(2, random_state=0, max_iter=4, **arguments)
@@ -140,7 +147,7 @@ def test_covariances_of_every_type_are_those_of_memory(
 @prior_cases
 def test_weak_prior_is_that_of_all_rows_by_weight(case: Case) -> None:
     model = case.make(2, prior="weak", random_state=0, max_iter=4)
-    weights = {"sample_weight": np.array([2.0, 1.0, 0.5, 3.0])}
+    weights: dict[str, Any] = {"sample_weight": np.array([2.0, 1.0, 0.5, 3.0])}
     theirs = copy.copy(model).fit(case.x, lengths=LENGTHS, **weights)
     assert_equal_fits(model.fit(in_parts(case.x, **weights)), theirs)
 
@@ -154,7 +161,7 @@ def test_missing_entries_known_states_and_absent_sequences_in_parts(
     x = with_holes(case.x)
     labels = np.where(np.random.default_rng(1).uniform(size=len(x)) < known, Z, -1)
     x[40] = -3.5  # absent, in a part of its own
-    given = {"labels": labels, "sample_weight": np.array([1.0, 0.0, 2.0, 1.0])}
+    given: dict[str, Any] = {"labels": labels, "sample_weight": np.array([1.0, 0.0, 2.0, 1.0])}
     cuts = [[0], [1], [2, 3]]
     model = case.make(2, random_state=0, max_iter=4)
     theirs = copy.copy(model).fit(x, lengths=LENGTHS, **given)
@@ -177,7 +184,7 @@ def test_posteriors_and_bounds_are_those_of_memory(case: str, make: Any, missing
     x = BY_NAME[case].x.astype(float)
     if missing:
         x[np.random.default_rng(2).uniform(size=len(x)) < 0.2] = np.nan
-    weights = {"sample_weight": np.array([1.0, 2.0, 0.0, 1.5])}
+    weights: dict[str, Any] = {"sample_weight": np.array([1.0, 2.0, 0.0, 1.5])}
     model = make(3, random_state=0, max_iter=5, n_init=2)
     theirs = copy.copy(model).fit(x, lengths=LENGTHS, **weights)
     assert_equal_fits(model.fit(in_parts(x, **weights)), theirs)

@@ -361,7 +361,7 @@ def test_impossible_sequence_is_named_and_has_no_likelihood() -> None:
         (lambda: PoissonHMM.from_params(*CHAIN, [[1.0]]), "components: expected rates of 2"),
         (lambda: PoissonHMM.from_params([0.5, 0.4], TRANSMAT, RATES), "startprob: .* sum to 1"),
         (lambda: PoissonHMM.from_params(STARTPROB, np.ones((2, 2)), RATES), "transmat: .* row 0"),
-        (lambda: BernoulliHMM.from_params(*CHAIN, [[1.5], [0]]), "expected numbers from 0 to 1"),
+        (lambda: BernoulliHMM.from_params(*CHAIN, [[1.5], [0.0]]), "expected numbers from 0 to 1"),
         (lambda: MultinomialHMM.from_params([1], [[1]], [[0.5, 0.6]]), "that sum to 1, got .* 1.1"),
         (
             lambda: CategoricalHMM.from_params([1], [[1]], [[0.5, 0.5, 1]], n_categories=[2]),
@@ -422,7 +422,7 @@ def test_attributes_that_were_set_to_no_laws_are_refused(
 
 
 def test_nothing_is_imputed_in_an_impossible_sequence() -> None:
-    model = CategoricalHMM.from_params([1, 0], [[0, 1], [0, 1]], [[1, 0, 0], [0, 0.4, 0.6]])
+    model = CategoricalHMM.from_params([1, 0], [[0, 1], [0, 1]], [[1.0, 0.0, 0.0], [0.0, 0.4, 0.6]])
     possible, impossible = np.array([[0], [np.nan]]), np.array([[0], [0], [np.nan]])
     np.testing.assert_array_equal(model.impute([possible, impossible]).T, [[0, 2, 0, 0, np.nan]])
 

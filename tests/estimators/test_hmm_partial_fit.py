@@ -508,7 +508,8 @@ def test_what_is_known_changes_its_unit_with_the_horizon() -> None:
 
 def test_running_statistic_is_taken_over_by_another_inertia() -> None:
     """Of an endless sequence: where nothing more of it is added, what is known stays."""
-    for first, then in itertools.permutations(["running", "forward-only"]):
+    inertias: list[Any] = ["running", "forward-only"]
+    for first, then in itertools.permutations(inertias):
         model = poisson(online=Online(inertia=first, horizon="endless")).partial_fit(POISSON.x)
         before = copy.deepcopy(model)
         model.set_params(online=Online(1e-12, inertia=then, horizon="endless"))

@@ -34,7 +34,11 @@ def model_of(case: Case, **arguments: Any) -> BayesianHMM[Any]:
 @conjugate
 def test_step_of_size_one_on_all_sequences_is_an_iteration_of_cavi(case: Case) -> None:
     x, weight = case.rows.x[ROWS], np.array([1.0, 0.0, 2.0, 0.5])
-    given = {"lengths": LENGTHS, "sample_weight": weight, "labels": np.full(160, -1)}
+    given: dict[str, Any] = {
+        "lengths": LENGTHS,
+        "sample_weight": weight,
+        "labels": np.full(160, -1),
+    }
     given["labels"][5:9] = 1
     first = model_of(case, max_iter=1).fit(x, **given)
     begun = model_of(case).partial_fit(x, **given)
@@ -73,7 +77,7 @@ def test_batch_stands_for_all_in_natural_coordinates(case: Case) -> None:
 def drawn(n: int) -> Array:
     truth = latentcore.GaussianHMM.from_params(
         [0.5, 0.3, 0.2], [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9]],
-        [[0.0, 0], [4, 0], [0, 5]], np.ones((3, 2)), covariance_type="diag",
+        [[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]], np.ones((3, 2)), covariance_type="diag",
         random_state=np.random.default_rng(7),
     )  # fmt: skip
     return truth.sample([50] * n)[0]

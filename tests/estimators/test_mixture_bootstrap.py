@@ -56,6 +56,7 @@ def test_directions_are_compared_the_short_way_round() -> None:
 def test_bootstrap_keeps_labels_and_missing_entries() -> None:
     x, labels = with_holes(COUNTS), np.where(np.arange(N) % 2, Y, -1)
     model = PoissonMixture(2, random_state=0).fit(x, labels=labels)
-    for kind in ("parametric", "nonparametric"):
-        result = model.bootstrap(x, 4, kind=kind, labels=labels, random_state=0)  # type: ignore[arg-type]
+    kinds: tuple[Any, ...] = ("parametric", "nonparametric")
+    for kind in kinds:
+        result = model.bootstrap(x, 4, kind=kind, labels=labels, random_state=0)
         assert np.isfinite(result.components_se.rates).all()

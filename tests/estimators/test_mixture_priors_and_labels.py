@@ -55,7 +55,7 @@ def test_weak_prior_makes_any_data_fit(case: Case) -> None:
 
 def test_prior_of_the_components_alone_leaves_the_weights_flat() -> None:
     gamma = GammaPrior(3.0, 2.0)
-    fits = [
+    fits: list[Any] = [
         PoissonMixture(2, prior=prior, random_state=0, tol=1e-9).fit(COUNTS)
         for prior in (gamma, MixturePrior(np.ones(2), gamma))
     ]

@@ -69,7 +69,7 @@ def test_step_of_infinite_size_is_one_of_scikit_learn(type_: str) -> None:
             "diag": np.ones((2, 2)), "spherical": np.array([1.0, 0.5]),
         }[type_],
     }  # fmt: skip
-    options = {"covariance_type": type_, "n_components": 2, **start}
+    options: dict[str, Any] = {"covariance_type": type_, "n_components": 2, **start}
     with pytest.warns(sklearn.exceptions.ConvergenceWarning):
         theirs = sklearn.mixture.GaussianMixture(max_iter=1, **options).fit(x)
     ours = GaussianMixture(online=math.inf, **options).partial_fit(x)
@@ -142,8 +142,10 @@ def test_family_without_model_statistics_draws_them() -> None:
 
     x = CASES[0].x
     full = streamed(Mixture(example.NegativeBinomial(20.0), 2, random_state=0), x)
-    for inertia in ("model", "running"):
-        bare: Any = Mixture(Bare(), 2, random_state=0, online=Online(inertia=inertia))  # type: ignore[arg-type]
+    inertias: tuple[Any, ...] = ("model", "running")
+    for inertia in inertias:
+        family: Any = Bare()
+        bare: Any = Mixture(family, 2, random_state=0, online=Online(inertia=inertia))
         assert abs(streamed(bare, x).score(x) - full.score(x)) < 0.05
     bare.set_params(online=Online(averaging=True))
     with pytest.raises(TypeError, match="averaging=False for a family without"):
@@ -187,7 +189,8 @@ def test_as_many_rows_wait_as_a_start_needs() -> None:
         x = np.random.default_rng(0).normal(size=(n, width))
         return "converged_" not in vars(model.partial_fit(x))
 
-    for type_, least in (("full", 3 * 13), ("tied", 30), ("diag", 30), ("spherical", 30)):
+    floors: Any = (("full", 3 * 13), ("tied", 30), ("diag", 30), ("spherical", 30))
+    for type_, least in floors:
         made = GaussianMixture(3, covariance_type=type_, random_state=0)
         assert waits(made, least - 1, 12)
         assert not waits(clone(made), least, 12)
@@ -413,9 +416,10 @@ def test_wrong_options_are_refused() -> None:
         assert "converged_" not in vars(model)
     with pytest.raises(ValueError, match="step_size: expected a number >= 0"):
         GaussianMixture(2, online=-1.0).fit(x)
-    for wrong in ({"step_size": "slow"}, {"step_size": None}, {"averaging": 1}):
+    arguments: Any = ({"step_size": "slow"}, {"step_size": None}, {"averaging": 1})
+    for wrong in arguments:
         with pytest.raises(TypeError, match=next(iter(wrong))):
-            Online(**wrong)  # type: ignore[arg-type]
+            Online(**wrong)
     model = stream(CASES[5]).set_params(n_components=3)
     check_refused(model, x, {}, "expected the n_components = 2 of the model so far, got 3")
     for change, message in (

@@ -208,7 +208,8 @@ def test_arguments_of_streams_are_arguments() -> None:
         made = case.make(2)
         state = made.__getstate__()
         del state["online"]
-        old = type(made).__new__(type(made))
+        made_by: Any = type(made)
+        old = made_by.__new__(made_by)
         old.__setstate__(state)
         assert old.online is None
     model.set_partial_fit_request(sample_weight=True)

@@ -93,13 +93,14 @@ def test_concentration_is_the_root_of_its_equation(kappa: float) -> None:
 
 
 @every_precision
-def test_equal_rows_reach_the_cap_and_are_reported(dtype: type) -> None:
+def test_equal_rows_reach_the_cap_and_are_reported(dtype: Any) -> None:
     x = np.array([[2.0, 3.0], [2.0, 0.5], [1.0, 1.5], [4.0, 2.5], [2.0, 1.0]], dtype)
     weights = np.zeros((5, 2), dtype)
     weights[[0, 1, 4], 0] = weights[[2, 3], 1] = 1
-    for family, name, cap in (
-        (Gamma(), "shapes", LARGEST_SHAPE), (VonMises(), "concentrations", LARGEST_CONCENTRATION)
-    ):  # fmt: skip
+    caps: Any = (
+        (Gamma(), "shapes", LARGEST_SHAPE), (VonMises(), "concentrations", LARGEST_CONCENTRATION),
+    )  # fmt: skip
+    for family, name, cap in caps:
         params = family.maximize(family.expected_statistics(None, x, weights))
         of_column = getattr(params, name)[:, 0]
         assert of_column[1] < 100
@@ -116,10 +117,11 @@ def test_equal_rows_reach_the_cap_and_are_reported(dtype: type) -> None:
 
 def test_equal_rows_in_a_mixture_have_a_finite_likelihood() -> None:
     x = np.repeat([[1.0], [5.0]], 10, axis=0)
-    for family, params in (
+    models: Any = (
         (Gamma(), GammaParams(np.full((2, 1), 1e8), np.array([[1e8], [2e7]]))),
         (VonMises(), VonMisesParams(np.array([[1.0], [5.0]]), np.full((2, 1), 1e8))),
-    ):
+    )
+    for family, params in models:
         mixture = MixtureParams(np.array([0.5, 0.5]), params)
         counts, objective = Mixture(family).expected_statistics(mixture, Rows(x))
         np.testing.assert_array_equal(counts.counts, [10, 10])
@@ -196,9 +198,10 @@ def test_float32_rows_lose_nothing_beyond_their_own_rounding() -> None:
     rows = {dtype: Rows(x.astype(dtype), rng.uniform(size=len(x)), 0, labels) for dtype in "fd"}
     rows["d"] = Rows(rows["d"].x, rows["f"].sample_weight, 0, labels)
     large = np.array([[1e4, 2e4], [3e4, 1e4]])
-    for family, components in (
-        (Gamma(), GammaParams(large, large)), (VonMises(), VonMisesParams(np.ones((2, 2)), large))
-    ):  # fmt: skip
+    models: Any = (
+        (Gamma(), GammaParams(large, large)), (VonMises(), VonMisesParams(np.ones((2, 2)), large)),
+    )  # fmt: skip
+    for family, components in models:
         params, model = MixtureParams(np.array([0.5, 0.5]), components), Mixture(family)
         (stats_f, objective_f), (stats_d, objective_d) = (
             model.expected_statistics(params, rows[dtype]) for dtype in "fd"
@@ -208,7 +211,8 @@ def test_float32_rows_lose_nothing_beyond_their_own_rounding() -> None:
         got, expected = (model.log_density(params, rows[dtype].x) for dtype in "fd")
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, expected, rtol=1e-7)
-        np.testing.assert_array_equal(*(model.labels(params, rows[dtype].x) for dtype in "fd"))
+        single, double = (model.labels(params, rows[dtype].x) for dtype in "fd")
+        np.testing.assert_array_equal(single, double)
 
 
 # -- rows

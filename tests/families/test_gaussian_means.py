@@ -80,7 +80,7 @@ def test_maximum_likelihood_leaves_the_variance_alone() -> None:
 
 
 def test_blend_is_linear_in_precisions() -> None:
-    a, b = NormalPrior([[1.0], [4.0]], [0.5, 2.0]), NormalPrior([[-1.0], [3.0]], [0.1, 8.0])  # type: ignore[arg-type]
+    a, b = NormalPrior([[1.0], [4.0]], [0.5, 2.0]), NormalPrior([[-1.0], [3.0]], [0.1, 8.0])
     blended = GaussianMeans().blend(a, b, 0.3)
     precisions = 0.7 / a.variances + 0.3 / b.variances
     np.testing.assert_allclose(1 / blended.variances, precisions, rtol=1e-15)
@@ -96,10 +96,10 @@ def test_wrong_numbers_are_named() -> None:
     with pytest.raises(
         ValueError, match=re.escape("variances: expected finite numbers > 0, got -1.0")
     ):
-        NormalPrior([[0.0]], [-1.0])  # type: ignore[arg-type]
+        NormalPrior([[0.0]], [-1.0])
     with pytest.raises(ValueError, match=re.escape("means: expected finite numbers, got [[nan]]")):
-        NormalPrior([[np.nan]], [1.0])  # type: ignore[arg-type]
-    prior = NormalPrior(np.zeros((2, 3)), 1.0)  # type: ignore[arg-type]
+        NormalPrior([[np.nan]], [1.0])
+    prior = NormalPrior(np.zeros((2, 3)), 1.0)
     with pytest.raises(ValueError, match=re.escape("means of shape (4, 3) or (1, 3), got (2, 3)")):
         GaussianMeans().check_prior(prior, 4, 3)
     GaussianMeans().check_prior(prior, 2, 3)

@@ -260,7 +260,7 @@ def test_coordinate_ascent_ascends_far_from_the_origin(
     x = clusters(200, 2, offset=1000.0).astype(dtype)
     prior = MixturePrior(weight_prior("dirichlet", 4), a_prior(covariance_type, 1, 2))
     model = Mixture(Gaussian(covariance_type))
-    _, infos = ascent(model, prior, x, random_r(200, 4), 40)  # type: ignore[arg-type]
+    _, infos = ascent(model, prior, x, random_r(200, 4), 40)
     bounds = np.array([info.objective for info in infos])
     assert (np.diff(bounds) >= -rounding * np.abs(bounds[1:])).all()
     assert bounds[-1] > bounds[0] + 0.1
@@ -292,7 +292,7 @@ def test_blend_loses_nothing_far_from_the_origin() -> None:
 
     def blended(origin: float) -> GaussianPrior:
         a, b = (
-            GaussianPrior(origin + np.array([means]), [3.0], [5.0], [np.eye(2)])  # type: ignore[arg-type]
+            GaussianPrior(origin + np.array([means]), [3.0], [5.0], [np.eye(2)])
             for means in ([0.0, 0.5], [0.25, 1.0])
         )
         return family.blend(a, b, 0.25)

@@ -133,13 +133,11 @@ def perturbed(family: Gaussian, params: GaussianParams) -> list[tuple[Any, Any]]
         if family.covariance_type == "tied_spherical":
             step[:] = h
         steps.append((np.zeros_like(params.means), step))
-    return [
-        tuple(
-            family.params(params.means + sign * mean, params.covariances + sign * covariance)
-            for sign in (1, -1)
-        )
-        for mean, covariance in steps
-    ]  # type: ignore[return-value]
+
+    def stepped(sign: int, mean: Array, covariance: Array) -> Any:
+        return family.params(params.means + sign * mean, params.covariances + sign * covariance)
+
+    return [(stepped(1, *step), stepped(-1, *step)) for step in steps]
 
 
 @every_type
@@ -208,7 +206,7 @@ def test_without_prior_counts_the_mode_is_maximum_likelihood(covariance_type: An
 # -- the weak prior
 
 
-def pooled(family: Gaussian, x: Array) -> GaussianStatistics:
+def pooled(family: Gaussian, x: Any) -> GaussianStatistics:
     return family.expected_statistics(None, x, np.ones((len(x), 1)))
 
 

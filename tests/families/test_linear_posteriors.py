@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import mpmath
@@ -107,8 +108,8 @@ def test_missing_entries_are_left_out(family: Any, posterior: Any, x: list[float
     alone = np.where(np.eye(n, dtype=bool), x, NAN)
     params = family.expected(posterior, 2)
     for log_density in (
-        lambda x: family.predictive_log_density(posterior, x),
-        lambda x: family.log_likelihood(params, x),
+        functools.partial(family.predictive_log_density, posterior),
+        functools.partial(family.log_likelihood, params),
     ):
         [whole] = log_density(np.array([x]))
         np.testing.assert_allclose(log_density(alone).sum(axis=0), whole, rtol=1e-12)

@@ -114,7 +114,7 @@ def test_impossible_rows_are_shared_by_weight_or_left_out() -> None:
     np.testing.assert_allclose(found.counts.sum(axis=1), [1, 1])
     np.testing.assert_allclose(found.counts[0], [0.25, 0.75])
     forced = family.expected_statistics(params, x[:1], np.array([[1.0, 0.0]]))
-    np.testing.assert_allclose(forced.counts, [[0.25, 0.75], [0, 0]])
+    np.testing.assert_allclose(forced.counts, [[0.25, 0.75], [0.0, 0.0]])
 
 
 def three_pairs(rng: np.random.Generator, n: int = 400) -> tuple[Array, npt.NDArray[np.intp]]:
@@ -240,7 +240,8 @@ def test_bound_of_one_state_is_that_of_a_mixture_and_below_the_evidence() -> Non
     assert bounds[-1] > bounds[0]
     assert bounds[-1] < np.logaddexp.reduce(joints)
     density = family.predictive_log_density(state.params.components, x)
-    both = flat.family.predictive_log_density(flat_state.params.components, x)
+    plain: Any = flat.family
+    both = plain.predictive_log_density(flat_state.params.components, x)
     weights = flat_state.params.weights / flat_state.params.weights.sum()
     np.testing.assert_allclose(
         density[:, 0], special.logsumexp(both + np.log(weights), axis=1), rtol=1e-12

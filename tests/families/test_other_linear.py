@@ -40,10 +40,10 @@ def test_rate_of_rows_that_are_all_zero_is_capped_and_reported() -> None:
     x = np.array([[0.0, 1.0], [1.0, 1.0]])
     log_density = Exponential().log_likelihood(params, x)
     assert np.isfinite(log_density).all()
-    params = MixtureParams(np.full(3, 1 / 3), params)
+    mixture = MixtureParams(np.full(3, 1 / 3), params)
     for dtype in (np.float64, np.float32):
         _, log_likelihood = Mixture(Exponential()).expected_statistics(
-            params, Rows(x.astype(dtype))
+            mixture, Rows(x.astype(dtype))
         )
         assert np.isfinite(log_likelihood)
 

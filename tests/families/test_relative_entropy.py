@@ -262,10 +262,11 @@ def test_correlated_gaussians_lose_nothing(correlation: float, type_: Any) -> No
 
 
 def gaussian_truth(m: Array, c: Array, n: Array, d: Array) -> Any:
-    c, d = mpmath.matrix(c), mpmath.matrix(d)
-    precision, change = d**-1, mpmath.matrix(m) - mpmath.matrix(n)
-    squares = sum((precision * c)[i, i] for i in range(c.rows)) + (change.T * precision * change)[0]
-    return (squares - c.rows + mpmath.log(mpmath.det(d) / mpmath.det(c))) / 2
+    own, other = mpmath.matrix(c), mpmath.matrix(d)
+    precision, change = other**-1, mpmath.matrix(m) - mpmath.matrix(n)
+    traces = sum((precision * own)[i, i] for i in range(own.rows))
+    squares = traces + (change.T * precision * change)[0]
+    return (squares - own.rows + mpmath.log(mpmath.det(other) / mpmath.det(own))) / 2
 
 
 # -- zeros

@@ -172,8 +172,8 @@ def test_kmeans_plusplus_goes_where_no_center_is() -> None:
 
 def test_no_center_given_is_as_none() -> None:
     x = blobs(200, 3, 0)
-    rows = [
+    without, empty = (
         kmeans_plusplus(Rows(x), 5, np.random.RandomState(1), centers=centers)
         for centers in (None, np.empty((0, 3)))
-    ]
-    np.testing.assert_array_equal(*rows)
+    )
+    np.testing.assert_array_equal(empty, without)

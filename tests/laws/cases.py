@@ -212,8 +212,8 @@ class ChainCase(Case):
 
     def prior(self, n: float) -> Any:
         assert self.of.prior is not None
-        alphas = (1 + n * (alpha - 1) for alpha in (ALPHA, TRANSITION_ALPHA))
-        return HMMPrior(*alphas, self.of.prior(n))
+        initial, transition = (1 + n * (alpha - 1) for alpha in (ALPHA, TRANSITION_ALPHA))
+        return HMMPrior(initial, transition, self.of.prior(n))
 
     def slow_log_likelihood(self, params: Any, rows: Any) -> float:
         """The sum over paths as a product of matrices, in long double."""

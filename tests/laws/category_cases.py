@@ -110,7 +110,7 @@ def categorical_case() -> FamilyCase:
     )  # fmt: skip
 
 
-def multinomial_case(name: str, totals: Callable[[np.random.Generator], Array]) -> FamilyCase:
+def multinomial_case(name: str, totals: Callable[[np.random.Generator], Any]) -> FamilyCase:
     """With equal totals their mean is that of every row, so that sums beyond expectation are the score."""
     equal = np.ptp(totals(np.random.default_rng(0))) == 0
 

@@ -83,7 +83,7 @@ class ByBlocks:
     family: Any
 
     def log_likelihood(self, params: Any, x: RealArray) -> RealArray:
-        return self.family.log_likelihood(params, x)  # type: ignore[no-any-return]
+        return self.family.log_likelihood(params, x)
 
     def expected_statistics(self, params: Any, x: RealArray, weights: RealArray) -> Any:
         return self.family.expected_statistics(params, x, weights)

@@ -37,8 +37,8 @@ class NumpyPoisson:
     def expected_statistics(
         self, params: PoissonParams | None, x: RealArray, weights: RealArray
     ) -> PoissonStatistics:
-        weights = weights.astype(np.float64)
-        return PoissonStatistics(weights.sum(axis=0), weights.T @ x.astype(np.float64))
+        wide = weights.astype(np.float64)
+        return PoissonStatistics(wide.sum(axis=0), wide.T @ x.astype(np.float64))
 
     def maximize(self, stats: PoissonStatistics, previous: PoissonParams | None) -> PoissonParams:
         return PoissonParams(stats.sums / stats.counts[:, None])

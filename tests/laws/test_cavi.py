@@ -184,8 +184,9 @@ def test_posterior_without_data_is_the_prior(case: Case, weights: str) -> None:
 @variational
 def test_predictive_density_is_a_ratio_of_evidences(case: Case) -> None:
     assert case.of.log_evidence is not None
-    rows, prior = tiny(case), prior_of(case)
-    z = np.array([0, 2, 2, 0, 2, 0], np.int32)  # component 1 knows the prior alone
+    rows: Any = tiny(case)
+    prior = prior_of(case)
+    z: Any = np.array([0, 2, 2, 0, 2, 0], np.int32)  # component 1 knows the prior alone
     posterior = posterior_after(case, prior, replace(rows, labels=z)).components
     new = case.rows.x[50:70]
     got = case.of.family.predictive_log_density(posterior, new)
@@ -306,7 +307,7 @@ def test_batches_are_unbiased(case: Case, weights: str) -> None:
     """The mean over equal batches of the target, in natural coordinates, and of the bound, is that of all data."""
     prior, rows, model = prior_of(case, weights), case.rows, case.model
     start = posterior_after(case, prior, rows)
-    rule = StochasticVI(model, prior, rows.total_weight(), forgetting=0.0)
+    rule: Any = StochasticVI(model, prior, rows.total_weight(), forgetting=0.0)
 
     def target(batch: Rows) -> tuple[Any, float]:
         state, info = rule.step(
@@ -326,7 +327,7 @@ def test_batches_are_unbiased(case: Case, weights: str) -> None:
 @variational
 def test_shrinking_steps_raise_the_bound_of_all_data(case: Case) -> None:
     prior, rows, model = prior_of(case), case.rows, case.model
-    rule = StochasticVI(model, prior, rows.total_weight(), delay=4.0)
+    rule: Any = StochasticVI(model, prior, rows.total_weight(), delay=4.0)
     state = rule.init(posterior_after(case, prior, rows.take(np.arange(30))))
     start = state.params
     for batch in (batch for _ in range(4) for batch in rows.shards(100)):

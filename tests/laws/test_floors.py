@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -57,7 +59,9 @@ def whole_rows() -> tuple[Any, Any]:
     return WholeRows(family), params
 
 
-FAMILIES = {type_: (lambda t=type_: gaussian(t)) for type_ in get_args(CovarianceType)}
+FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
+    type_: functools.partial(gaussian, type_) for type_ in get_args(CovarianceType)
+}
 FAMILIES |= {"mixed": mixed, "columns": columns, "whole-rows": whole_rows}
 every_floor = pytest.mark.parametrize("name", FAMILIES)
 
@@ -78,7 +82,7 @@ def models(name: str, labels: Any = None) -> list[tuple[Any, Any, Any, Batch]]:
 
 def steps(model: Any, params: Any, data: Any, batch: Batch, eta: float, n: int, how: Any) -> Any:
     rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(eta), how)
-    state = OnlineState(params)
+    state: OnlineState[Any, Any] = OnlineState(params)
     for _ in range(n):
         state, _ = rule.step(state, lambda p: model.expected_statistics(p, data), batch)
     return state.params
@@ -104,7 +108,8 @@ def test_statistics_with_the_floor_are_spent_without_it(name: str) -> None:
 @every_floor
 def test_infinite_eta_is_em_with_its_floor(name: str) -> None:
     for model, params, data, batch in models(name):
-        state, _ = EM(model).step(
+        rule: Any = EM(model)
+        state, _ = rule.step(
             EMState(params), lambda p, m=model, d=data: m.expected_statistics(p, d)
         )
         assert_near(steps(model, params, data, batch, math.inf, 1, "model"), state.params, 1e-13)

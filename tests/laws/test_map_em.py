@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from latentcore.arrays import Rows
+from latentcore.protocols import RealArray
 from latentcore.rules.em import MAPEM
 from latentcore.structures.mixture import MixtureParams, MixturePrior
 from laws.cases import (
@@ -145,13 +146,13 @@ def test_a_weak_prior_makes_degenerate_data_a_proper_fit(case: Case, degenerate:
         with pytest.raises(ValueError, match=r"got 0\.0 in row 0, column 0"):
             family.check(rows.x)
         return
-    one = np.ones((len(rows), 1), case.dtype)
+    one: RealArray = np.ones((len(rows), 1), case.dtype)
     pooled = family.expected_statistics(None, rows.x, one)
     prior = MixturePrior(
         np.full(N_COMPONENTS, 1 + 1 / N_COMPONENTS), family.weak_prior(pooled, N_COMPONENTS)
     )
     # each row belongs to one component, as k-means would begin
-    r = np.eye(N_COMPONENTS, dtype=case.dtype)[np.arange(len(rows)) % N_COMPONENTS]
+    r: RealArray = np.eye(N_COMPONENTS, dtype=case.dtype)[np.arange(len(rows)) % N_COMPONENTS]
     components = family.mode(
         family.update(prior.components, family.expected_statistics(None, rows.x, r)), None
     )

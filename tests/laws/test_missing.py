@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_log_densities_are_those_of_what_was_observed(case: Case) -> None:
 
 @every_case_with_missing
 def test_a_row_of_which_nothing_was_observed_has_density_one(case: Case) -> None:
-    x = np.full((5, N_FEATURES), np.nan, case.dtype)
+    x: Any = np.full((5, N_FEATURES), np.nan, case.dtype)
     r, log_density = case.model.responsibilities(case.params, x)
     np.testing.assert_allclose(log_density, 0, atol=case.tolerance)
     np.testing.assert_allclose(r, np.tile(case.params.weights, (5, 1)), rtol=10 * case.tolerance)
@@ -76,7 +77,7 @@ def test_log_likelihood_of_what_was_observed_never_decreases(case: Case, weighte
 @every_case_with_missing
 def test_complete_rows_among_others_count_as_they_do_alone(case: Case) -> None:
     rows, model = with_missing(case, weighted=True), case.model
-    complete = ~np.isnan(rows.x).any(axis=1)
+    complete = np.asarray(~np.isnan(rows.x).any(axis=1))
     assert 0.2 < complete.mean() < 0.8
     stats, log_likelihood = model.expected_statistics(case.params, rows)
     parts = [model.expected_statistics(case.params, rows.take(m)) for m in (complete, ~complete)]

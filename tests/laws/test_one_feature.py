@@ -50,7 +50,7 @@ def em(covariance_type: Any, rows: Rows, n_components: int, n_steps: int) -> lis
     ],
 )
 def test_covariance_types_agree_on_one_feature(
-    covariance_type: str, n_components: int, dtype: type
+    covariance_type: str, n_components: int, dtype: Any
 ) -> None:
     rng = np.random.default_rng(3)
     x = np.concatenate([rng.normal(-2, 1, 300), rng.normal(3, 0.5, 233)])[:, None].astype(dtype)

@@ -37,7 +37,8 @@ def test_counts_beyond_expectation_are_the_score_of_the_logits(case: Case) -> No
 
 @cases(lambda of: of.tilt)
 def test_sums_beyond_expectation_are_the_score_of_the_natural_parameters(case: Case) -> None:
-    rows, params = case.weighted_rows, case.params
+    rows, params, tilt = case.weighted_rows, case.params, case.of.tilt
+    assert tilt is not None
     stats, _ = case.model.expected_statistics(params, rows)
     model = case.of.family.model_statistics(params.components, stats.counts)
     score = case.of.sums(stats.components) - case.of.sums(model)
@@ -45,7 +46,7 @@ def test_sums_beyond_expectation_are_the_score_of_the_natural_parameters(case: C
         for d in range(N_FEATURES):
 
             def log_likelihood(h: float, k: int = k, d: int = d) -> float:
-                moved = type(params)(params.weights, case.of.tilt(params.components, k, d, h))
+                moved = type(params)(params.weights, tilt(params.components, k, d, h))
                 return case.slow_log_likelihood(moved, rows)
 
             assert derivative(log_likelihood) == pytest.approx(score[k, d], abs=1e-6 * len(rows))

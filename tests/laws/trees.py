@@ -27,7 +27,7 @@ def permuted(tree: T, order: list[int]) -> T:
         values = {f.name: permuted(getattr(tree, f.name), order) for f in fields(tree)}
         for name in {"transition", "transitions"} & set(values):
             values[name] = np.ascontiguousarray(values[name][:, order])
-        return replace(tree, **values)  # type: ignore[type-var, return-value]
+        return replace(tree, **values)  # type: ignore[type-var]
     if isinstance(tree, tuple):
         return tuple(permuted(part, order) for part in tree)  # type: ignore[return-value]
     if isinstance(tree, np.ndarray) and len(tree) == N_COMPONENTS:

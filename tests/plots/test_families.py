@@ -1,5 +1,7 @@
 """Densities of every family, and tables of several kinds of columns."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -49,7 +51,9 @@ def test_counts_and_codes_have_probabilities_at_whole_numbers(model, truth):
     for line, weight, pmf in zip(parts, model.weights_, truth, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), whole)
         np.testing.assert_allclose(line.get_ydata(), weight * pmf(whole), rtol=1e-10, atol=1e-300)
-    np.testing.assert_allclose(mixture.get_ydata(), sum(line.get_ydata() for line in parts))
+    np.testing.assert_allclose(
+        mixture.get_ydata(), np.sum([line.get_ydata() for line in parts], axis=0)
+    )
     shares = [(rows[:, 1] == value).mean() for value in whole]
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], shares)
     assert ax.get_ylabel() == "probability"
@@ -144,7 +148,7 @@ class Counts:
 
 def test_family_of_a_user_has_densities_of_one_feature():
     rows = RNG.geometric(0.3, (50, 1)) - 1.0
-    model = PoissonMixture(1).fit(rows)
+    model: Any = PoissonMixture(1).fit(rows)
     model.family_, model.components_ = Counts(), {"p": np.array([0.3])}
     (line,) = plots.densities(model, rows).get_lines()
     x, y = line.get_data()

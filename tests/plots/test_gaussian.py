@@ -68,7 +68,7 @@ def test_densities_are_the_weighted_normals_and_their_sum(covariance_type):
         x, y = line.get_data()
         truth = model.weights_[k] * norm(model.means_[k, 1], deviations[k]).pdf(x)
         np.testing.assert_allclose(y, truth, rtol=1e-10)
-    total = sum(line.get_ydata() for line in parts)
+    total = np.sum([line.get_ydata() for line in parts], axis=0)
     np.testing.assert_allclose(mixture.get_ydata(), total, rtol=1e-12)
 
 

@@ -36,8 +36,10 @@ def test_terms_lead_from_the_expected_log_joint_to_the_bound():
 
 
 def test_intervals_of_a_dirichlet_are_those_of_its_marginals():
-    settings = {"weight_concentration_prior_type": "dirichlet_distribution"}
-    model = BayesianMixture("poisson", 3, max_iter=1000, random_state=0, **settings).fit(COUNTS)
+    model = BayesianMixture(
+        "poisson", 3, weight_concentration_prior_type="dirichlet_distribution", max_iter=1000,
+        random_state=0,
+    ).fit(COUNTS)  # fmt: skip
     ax = plots.posterior_weights(model, probability=0.9)
     alpha = model.posterior_.weights.alpha
     marginal = beta(alpha, alpha.sum() - alpha)

@@ -67,7 +67,12 @@ def test_ten_iterations_are_those_of_hmmlearn(family: str) -> None:
     """Without priors, which hmmlearn has for Gaussians by default."""
     rng = np.random.default_rng(0)
     states = np.repeat([0, 1, 0, 1, 1, 0], 20)
-    common = {"startprob_init": STARTPROB, "transmat_init": TRANSMAT, "max_iter": 10, "tol": 0.0}
+    common: dict[str, Any] = {
+        "startprob_init": STARTPROB,
+        "transmat_init": TRANSMAT,
+        "max_iter": 10,
+        "tol": 0.0,
+    }
     kwargs = {"init_params": "", "n_iter": 10, "tol": -np.inf}
     ours: Any
     if family == "poisson":

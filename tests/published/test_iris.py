@@ -36,6 +36,7 @@ STOPPED_EARLY = 0.01
 @pytest.mark.parametrize("n_components", [1, 2, 3])
 @pytest.mark.parametrize("name", MCLUST)
 def test_best_fit_is_that_of_mclust_and_of_sklearn(name: str, n_components: int) -> None:
+    covariance_type: Any
     x = load_iris().data
     covariance_type, published = MCLUST[name]
     model = GaussianMixture(n_components, covariance_type=covariance_type, **CONVERGED).fit(x)

@@ -186,7 +186,7 @@ def test_what_neither_can_do_is_an_error() -> None:
 
 
 def test_a_state_goes_on_where_it_was_pickled() -> None:
-    rule: AutoOnlineEM[Any, Any] = AutoOnlineEM(OnlineEM(GAUSSIAN, averaging=True))
+    rule: Any = AutoOnlineEM(OnlineEM(GAUSSIAN, averaging=True))
     batches = list(stream(10))
     whole = learned(rule, iter(batches))[0][-1]
     state: AutoState[Any, Any] = pickle.loads(pickle.dumps(learned(rule, iter(batches[:4]))[0][-1]))

@@ -16,7 +16,8 @@ from latentcore.families.gaussian import Gaussian
 from latentcore.rules.em import EM
 from latentcore.structures.mixture import Mixture, MixtureParams
 
-MODEL = Mixture(Gaussian("tied_spherical"), hard=True, equal_weights=True)
+FAMILY = Gaussian("tied_spherical")
+MODEL = Mixture(FAMILY, hard=True, equal_weights=True)
 
 
 def blobs(dtype: Any, weighted: bool) -> Rows:
@@ -35,7 +36,7 @@ def test_hard_em_is_kmeans_step_by_step(dtype: Any, weighted: bool, n_steps: int
         theirs = KMeans(6, init=rows.x[:6], n_init=1, max_iter=n_steps, tol=0.0).fit(
             rows.x, sample_weight=rows.sample_weight
         )
-    components = MODEL.family.params(rows.x[:6].astype(float), np.ones(6))
+    components = FAMILY.params(rows.x[:6].astype(float), np.ones(6))
     rule = EM(MODEL)
     state = rule.init(MixtureParams(np.full(6, 1 / 6), components))
     for _ in range(theirs.n_iter_):

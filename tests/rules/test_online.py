@@ -43,7 +43,7 @@ class OfPoisson:
         return PoissonParams(np.exp(v)[:, None])
 
     def vector(self, params: Any) -> Array:
-        return np.log(params.rates[:, 0])  # type: ignore[no-any-return]
+        return np.log(params.rates[:, 0])
 
     def log_density(self, params: Any, x: Array) -> Array:
         return np.asarray(stats.poisson.logpmf(x, params.rates[:, 0]))
@@ -51,10 +51,10 @@ class OfPoisson:
     def divergences(self, params: Any, other: Any) -> Array:
         """KL(f_k || other_k), (K,)."""
         a, b = params.rates[:, 0], other.rates[:, 0]
-        return a * np.log(a / b) - a + b  # type: ignore[no-any-return]
+        return a * np.log(a / b) - a + b
 
     def rows(self, rng: Any) -> Array:
-        return rng.poisson([2.0, 9.0] * 20)[:, None].astype(float)  # type: ignore[no-any-return]
+        return rng.poisson([2.0, 9.0] * 20)[:, None].astype(float)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class OfExponential(OfPoisson):
 
     def divergences(self, params: Any, other: Any) -> Array:
         a, b = params.rates[:, 0], other.rates[:, 0]
-        return np.log(a / b) + b / a - 1  # type: ignore[no-any-return]
+        return np.log(a / b) + b / a - 1
 
     def rows(self, rng: Any) -> Array:
-        return rng.exponential([1.0, 5.0] * 20)[:, None]  # type: ignore[no-any-return]
+        return rng.exponential([1.0, 5.0] * 20)[:, None]
 
 
 TRIANGLE = np.tril_indices(2)
@@ -133,7 +133,7 @@ class OfGaussian:
 
     def rows(self, rng: Any) -> Array:
         means = np.array([[0.0, 0.0], [3.0, 1.0]])
-        return means[np.arange(40) % 2] + rng.normal(size=(40, 2)) * [1.0, 2.0]  # type: ignore[no-any-return]
+        return means[np.arange(40) % 2] + rng.normal(size=(40, 2)) * [1.0, 2.0]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class ChainProblem:
     @property
     def data(self) -> Any:
         begins = np.array([0, 1, 3, 6, 9, 11, 14, 17, 20, 22, 25, 28, 31, 34, 37, 40])
-        weight = 1.0 + np.arange(15) % 3
+        weight = 1.0 + np.arange(15.0) % 3
         return Sequences(self.of.rows(np.random.default_rng(7)), begins, weight)
 
     @property
@@ -250,9 +250,9 @@ class ChainProblem:
         return self._mean(found)
 
 
-MIXTURES = [OfPoisson(), OfExponential()]
+MIXTURES: list[Any] = [OfPoisson(), OfExponential()]
 MIXTURES += [OfGaussian(type_) for type_ in ("full", "tied", "diag", "spherical")]
-PROBLEMS = [MixtureProblem(of) for of in MIXTURES]
+PROBLEMS: list[Any] = [MixtureProblem(of) for of in MIXTURES]
 PROBLEMS += [ChainProblem(of) for of in (OfPoisson(), OfGaussian("spherical"))]
 problems = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
 
@@ -260,7 +260,8 @@ problems = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
 def after(problem: Any, eta: float, n: int = 1, inertia: Any = "model") -> tuple[Any, Any]:
     """The parameters before the last of n steps and after it."""
     rule: OnlineEM[Any, Any] = OnlineEM(problem.model, ConstantStep(eta), inertia)
-    state, before = OnlineState(problem.params(problem.start)), None
+    state: Any = OnlineState(problem.params(problem.start))
+    before = None
     for _ in range(n):
         before = state.params
         state, info = rule.step(
@@ -279,7 +280,7 @@ def test_a_step_minimises_bound_and_relative_entropy(problem: Any, eta: float) -
 
     def objective(v: Array) -> float:
         params = problem.params(v)
-        return problem.bound(old, params) + problem.divergence(old, params) / eta  # type: ignore[no-any-return]
+        return problem.bound(old, params) + problem.divergence(old, params) / eta
 
     assert problem.divergence(old, old) == pytest.approx(0, abs=1e-14)
     reached, scale = objective(problem.vector(new)), 1 + 1 / eta
@@ -353,8 +354,9 @@ def test_a_step_with_a_prior_is_the_corrected_form() -> None:
     model, params, rows = poissons()
     batch, _ = model.expected_statistics(params, rows)
     prior, eta, n = gamma_prior(), 0.25, 1000.0
-    for inertia in ("model", "running"):
-        rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(eta), inertia, prior, n)  # type: ignore[arg-type]
+    inertias: tuple[Any, ...] = ("model", "running")
+    for inertia in inertias:
+        rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(eta), inertia, prior, n)
         state, _ = rule.step(
             rule.init(params), lambda p: model.expected_statistics(p, rows), Batch(len(rows))
         )
@@ -370,7 +372,7 @@ def test_a_step_with_a_prior_is_the_corrected_form() -> None:
         np.testing.assert_allclose(state.params.weights, weights / weights.sum(), rtol=1e-12)
 
 
-def passed_over(rows: Rows, rule: OnlineEM[Any, Any], params: Any) -> Any:
+def passed_over(rows: Rows, rule: Any, params: Any) -> Any:
     """The parameters after a pass in batches of 50."""
     state = rule.init(params)
     for n, part in enumerate(rows.shards(50), start=1):
@@ -423,17 +425,18 @@ def test_equal_batches_count_alike_with_steps_of_one_over_t() -> None:
     model, params, rows = poissons()
     rows = replace(rows, labels=(rows.x[:, 0] > 5).astype(np.int32))
     expected = model.maximize(model.expected_statistics(params, rows)[0])
-    for inertia in ("model", "running"):
-        rule: OnlineEM[Any, Any] = OnlineEM(model, PowerStep(1.0, 0.0), inertia)  # type: ignore[arg-type]
+    inertias: tuple[Any, ...] = ("model", "running")
+    for inertia in inertias:
+        rule: OnlineEM[Any, Any] = OnlineEM(model, PowerStep(1.0, 0.0), inertia)
         assert_near(passed_over(rows, rule, params), expected, 1e-12)
 
 
 def test_the_average_is_that_of_the_iterates_statistics() -> None:
     model, params, rows = poissons()
-    rule: OnlineEM[Any, Any] = OnlineEM(model, averaging=True)
+    rule: Any = OnlineEM(model, averaging=True)
     state, iterates = rule.init(params), []
     assert_identical(rule.averaged(state), params)
-    plain: OnlineEM[Any, Any] = OnlineEM(model)
+    plain: Any = OnlineEM(model)
     other = plain.init(params)
     for part in rows.shards(50):
         state, _ = rule.step(state, lambda p, x=part: model.expected_statistics(p, x), Batch(50))
@@ -467,7 +470,7 @@ def test_a_step_is_a_function_of_its_state(inertia: Any) -> None:
 def test_each_step_draws_anew() -> None:
     model, params, rows = poissons()
     rule: OnlineEM[Any, Any] = OnlineEM(model, ConstantStep(0.5), FiniteSample(20))
-    state = OnlineState(params)
+    state: OnlineState[Any, Any] = OnlineState(params)
     later = replace(state, n_steps=1)
     first, second = (
         rule.step(s, lambda p: model.expected_statistics(p, rows), Batch(400))[0].params

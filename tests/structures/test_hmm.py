@@ -143,7 +143,7 @@ def test_expected_statistics_are_those_of_all_paths(
         r = r * np.repeat(weight, data.lengths)[:, None]
         got, log_likelihood = model.expected_statistics(params, data)
         assert log_likelihood == pytest.approx(objective, rel=tolerance(dtype))
-        close = {"rtol": 0, "atol": 30 * tolerance(dtype)}
+        close: dict[str, Any] = {"rtol": 0, "atol": 30 * tolerance(dtype)}
         np.testing.assert_allclose(got.starts, r[data.begins[:-1]].sum(axis=0), **close)
         np.testing.assert_allclose(got.counts, r.sum(axis=0), **close)
         transitions = sum(w * pair for w, pair in zip(weight, pairs, strict=True))
@@ -485,7 +485,7 @@ def test_impossible_priors_are_refused(initial: Any, transition: Any, message: s
 
 def test_forbidden_transitions_stay_so_under_a_prior() -> None:
     params, data = some_params(3, zeros=True), some_data()
-    alpha = 1.0 + (params.transition > 0)
+    alpha = np.where(params.transition > 0, 2.0, 1.0)
     alpha[params.transition == 0] = 0.0
     start = np.where(params.initial > 0, 1.5, 0.0)
     prior = HMMPrior(start, alpha, GammaPrior(2.0, 0.5))

@@ -52,7 +52,7 @@ def states(rng: np.random.Generator) -> npt.NDArray[np.intp]:
     return np.array(drawn)
 
 
-def case(family: Any, emissions: Any, x: Array, peer: Any, learned: Any, **of_peer: Any) -> Case:
+def case(family: Any, emissions: Any, x: Any, peer: Any, learned: Any, **of_peer: Any) -> Case:
     peer.startprob_, peer.transmat_ = INITIAL, TRANSITION
     for name, value in of_peer.items():
         setattr(peer, name, value)

@@ -55,7 +55,9 @@ def chain(seed: int, n: int = 3) -> HMMParams[Any]:
     return HMMParams(rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(n), n), codes)
 
 
-def near(params: HMMParams[Any], seed: int, share: float) -> tuple[HMMParams[Any], Array]:
+def near(
+    params: HMMParams[Any], seed: int, share: float
+) -> tuple[HMMParams[Any], npt.NDArray[np.intp]]:
     """A model a little off, with its states in another order, and the order that undoes it."""
     other = chain(seed, len(params.initial))
     order = np.random.default_rng(seed).permutation(len(params.initial))

@@ -148,7 +148,7 @@ def test_no_other_method_finds_a_larger_likelihood(name: str, kind: str) -> None
     previous = some_matrix(topology, 7)
     directions = free_directions(topology)
 
-    def loss(z: Array) -> float:
+    def loss(z: Any) -> float:
         matrix = previous + np.tensordot(z, directions, axes=1)
         used = (counts > 0) & (previous > 0)
         return float(-counts[used] @ np.log(np.maximum(matrix[used], 1e-300)))
@@ -229,7 +229,9 @@ def test_rows_that_ties_force_may_be_positive_without_counts() -> None:
 
 
 def test_start_is_shared_by_what_is_not_given() -> None:
-    topology = Topology(start_mask=[1, 1, 1, 0], fixed_start=[0.4, NAN, NAN, NAN])
+    mask: Any = [1, 1, 1, 0]
+    fixed: Any = [0.4, NAN, NAN, NAN]
+    topology = Topology(start_mask=mask, fixed_start=fixed)
     initial, _ = topology.maximize(np.array([100.0, 1.0, 3.0, 9.0]), np.zeros((S, S)))
     np.testing.assert_allclose(initial, [0.4, 0.15, 0.45, 0.0], rtol=1e-15)
     assert topology.n_parameters(S) == 1 + 12
@@ -251,7 +253,7 @@ def test_fixed_start_stays() -> None:
         (Topology.left_to_right(3), True),
         (Topology(start="fixed"), False),
         (Topology(ties=DIAGONAL), False),
-        (Topology(fixed_start=[0.5, NAN, NAN]), False),
+        (Topology(fixed_start=np.array([0.5, NAN, NAN])), False),
     ],
 )
 def test_it_is_known_whether_rows_are_free_but_for_masks(topology: Topology, only: bool) -> None:
@@ -338,6 +340,23 @@ def test_no_allowed_change_raises_the_likelihood_of_a_stationary_chain(
             abs(higher - lower)
             <= 1e-6 * h * (np.abs(change) * counts).sum() / got[change != 0].min() + rounding
         )
+
+
+@every_stationary
+@pytest.mark.parametrize("per_start", [1e4, 10.0, 0.3])
+def test_most_likely_stationary_chain_is_found_to_the_last_digits(
+    name: str, per_start: float
+) -> None:
+    """From near it, where likelihoods differ by less than rounding, as from afar."""
+    topology = STATIONARY[name]
+    rng = np.random.default_rng(5)
+    previous = some_matrix(topology, 5)
+    starts = rng.gamma(1.0, 10.0, S) * (stationary_law(previous) > 1e-12)
+    counts = (0.1 + rng.gamma(1.0, per_start, (S, S))) * (previous > 0)
+    found = topology.maximize(starts, counts, (stationary_law(previous), previous))
+    near = topology.project(found[0], found[1] * (1.0 + 1e-7 * rng.normal(size=(S, S))))
+    for ours, theirs in zip(topology.maximize(starts, counts, near), found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -451,7 +470,7 @@ def test_em_never_decreases_its_objective(name: str, of: dict[str, Topology], pr
     x = rng.poisson(np.repeat([[2.0], [9.0], [4.0], [20.0]], 15, axis=0)).astype(float)
     data = Sequences(x, np.array([0, 20, 21, 40, 60]))
     model = HMM(Poisson(), topology=topology)
-    start, allowed = topology.allowed(S)
+    start, allowed = (np.asarray(mask, np.float64) for mask in topology.allowed(S))
     emissions = PoissonParams(np.array([[3.0], [8.0], [5.0], [15.0]]))
     params = HMMParams(*topology.initial(S), emissions)
     rule: Any = EM(model)

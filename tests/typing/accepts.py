@@ -89,7 +89,7 @@ def fits_on_a_cluster_return_what_they_are_given(data: Any) -> None:
 
 def mixtures_of_other_families_have_the_same_face() -> None:
     counts = rng.poisson(4.0, (200, 2))
-    model = PoissonMixture(2, prior=GammaPrior(np.ones((1, 2)), np.ones((1, 2))), random_state=0)
+    model = PoissonMixture(2, prior=GammaPrior([[1.5, 2.0]], 1.0), random_state=0)
     assert_type(model.fit(counts, labels=np.full(200, -1)), PoissonMixture)
     assert_type(model.components_, PoissonParams)
     assert_type(model.rates_, npt.NDArray[np.float64])
@@ -110,9 +110,7 @@ def mixtures_of_other_families_have_the_same_face() -> None:
     prior = MixturePrior(np.array([2.0, 2.0]), GammaPrior(np.ones((1, 2)), np.ones((1, 2))))
     PoissonMixture(2, prior=prior, assignment="hard", equal_weights=True)
     PoissonMixture(2, prior="weak", params_init={"rates": [[1.0, 2.0], [3.0, 4.0]]})
-    codes = CategoricalMixture(
-        2, n_categories=[3, 2], prior=DirichletPrior(np.ones((1, 5))), random_state=0
-    )
+    codes = CategoricalMixture(2, n_categories=[3, 2], prior=DirichletPrior(1.5), random_state=0)
     assert_type(codes.fit(rng.integers(0, 2, (50, 2))).n_categories_, tuple[int, ...])
     MultinomialMixture.from_params([1.0], [[0.5, 0.5]]).impute(np.ones((1, 2)))
     GaussianMixture(2, covariance_type="tied_spherical", prior="weak", assignment="hard")

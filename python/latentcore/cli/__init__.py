@@ -6,6 +6,7 @@ pictures. Errors are one line on standard error, with exit status 2.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -15,6 +16,8 @@ from typing import TextIO
 from latentcore.cli.options import UsageError, parse
 
 __all__ = ["main"]
+
+_FULL = (errno.ENOSPC, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             command, options = parse(arguments)
             command(**options)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is where the caller has closed it
+                sys.stdout.flush()
         except SystemExit as end:  # --help and --version
             return int(end.code or 0)
         except KeyboardInterrupt:
@@ -54,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in _FULL:  # files have names
+        return f"standard output: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

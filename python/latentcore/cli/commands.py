@@ -21,6 +21,7 @@ from latentcore.cli.models import (
     product_family,
     read_labels,
     read_rows,
+    read_weights,
     save,
     tell_missing,
 )
@@ -42,6 +43,7 @@ def fit(
     family: str,
     columns: list[str] | None,
     labels: str | None,
+    weight_by: str | None,
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
@@ -55,19 +57,21 @@ def fit(
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
     if cluster is not None or is_large(file, in_memory):
-        large = LargeFile(file, columns, labels)
+        large = LargeFile(file, columns, labels, weight_by)
         make = partial(described_mixture, components=components, family=family, **description)
         _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
-    table = read_rows(file, columns, labels, text=family in OF_TEXTS)
+    table = read_rows(file, columns, labels, text=family in OF_TEXTS, weight_by=weight_by)
+    weight = read_weights(file, weight_by)
     known = None if labels is None else read_labels(file, labels, components)
     with complaints_about(file):
         model = described_mixture(table, components, family, **description)
     with FitProgress(model.max_iter, model.n_init, progress) as callback, complaints_about(file):
         if isinstance(model, BayesianEstimator):
-            model.fit(table, callback=callback)
+            model.fit(table, sample_weight=weight, callback=callback)
         else:
-            model.fit(table, labels=None if known is None else known.values, callback=callback)
+            of_rows = None if known is None else known.values
+            model.fit(table, sample_weight=weight, labels=of_rows, callback=callback)
     classes = None if known is None else known.classes
     if out is not None:
         save(out, model, table.categories, classes)
@@ -83,6 +87,7 @@ def fit_hmm(
     family: str,
     columns: list[str] | None,
     labels: str | None,
+    weight_by: str | None,
     group_by: str | None,
     out: Path | None,
     plot: Path | None,
@@ -97,21 +102,25 @@ def fit_hmm(
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
     if cluster is not None or is_large(file, in_memory):
-        large = LargeFile(file, columns, labels, group_by, order_by)
+        large = LargeFile(file, columns, labels, weight_by, group_by, order_by)
         make = partial(described_hmm, components=components, family=family, **description)
         _fit_large(large, make, family == "mixed", out, save_figure, cluster, progress)
         return
-    table = read_rows(file, columns, labels, text=family in OF_TEXTS, group_by=group_by)
+    table = read_rows(file, columns, labels, family in OF_TEXTS, group_by, weight_by)
+    weight = read_weights(file, weight_by)
     known = None if labels is None else read_labels(file, labels, components)
     rows = gathered(file, table, group_by)
     with complaints_about(file):
         model = described_hmm(table, components, family, **description)
-    of_rows = None if known is None else known.values[rows.order]
+    beside = {
+        "labels": None if known is None else known.values[rows.order],
+        "sample_weight": None if weight is None else weight[rows.order],
+    }
     with (
         FitProgress(model.max_iter, model.n_init, progress) as callback,
-        complaints_about(file, rows),
+        complaints_about(file, rows, weight_by),
     ):
-        model.fit(rows.table, lengths=rows.lengths, labels=of_rows, callback=callback)
+        model.fit(rows.table, lengths=rows.lengths, callback=callback, **beside)
     classes = None if known is None else known.classes
     if out is not None:
         save(out, model, table.categories, classes, group_by)
@@ -129,6 +138,7 @@ def select(
     covariance: CovarianceType,
     column_families: ColumnFamilies,
     columns: list[str] | None,
+    weight_by: str | None,
     out: Path | None,
     plot: Path | None,
     progress: bool | None,
@@ -137,7 +147,8 @@ def select(
     """Fit mixtures over a grid, print the table; perhaps save the best, perhaps draw the criterion."""
     check_folder(out)
     save_figure = None if plot is None else figure_saver(plot)
-    table = read_rows(file, columns, None, text=set(families) <= OF_TEXTS)
+    table = read_rows(file, columns, None, set(families) <= OF_TEXTS, weight_by=weight_by)
+    weight = read_weights(file, weight_by)
     grid: list[Any] = list(families)
     if "mixed" in families:
         with complaints_about(file):
@@ -145,8 +156,9 @@ def select(
         grid[grid.index("mixed")] = product
     with SelectProgress(progress) as report, complaints_about(file):
         found = select_over_grid(
-            table, components, grid, criterion=criterion, progress=report, **settings
-        )
+            table, components, grid, criterion=criterion, sample_weight=weight, progress=report,
+            **settings,
+        )  # fmt: skip
     found = _with_short_names(found, families, len(components))
     if out is not None:
         save(out, found.best, table.categories, None)
@@ -176,10 +188,11 @@ def _fit_large(
     """Fit to a file that is read again in each iteration; Ctrl-C leaves the model of the last complete one."""
     if save_figure is not None:
         raise ValueError("--plot: only for files that are read into memory (plot the saved model)")
-    with complaints_about(large.file):
+    large.check()
+    with large.complaints():
         model = make(large.first() if is_mixed else Table(np.empty((0, 0)), None))
     try:
-        with PartsProgress(progress) as callback, complaints_about(large.file):
+        with PartsProgress(progress) as callback, large.complaints():
             if cluster is None:
                 large.fit(model, callback)
             else:

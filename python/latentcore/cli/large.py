@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from typing import Any
 import numpy as np
 
 import latentcore
+from latentcore.cli.clusters import remote_table
 from latentcore.cli.columns import Table, arrow
+from latentcore.cli.models import check_beside
 from latentcore.cli.progress import PartsProgress
-from latentcore.cli.shared_options import UsageError
+from latentcore.cli.sequences import complaints_about
 
 __all__ = ["LargeFile", "is_large"]
 
@@ -55,14 +56,25 @@ class LargeFile:
     file: str
     columns: Sequence[str] | None
     labels: str | None
+    weight_by: str | None = None
     group_by: str | None = None
     order_by: str | None = None
     """On a cluster, the order of rows within a group; None: as they lie."""
 
     def batches(self) -> latentcore.Batches:
         return latentcore.Batches(
-            Path(self.file), columns=self.columns, labels=self.labels, groups=self.group_by
-        )
+            Path(self.file), columns=self.columns, sample_weight=self.weight_by, labels=self.labels,
+            groups=self.group_by,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for a column that is to be learned from and something else."""
+        named = {"labels": self.labels, "weights": self.weight_by, "sequences": self.group_by}
+        check_beside(self.columns, named)
+
+    def complaints(self) -> AbstractContextManager[None]:
+        """Messages of estimators about this file."""
+        return complaints_about(self.file, weight_by=self.weight_by)
 
     def first(self) -> Table:
         """The rows of the first batch: they tell what a model of mixed columns is made of."""
@@ -82,27 +94,23 @@ class LargeFile:
 
     def fit_on(self, cluster: str, model: Any, progress: PartsProgress) -> None:
         """Fit on a cluster."""
-        with _client(cluster) as client:
-            from dask import dataframe
-
+        with remote_table(cluster, self.file) as table:
             from latentcore import distributed
 
-            tables: Any = dataframe
-            frame = tables.read_parquet(self.file)
             columns = self.columns
             if columns is None:
-                beside = (self.labels, self.group_by, self.order_by)
-                numbers = [n for n in frame.columns if frame.dtypes[n].kind in "biuf"]
-                columns = [name for name in numbers if name not in beside]
-                self._tell_left_out(list(frame.columns), columns)
+                columns = [name for name in table.numbers if name not in self._beside()]
+                self._tell_left_out(table.names, columns)
             distributed.fit(
-                model, frame, client=client, columns=columns, labels=self.labels,
-                groups=self.group_by, order_by=self.order_by, callback=progress,
+                model, table.frame, client=table.client, columns=columns, sample_weight=self.weight_by,
+                labels=self.labels, groups=self.group_by, order_by=self.order_by, callback=progress,
             )  # fmt: skip
 
+    def _beside(self) -> tuple[str | None, ...]:
+        return self.labels, self.weight_by, self.group_by, self.order_by
+
     def _tell_left_out(self, found: Sequence[str], learned: Sequence[str]) -> None:
-        beside = (self.labels, self.group_by, self.order_by)
-        left = [n for n in found if n not in (*learned, *beside)]
+        left = [n for n in found if n not in (*learned, *self._beside())]
         if left:
             print(f"columns left out, which hold no numbers: {', '.join(left)}", file=sys.stderr)
 
@@ -113,37 +121,3 @@ def _names_in(path: Path) -> list[str]:
     form = "ipc" if path.suffix.lower() in _ONLY_IN_PARTS else "parquet"
     names: list[str] = dataset.dataset(path, format=form).schema.names
     return names
-
-
-@contextmanager
-def _client(address: str) -> Iterator[Any]:
-    """A client of the scheduler at an address; ``local:N`` starts one with N processes on this machine."""
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise UsageError(
-            "--cluster: needs Dask; install it with: pip install 'latentcore[dask]'"
-        ) from None
-    kind, _, rest = address.partition(":")
-    if kind == "local":
-        with _unheard_interrupts():  # it is for this process to end the others
-            own = LocalCluster(n_workers=int(rest), threads_per_worker=1, dashboard_address=":0")
-        with own, Client(own) as client:
-            yield client
-        return
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, TimeoutError) as error:
-        raise UsageError(f"--cluster: no scheduler answers at {address} ({error})") from None
-    with client:
-        yield client
-
-
-@contextmanager
-def _unheard_interrupts() -> Iterator[None]:
-    """Processes that are started here do not hear the Ctrl-C that a terminal sends to all."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -31,6 +31,7 @@ from latentcore.cli.records import (
 )
 from latentcore.cli.tables import Table
 from latentcore.estimators.online import Online, Stream, resolved
+from latentcore.protocols import Array
 from latentcore.rules.steps import StepSize
 
 __all__ = ["Description", "Learner", "set_online"]
@@ -73,7 +74,12 @@ class Description:
                 raise ValueError(f"{option}: expected {expected}, as {path} has it, got {got}")
 
 
-def set_online(saved: SavedModel, changes: Mapping[str, Any], group_by: str | None) -> None:
+def set_online(
+    saved: SavedModel,
+    changes: Mapping[str, Any],
+    group_by: str | None,
+    weight_by: str | None,
+) -> None:
     """Change how a model learns from a stream; without sequences of its own, a chain learns from an endless one.
 
     Raises
@@ -83,6 +89,10 @@ def set_online(saved: SavedModel, changes: Mapping[str, Any], group_by: str | No
     """
     model: Any = saved.model
     if saved.is_hmm and group_by is None:
+        if weight_by is not None:
+            raise ValueError(
+                "--weight-by: expected --group-by beside it, as hidden Markov models weigh whole sequences, got none"
+            )
         if not hasattr(model, "online"):
             raise ValueError(
                 f"--group-by: expected the column of the sequences for {type(model).__name__}, got none"
@@ -118,8 +128,8 @@ class Learner:
     batch_size, snapshot_every : int
     online : dict
         Arguments of ``Online`` for a new model.
-    group_by, labels : str, optional
-        Columns of sequences, whose rows come one after the other, and of known components.
+    group_by, labels, weight_by : str, optional
+        Columns of sequences, whose rows come one after the other, of known components, and of weights.
     on_error : {"stop", "skip"}
         What a bad row does.
     """
@@ -137,6 +147,7 @@ class Learner:
         online: Mapping[str, Any],
         group_by: str | None,
         labels: str | None,
+        weight_by: str | None,
         on_error: Literal["stop", "skip"],
     ) -> None:
         self.saved = saved
@@ -153,6 +164,7 @@ class Learner:
         self._online = online
         self._group_by = group_by
         self._labels = labels
+        self._weight_by = weight_by
         self._skips = on_error == "skip"
         self._names: list[str] | None = None
         self._pending: list[_Row] = []
@@ -181,7 +193,7 @@ class Learner:
                 self._complain(row, record.complaint, self._pending)
 
     def _fields(self) -> Fields:
-        beside = (self._group_by, self._labels)
+        beside = (self._group_by, self._labels, self._weight_by)
         if self.saved is not None:
             width = self.saved.model.n_features_in_
             return Fields(self.saved.column_names(), beside, width, self.saved.names() is not None)
@@ -258,6 +270,13 @@ class Learner:
             arguments["continues"] = _goes_on(saved.model)
         elif saved.is_hmm:
             arguments["lengths"] = _lengths([row.key for row in rows])
+        if self._weight_by is not None:
+            weights = _weights(rows, self._weight_by, saved.is_hmm)
+            if isinstance(weights, BadCell):
+                return weights
+            if not weights.any():
+                return None  # rows of weight 0 are absent
+            arguments["sample_weight"] = weights
         names = self._names if self.saved is None else saved.names()
         try:
             self._step(saved.model, Table(data, names), arguments)
@@ -292,7 +311,7 @@ class Learner:
         data, _ = matrix_of(cells, columns, categories)
         model = self._description.make(Table(data, self._names, categories))
         saved = SavedModel(model, categories, None, self._group_by)
-        set_online(saved, self._online, self._group_by)
+        set_online(saved, self._online, self._group_by, self._weight_by)
         return saved
 
     def _columns(self, rows: Sequence[_Row]) -> list[str]:
@@ -322,6 +341,7 @@ class _Row(NamedTuple):
     cells: Sequence[Cell]
     key: Cell = None
     label: Cell = None
+    weight: Cell = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +406,22 @@ def _labels(
             )
             return BadCell(i, complaint)
     return known, names or None
+
+
+def _weights(rows: Sequence[_Row], column: str, of_sequences: bool) -> Array | BadCell:
+    """(N,), the same in all rows of a sequence."""
+    weights = np.empty(len(rows))
+    for i, row in enumerate(rows):
+        text = (as_text(row.weight) or "").strip()
+        value = number(text)
+        if value is None or not 0 <= value < math.inf:
+            complaint = f"expected a weight, a finite number >= 0, got {text[:40]!r}"
+            return BadCell(i, f"column {column!r}: {complaint}")
+        if of_sequences and i and row.key == rows[i - 1].key and value != weights[i - 1]:
+            complaint = f"expected one weight in all rows of a sequence, {weights[i - 1]:g} as before, got {value:g}"
+            return BadCell(i, f"column {column!r}: {complaint}")
+        weights[i] = value
+    return weights
 
 
 def _blamed(

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from latentcore.cli.text_files import not_text
+
 __all__ = ["STDIN", "Lines", "Stop", "StreamError", "is_live"]
 
 STDIN = "-"
@@ -88,8 +90,16 @@ class Stop:
 
 def is_live(source: str) -> bool:
     """Whether what is read is gone: of a pipe or a terminal, not of a file."""
-    status = os.fstat(0) if source == STDIN else os.stat(source)
+    try:
+        status = os.fstat(0) if source == STDIN else os.stat(source)
+    except OSError as error:
+        error.filename = _name(source)
+        raise
     return not stat.S_ISREG(status.st_mode)
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == STDIN else source
 
 
 class Lines:
@@ -120,7 +130,7 @@ class Lines:
         due: Callable[[], float | None] = lambda: None,
         flush: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name = "standard input" if source == STDIN else source
+        self.name = _name(source)
         self._stop = stop
         self._due = due
         self._flush = flush
@@ -142,6 +152,9 @@ class Lines:
     def __iter__(self) -> Iterator[str]:
         rest, first = b"", True
         while chunk := self._chunk():
+            wrong = not_text(chunk) if first else None
+            if wrong is not None:
+                raise StreamError(f"{self.name}: {wrong}")
             whole, end, rest = (rest + chunk).rpartition(b"\n")
             if len(rest) > _LONGEST:
                 raise StreamError(f"{self.name}: expected lines of text, got none that ends")

@@ -13,6 +13,7 @@ from latentcore.cli.shared_options import (
     add_column_options,
     add_covariance,
     add_group_by,
+    add_weight_by,
 )
 from latentcore.structures.topology import Start
 
@@ -45,6 +46,7 @@ def add_description(one: ArgumentParser, required: bool) -> None:
         "--labels", metavar="COLUMN",
         help="a column of known components or states, from 0, or names of classes; empty where unknown",
     )  # fmt: skip
+    add_weight_by(one)
 
 
 def add_hmm(one: ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from latentcore.estimators.mixture import FamilyName, family_named
 from latentcore.estimators.mixture_base import MixtureEstimator
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import CovarianceType, Gaussian
+from latentcore.protocols import Array
 
 __all__ = [
     "BAYESIAN_FAMILIES",
@@ -39,6 +40,7 @@ __all__ = [
     "SavedModel",
     "as_mixture",
     "bayesian_mixture",
+    "check_beside",
     "described_categories",
     "described_mixture",
     "load",
@@ -46,6 +48,7 @@ __all__ = [
     "product_family",
     "read_labels",
     "read_rows",
+    "read_weights",
     "save",
     "tell_missing",
     "tell_saved",
@@ -215,9 +218,10 @@ def read_rows(
     labels: str | None,
     text: bool,
     group_by: str | None = None,
+    weight_by: str | None = None,
 ) -> Table:
-    """The columns to fit to: those chosen, or all but those of the labels and of the sequences."""
-    named = {"labels": labels, "sequences": group_by}
+    """The columns to fit to: those chosen, or all but those of the labels, of the sequences and of the weights."""
+    named = {"labels": labels, "sequences": group_by, "weights": weight_by}
     others = {what: column for what, column in named.items() if column is not None}
     if others:
         names = read_names(file)
@@ -227,10 +231,15 @@ def read_rows(
         if not columns:
             told = " and ".join(f"the {what} {column!r}" for what, column in others.items())
             raise ValueError(f"{file}: expected columns besides {told}")
-    for what, column in others.items():
+    check_beside(columns, named)
+    return read_table(file, columns, text=text)
+
+
+def check_beside(columns: Sequence[str] | None, named: Mapping[str, str | None]) -> None:
+    """Raise ``ValueError`` for a column that is one to learn from and something else."""
+    for what, column in named.items():
         if column in (columns or []):
             raise ValueError(f"--columns: expected columns other than the {what} {column!r}")
-    return read_table(file, columns, text=text)
 
 
 def tell_missing(table: Table) -> None:
@@ -265,6 +274,29 @@ def read_labels(file: str, column: str, n_components: int) -> Labels:
     return Labels(values.astype(np.int64), classes)
 
 
+def read_weights(file: str, column: str | None) -> Array | None:
+    """A column of numbers >= 0, not all of which are 0; None of no column.
+
+    Raises
+    ------
+    ValueError
+        Other numbers, or an empty cell.
+    """
+    if column is None:
+        return None
+    weights = read_table(file, [column]).data[:, 0].astype(np.float64)
+    wrong = np.flatnonzero(~(weights >= 0))
+    if len(wrong):
+        value = weights[wrong[0]]
+        raise ValueError(
+            f"{file}: row {wrong[0] + 1}, column {column!r}: expected a weight, a number >= 0, got "
+            + ("nothing" if np.isnan(value) else f"{value:g}")
+        )
+    if not weights.any():
+        raise ValueError(f"{file}: column {column!r}: expected a weight > 0, got only zeros")
+    return weights
+
+
 # -- saved models --------------------------------------------------------------------------------------------------
 
 
@@ -287,14 +319,14 @@ class SavedModel(NamedTuple):
         """The columns' names, or x0, x1, ..."""
         return self.names() or [f"x{j}" for j in range(self.model.n_features_in_)]
 
-    def rows_of(self, file: str, beside: str | None = None) -> Table:
+    def rows_of(self, file: str, *beside: str | None) -> Table:
         """The model's columns, by name where both have names, else by position all but ``beside``."""
         wanted, found = self.names(), read_columns(file)
         if wanted is not None and found is not None:
             return read_table(file, wanted, categories=self.categories)
         chosen = None
-        if beside is not None:
-            chosen = [name for name in read_names(file) if name != beside]
+        if any(beside):
+            chosen = [name for name in read_names(file) if name not in beside]
         table = read_table(file, chosen, categories=self.categories)
         expected = self.model.n_features_in_
         if table.data.shape[1] != expected:
@@ -304,14 +336,14 @@ class SavedModel(NamedTuple):
             )
         return Table(table.data, wanted, table.categories)
 
-    def gathered(self, file: str, group_by: str | None) -> Gathered:
+    def gathered(self, file: str, group_by: str | None, weight_by: str | None = None) -> Gathered:
         """The model's columns as sequences: by this column, or that of the fit."""
         if group_by is not None and not self.is_hmm:
             raise ValueError(
                 f"--group-by: only for hidden Markov models, got {type(self.model).__name__}"
             )
         column = group_column(file, group_by, self.group_by)
-        return gathered(file, self.rows_of(file, column), column)
+        return gathered(file, self.rows_of(file, column, weight_by), column)
 
     @property
     def is_hmm(self) -> bool:

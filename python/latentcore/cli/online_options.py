@@ -27,7 +27,7 @@ __all__ = ["add_combine", "add_stream", "stream_options"]
 
 _OF_STREAMS = {
     "path", "files", "out", "format_", "batch_size", "flush_seconds", "snapshot_every", "resume", "on_error",
-    "continues", "progress", "group_by", "labels", "step_size", "inertia", "averaging", "components",
+    "continues", "progress", "group_by", "labels", "weight_by", "step_size", "inertia", "averaging", "components",
 }  # fmt: skip
 """All options but those that describe a model."""
 

@@ -32,6 +32,7 @@ from latentcore.cli.shared_options import (
     add_picture,
     add_settings,
     add_table_out,
+    add_weight_by,
 )
 from latentcore.cli.stream import stream
 from latentcore.selection import Criterion
@@ -109,6 +110,7 @@ def parser() -> ArgumentParser:
     one = add(saved_commands.score, "print the log-likelihood of a file under a model")
     add_model_and_file(one)
     add_group_by(one)
+    add_weight_by(one)
 
     one = add(saved_commands.impute, "write the rows of a file with missing entries filled in")
     add_model_and_file(one)
@@ -164,8 +166,8 @@ def _add_large(one: ArgumentParser) -> None:
     )  # fmt: skip
     where.add_argument(
         "--cluster", type=values.cluster, metavar="ADDRESS",
-        help="fit on a Dask cluster, whose workers read the Parquet file or folder: tcp://host:8786, or local:N for N "
-        "processes on this machine",
+        help="fit on a cluster, whose workers read the Parquet file or folder: of Dask, tcp://host:8786, or local:N "
+        "for N processes on this machine; or of Spark, what it calls a master: spark://host:7077, yarn, local[N]",
     )  # fmt: skip
     one.add_argument(
         "--order-by", metavar="COLUMN",
@@ -225,6 +227,7 @@ def _add_select(one: ArgumentParser) -> None:
     )  # fmt: skip
     add_covariance(one)
     add_column_options(one)
+    add_weight_by(one)
     add_model_out(one, "--save")
     add_picture(one, "the criterion", "CRITERIA.png")
     add_settings(one)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from latentcore import plots
+from latentcore import plots, storage
 from latentcore.cli.models import SavedModel, as_mixture
 from latentcore.cli.sequences import Gathered
 
@@ -116,7 +116,8 @@ def figure_saver(path: Path) -> Callable[[Any], None]:
         raise ValueError(f"{path}: expected a name ending in one of {', '.join(formats)}")
 
     def save_figure(figure: Any) -> None:
-        figure.savefig(path, dpi=150)
+        with storage.replacing(path) as place:
+            figure.savefig(place, format=path.suffix.lower().removeprefix("."), dpi=150)
         print(f"picture saved to {path}", file=sys.stderr)
 
     return save_figure

@@ -79,16 +79,20 @@ class Record(NamedTuple):
 
 def format_of(source: str, line: str) -> Format:
     """The format that the name of a file stands for, else the one that its first line looks like."""
-    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    if suffixes and suffixes[-1] in _NO_TEXT:
-        raise StreamError(f"{source}: expected CSV, TSV or NDJSON, got {suffixes[-1]} (see fit)")
-    if suffixes and suffixes[-1] in _ENDINGS:
-        return _ENDINGS[suffixes[-1]]
+    ending = _ending(source)
+    if ending in _ENDINGS:
+        return _ENDINGS[ending]
     if line.lstrip().startswith("{"):
         return "ndjson"
     return "tsv" if "\t" in line else "csv"
+
+
+def _ending(source: str) -> str:
+    """Of the name of a file, before what says that it is compressed."""
+    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def records_of(
@@ -101,8 +105,10 @@ def records_of(
     Raises
     ------
     StreamError
-        A column that is wanted is not there.
+        A column that is wanted is not there, or the name of the file says that it holds no text.
     """
+    if format_ is None and _ending(source) in _NO_TEXT:
+        raise StreamError(f"{source}: expected CSV, TSV or NDJSON, got {_ending(source)} (see fit)")
     lines = iter(lines)
     read: list[str] = []
     for line in lines:
@@ -140,6 +146,7 @@ def _csv_records(
         chosen = [j for j in range(len(names)) if j not in beside]
     else:
         chosen = chosen_columns(source, names, fields.columns)
+    _check_apart(source, [names[j] for j in chosen], fields)
     _check_width(source, len(chosen), fields)
     pick = _picker(chosen)
 
@@ -171,6 +178,14 @@ def _picker(chosen: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
     return itemgetter(*chosen)
 
 
+def _check_apart(source: str, chosen: Sequence[str], fields: Fields) -> None:
+    for name in fields.beside:
+        if name in chosen:
+            raise StreamError(
+                f"{source}: expected column {name!r} beside those to learn from, got it among them"
+            )
+
+
 def _check_width(source: str, found: int, fields: Fields) -> None:
     if found == 0:
         raise StreamError(f"{source}: expected columns to learn from, got none")
@@ -196,6 +211,7 @@ def _json_records(
     if wanted is None:
         wanted = [name for name in names if name not in beside]
     chosen_columns(source, names, wanted)
+    _check_apart(source, wanted, fields)
     _check_width(source, len(wanted), fields)
 
     def record(line: int, text: str) -> Record:

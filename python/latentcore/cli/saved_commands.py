@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from latentcore import plots
 from latentcore.cli.cells import decoded
-from latentcore.cli.models import AnyHMM, SavedModel, load
+from latentcore.cli.models import AnyHMM, SavedModel, load, read_weights
 from latentcore.cli.pictures import figure_of, figure_saver, needs_rows
 from latentcore.cli.sequences import Gathered, complaints_about
 from latentcore.cli.tables import extend_table, output_format, write_columns, write_table
@@ -108,25 +108,31 @@ def forecast(
         save_figure(drawn.figure)
 
 
-def score(model: str, file: str, group_by: str | None) -> None:
+def score(model: str, file: str, group_by: str | None, weight_by: str | None) -> None:
     """Print how probable the rows of a file are under a model."""
     saved = load(model)
-    rows = saved.gathered(file, group_by)
+    rows = saved.gathered(file, group_by, weight_by)
+    weight = read_weights(file, weight_by)
+    weight = None if weight is None else weight[rows.order]
     n_rows = len(rows.table.data)
     name = "log-likelihood"
-    with complaints_about(file, rows):
+    with complaints_about(file, rows, weight_by):
         if isinstance(saved.model, BayesianEstimator):
             name = "log predictive"
-            total = float(saved.model.predictive_logpdf(rows.table).sum(dtype="float64"))
+            of_rows = np.asarray(saved.model.predictive_logpdf(rows.table), np.float64)
+            total = float(of_rows.sum() if weight is None else (weight * of_rows)[weight > 0].sum())
         else:
-            total = saved.model.loglik(rows.table, **saved.lengths(rows))
+            total = saved.model.loglik(rows.table, sample_weight=weight, **saved.lengths(rows))
         if saved.is_hmm:
             _warn_of_impossible(_chain(model, saved), rows)
     print(f"rows            {n_rows}")
     if saved.is_hmm:
         print(f"sequences       {len(rows.lengths)}")
+    total_weight = float(n_rows) if weight is None else float(weight.sum())
+    if weight is not None:
+        print(f"weight          {total_weight:.17g}")
     print(f"{name}  {total:.6f}")
-    print(f"per row         {total / n_rows:.6f}")
+    print(f"per row         {total / total_weight:.6f}")
 
 
 def impute(model: str, file: str, group_by: str | None, out: Path | None) -> None:

@@ -83,8 +83,11 @@ def group_column(file: str, asked: str | None, of_fit: str | None) -> str | None
 
 
 @contextmanager
-def complaints_about(file: str, rows: Gathered | None = None) -> Iterator[None]:
-    """Messages of estimators, which count gathered rows from 0, name the file, and its rows as it counts them."""
+def complaints_about(
+    file: str, rows: Gathered | None = None, weight_by: str | None = None
+) -> Iterator[None]:
+    """Messages of estimators, which count gathered rows from 0, name the file, its rows as it counts them, and the
+    column of weights."""
 
     def row_in_file(found: re.Match[str]) -> str:
         row = int(found[1])
@@ -102,4 +105,6 @@ def complaints_about(file: str, rows: Gathered | None = None) -> Iterator[None]:
         message = re.sub(r"\brow (\d+)\b", row_in_file, str(error))
         if rows is not None:
             message = re.sub(r"\bsequence (\d+), step (\d+)\b", step_in_file, message)
+        if weight_by is not None:
+            message = message.replace("sample_weight:", f"column {weight_by!r}:")
         raise ValueError(f"{file}: {message}") from None

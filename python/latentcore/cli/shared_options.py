@@ -26,6 +26,7 @@ __all__ = [
     "add_settings",
     "add_start_settings",
     "add_table_out",
+    "add_weight_by",
 ]
 
 
@@ -50,6 +51,14 @@ def add_group_by(one: ArgumentParser, prefix: str = "") -> None:
         "--group-by", metavar="COLUMN",
         help=f"{prefix}rows with the same value in this column are a sequence, in their order"
         + (" (all rows are one)" if prefix else " (that of the fit)"),
+    )  # fmt: skip
+
+
+def add_weight_by(one: ArgumentParser) -> None:
+    one.add_argument(
+        "--weight-by", metavar="COLUMN",
+        help="a column of weights >= 0: how many times a row counts; hmm: how many times its whole sequence does, so "
+        "that all its rows have the same (once)",
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def stream(
     progress: bool | None,
     online: dict[str, Any],
     group_by: str | None,
+    weight_by: str | None,
     continues: bool,
     **settings: Any,
 ) -> None:
@@ -51,7 +52,7 @@ def stream(
                 name = type(saved.model).__name__
                 raise ValueError(f"--{option}: only for hidden Markov models, got {name}")
         group_by = None if continues else group_by or saved.group_by
-        set_online(saved, online, group_by)
+        set_online(saved, online, group_by, weight_by)
     n_read = saved.rows_read if saved is not None and resume else 0
     with Stop() as stop, StreamProgress(progress) as show:
         learner = Learner(
@@ -63,6 +64,7 @@ def stream(
             greeting,
             online=online,
             group_by=group_by,
+            weight_by=weight_by,
             **settings,
         )
         try:

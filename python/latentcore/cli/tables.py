@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from latentcore import datasets
+from latentcore import datasets, storage
 from latentcore.cli.cells import Categories, number
 from latentcore.cli.columns import (
     Table,
@@ -202,16 +203,19 @@ def write_columns(source: str, path: Path | None, columns: Sequence[tuple[str, C
     if path is None:
         _write_cells(sys.stdout, columns, ",")
     elif format_ == "npy":
-        np.save(path, np.column_stack([_as_numbers(source, *column) for column in columns]))
+        matrix = np.column_stack([_as_numbers(source, *column) for column in columns])
+        _save_matrix(path, matrix)
     elif format_ == "parquet":
         pa = arrow(str(path))
         import pyarrow.parquet as pq
 
         arrays = [_as_numbers_or_texts(cells) for _, cells in columns]
         names = [name for name, _ in columns]
-        pq.write_table(pa.Table.from_arrays([_arrow_array(pa, a) for a in arrays], names), path)
+        table = pa.Table.from_arrays([_arrow_array(pa, a) for a in arrays], names)
+        with _in_place_of(path) as place:
+            pq.write_table(table, place)
     else:
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with _in_place_of(path) as place, open(place, "w", encoding="utf-8", newline="") as file:
             _write_cells(file, columns, DELIMITERS[format_])
 
 
@@ -235,16 +239,32 @@ def write_table(
         return
     format_ = output_format(path)
     if format_ == "npy":
-        np.save(path, data, allow_pickle=False)
+        _save_matrix(path, data)
     elif format_ == "parquet":
         pa = arrow(str(path))
         import pyarrow.parquet as pq
 
         table = pa.table(dict(zip(columns, with_texts(data, columns, known), strict=True)))
-        pq.write_table(table, path)
+        with _in_place_of(path) as place:
+            pq.write_table(table, place)
     else:
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with _in_place_of(path) as place, open(place, "w", encoding="utf-8", newline="") as file:
             write_text(file, data, columns, known, DELIMITERS[format_])
+
+
+def _save_matrix(path: Path, data: npt.NDArray[Any]) -> None:
+    with _in_place_of(path) as place, open(place, "wb") as file:
+        np.save(file, data, allow_pickle=False)
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """Where to write what is to be at ``path``: a file is whole or not there, a pipe is written to."""
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    with storage.replacing(path.resolve() if path.is_symlink() else path) as place:
+        yield place
 
 
 # -- cells as they are -------------------------------------------------------------------------------------------------

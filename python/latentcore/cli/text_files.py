@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from latentcore.cli.cells import NULLS, Categories, number
 from latentcore.cli.columns import Table, arrow, chosen_columns, columns_of, numbered, with_texts
 
-__all__ = ["DELIMITERS", "TextFile", "is_header", "read_text", "write_text"]
+__all__ = ["DELIMITERS", "TextFile", "is_header", "not_text", "read_text", "write_text"]
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _HEAD_BYTES = 1 << 20
@@ -39,9 +40,13 @@ class TextFile:
         delimiter = DELIMITERS[format_]
         try:
             with _stream(source) as stream:
-                head = stream.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
-        except (gzip.BadGzipFile, EOFError) as error:
+                begin = stream.read(_HEAD_BYTES)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{source}: {error}") from None
+        wrong = not_text(begin)
+        if wrong is not None:
+            raise ValueError(f"{source}: {wrong}")
+        head = begin.decode("utf-8-sig", errors="replace")
         records = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
         try:
             blank, first = next((pair for pair in enumerate(records) if pair[1]), (0, None))
@@ -95,6 +100,13 @@ class TextFile:
                     header_passed = header_passed or bool(record)
             except csv.Error as error:
                 yield reader.line_num, str(error)
+
+
+def not_text(begin: bytes) -> str | None:
+    """Why a file that begins so holds no lines of text; None if it does."""
+    if begin.startswith(b"\x1f\x8b"):
+        return "expected text, got what gzip has made of some: call it .gz, or pipe it through zcat"
+    return "expected text in UTF-8, got other bytes" if b"\0" in begin else None
 
 
 def is_header(first: Sequence[str]) -> bool:

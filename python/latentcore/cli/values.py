@@ -24,6 +24,7 @@ __all__ = [
     "counts",
     "duration",
     "family_names",
+    "is_spark",
     "levels",
     "seed",
     "step_size",
@@ -35,6 +36,7 @@ __all__ = [
 TOPOLOGIES = ("ergodic", "left-to-right", "banded", "cyclic")
 SELECTABLE = (*get_args(CovarianceType), *FAMILIES)
 """Families that can be compared, and shapes of Gaussians."""
+_SPARK = re.compile(r"(local|local-cluster)(\[.*\])?|yarn|(spark|k8s|mesos)://.+")
 _SCHEDULES: dict[str, Callable[..., StepSize]] = {"power": PowerStep, "inverse": InverseStep}
 
 
@@ -110,13 +112,21 @@ def weights(text: str) -> list[float]:
 
 
 def cluster(text: str) -> str:
-    """The address of a scheduler, or local:N."""
+    """The address of a scheduler of Dask, local:N, or a master of Spark."""
+    if is_spark(text):
+        return text
     kind, colon, rest = text.partition(":")
     if not colon or not rest or (kind == "local" and not (rest.isdecimal() and int(rest) >= 1)):
         raise argparse.ArgumentTypeError(
-            f"expected the address of a Dask scheduler, as tcp://host:8786, or local:N, got {text!r}"
+            "expected the address of a Dask scheduler, as tcp://host:8786, or local:N, or a master of Spark, as "
+            f"spark://host:7077, local[N] or yarn, got {text!r}"
         )
     return text
+
+
+def is_spark(address: str) -> bool:
+    """Whether this is what Spark calls a master."""
+    return _SPARK.fullmatch(address) is not None
 
 
 def levels(text: str) -> list[float]:

@@ -160,8 +160,9 @@ class Estimator:
     def _replace(self, learned: dict[str, Any], names: list[str] | None) -> None:
         """Take over what a fit learned, all at once: no thread or interrupt sees a half."""
         state = {**self.__dict__, **learned}
-        for name in _OF_ONE_COURSE - learned.keys():
-            state.pop(name, None)
+        for name in _OF_ONE_COURSE:
+            if name not in learned:
+                state.pop(name, None)
         if names is not None:
             state["feature_names_in_"] = np.array(names, dtype=object)
         self.__dict__ = state

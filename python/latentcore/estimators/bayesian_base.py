@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -13,10 +13,10 @@ from latentcore.arrays import Rows, as_weights, column_names, without_absent
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_answers import PosteriorAnswers
 from latentcore.estimators.bayesian_empirical import Both, EmpiricalCAVI
-from latentcore.estimators.bayesian_pruning import Pruning, bound_of
+from latentcore.estimators.bayesian_pruning import Pruning
 from latentcore.estimators.bayesian_saved import pack_posterior, unpack_posterior
 from latentcore.estimators.bayesian_selected import selected, selected_weights
-from latentcore.estimators.bayesian_stochastic import run_by_batches
+from latentcore.estimators.bayesian_stochastic import StochasticEpochs
 from latentcore.estimators.bayesian_stream import Course, learn
 from latentcore.estimators.bayesian_terms import BoundTerms, total_of
 from latentcore.estimators.bayesian_weights import (
@@ -35,6 +35,7 @@ from latentcore.estimators.checks import (
     real,
     stochastic_steps,
 )
+from latentcore.estimators.epochs import Batch, seed_from
 from latentcore.estimators.mixture_base import Callback
 from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Stream
@@ -47,7 +48,7 @@ from latentcore.estimators.survey import rows_of_parts
 from latentcore.estimators.training_rows import InMemory, TrainingRows
 from latentcore.initialization import initial_statistics
 from latentcore.parts import ChangedPartsError, Part
-from latentcore.protocols import Array, Expectation
+from latentcore.protocols import Array, Expectation, Rule
 from latentcore.rules.cavi import StochasticVI
 from latentcore.streams import for_each_batch
 from latentcore.structures.mixture import Mixture, MixturePrior
@@ -235,14 +236,13 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         warm = self._warm_posterior(data, family)
         kept: Kept[Both[H]] = Kept()
         try:
-            fit, n_steps = self._best_of_starts(model, prior, data, warm, callback, kept)
-            learned = self._learned_from(model, data, fit, n_steps)
+            fit = self._best_of_starts(model, prior, data, warm, callback, kept)
+            learned = self._learned_from(model, data, fit)
         except NumericalError as error:
             raise self._explained(error, data) from None
         except (KeyboardInterrupt, OSError, ChangedPartsError):
             if data.resumable and kept.fit is not None:
-                n_steps = len(kept.fit.history)
-                learned = self._learned_from(model, data, kept.fit, n_steps, assess=False)
+                learned = self._learned_from(model, data, kept.fit, assess=False)
                 self._replace(learned, data.names)
             raise
         if not learned["converged_"] and self.max_iter > 0:
@@ -253,11 +253,6 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
     def _training_rows(self, X: Any, sample_weight: Any) -> TrainingRows:
         parts = rows_of_parts(self, X, sample_weight=sample_weight)
         if parts is not None:
-            if self.batch_size is not None:
-                raise ValueError(
-                    "batch_size: expected None with X in parts, as partial_fit makes a step for each of them, "
-                    f"got {self.batch_size}"
-                )
             return parts
         names = column_names(X)
         rows = self._rows(X, sample_weight)
@@ -271,66 +266,73 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         warm: MixturePrior[H] | None,
         callback: Callback | None,
         kept: Kept[Both[H]],
-    ) -> tuple[engine.Fit[Both[H]], int]:
-        """The best fit, and its number of steps."""
+    ) -> engine.Fit[Both[H]]:
         rng = random_generator(self.random_state)
         expectation = data.expectation(model)
-        rows = data.sample() if warm is None or self.batch_size is not None else data.some()
-        n_steps = 0
+        rows = data.sample() if warm is None else data.some()
+        rule = self._rule(model, prior, data, rng)
 
         def run(step: Callback | None) -> engine.Fit[Both[H]]:
-            nonlocal n_steps
             start = warm
             if start is None:
                 start = model.update(prior, self._initial(model.family, rows, rng))
             before = None if warm is None else self._course.before
             previous = float("-inf") if before is None else before
-            stop: dict[str, Any] = {
-                "tol": self.tol, "max_iter": self.max_iter, "previous": previous, "callback": step,
-            }  # fmt: skip
-            if self.batch_size is None:
-                rule: EmpiricalCAVI[H] = EmpiricalCAVI(model, self.optimize_concentration)
-                return engine.run(
-                    rule, Both(start, prior), expectation,
-                    total_weight=1.0, n_rows=data.n_rows_read, ended=kept, **stop,
-                )  # fmt: skip
-            fit, n_steps = run_by_batches(
-                StochasticVI(model, prior, data.total_weight(), self.delay, self.forgetting),
-                start, rows, lambda batch: self._expectation(model, batch),
-                lambda both: bound_of(model, both.prior, both.posterior, expectation),
-                batch_size=self.batch_size, rng=rng,
-                optimize_concentration=self.optimize_concentration, **stop,
+            return engine.run(
+                rule, Both(start, prior), expectation, total_weight=1.0, tol=self.tol,
+                max_iter=self.max_iter, previous=previous, callback=step,
+                n_rows=data.n_rows_read, ended=kept,
             )  # fmt: skip
-            return fit
 
         reporter = Reporter(int(self.verbose), self.verbose_interval, callback)
-        fit = best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
-        return fit, n_steps if self.batch_size is not None else len(fit.history)
+        return best_of(self.n_init if warm is None else 1, run, lambda _: [], reporter).fit
+
+    def _rule(
+        self,
+        model: Mixture[P, Any],
+        prior: MixturePrior[H],
+        data: TrainingRows,
+        rng: np.random.RandomState | np.random.Generator,
+    ) -> Rule[Both[H], Any, Any, Any]:
+        """Coordinate ascent, or epochs of steps on batches that are drawn with ``rng``."""
+        size = self.batch_size
+        if size is None:
+            return EmpiricalCAVI(model, self.optimize_concentration)
+        step: StochasticVI[MixturePrior[H], Any] = StochasticVI(
+            model, prior, data.total_weight(), self.delay, self.forgetting
+        )
+
+        def batches() -> Iterator[Batch]:
+            seed = seed_from(rng)
+            return data.batches(model, size, seed, lambda rows: self._expectation(model, rows))
+
+        return StochasticEpochs(step, batches, self.optimize_concentration)
 
     def _learned_from(
         self,
         model: Mixture[P, Any],
         data: TrainingRows,
         fit: engine.Fit[Both[H]],
-        n_steps: int,
         assess: bool = True,
     ) -> dict[str, Any]:
         """What a fit found; ``assess`` tells whether to go over the data once more for the terms of the bound."""
         posterior, prior = fit.params.posterior, fit.params.prior
         last = fit.history[-1] if fit.history else None
         terms = self._terms(model, prior, posterior, data if assess else None)
-        bounds = fit.history[:-1] if self.batch_size is not None else fit.history[1:]
         bound = total_of(terms)
-        bounds = [*bounds, bound] if fit.history else []
+        n_steps, bounds = fit.n_iter, [*fit.history[1:], bound]
+        if self.batch_size is not None:  # an iteration ends with a bound
+            n_steps *= -(-len(data) // self.batch_size)
+            bounds = [*fit.history[:-1], bound] if assess else fit.history
         if not assess:
             assert last is not None
-            bound = last  # of the posterior that the last step started from
+            bound = last  # of the posterior that the last step started from, if it was no epoch
         n_copies = self._n_copies(data.n_features)
         return self._learned_of(posterior, prior, model.family, data, n_copies) | {
             "converged_": fit.converged,
             "n_iter_": fit.n_iter,
             "lower_bound_": bound,
-            "lower_bounds_": bounds,
+            "lower_bounds_": bounds if fit.history else [],
             "elbo_terms_": terms,
             "_course": Course(last, n_steps, data.total_weight()),
             **after_fit(len(data), data.total_weight(), prior, None),

@@ -12,6 +12,7 @@ from latentcore.estimators.bayesian_mixture import check_variational
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.mixture import FamilyName, family_class, family_named
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.online import Horizon
 from latentcore.estimators.priors import Pooling, check_component_prior, weak_prior
 from latentcore.estimators.starts import InitParams
 from latentcore.protocols import Family, RealArray
@@ -81,6 +82,7 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         n_threads: int | None = ...,
         delay: float = ...,
         forgetting: float = ...,
+        horizon: Horizon = ...,
     ) -> None: ...
 
     @overload
@@ -106,6 +108,7 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         n_threads: int | None = ...,
         delay: float = ...,
         forgetting: float = ...,
+        horizon: Horizon = ...,
     ) -> None: ...
 
     def __init__(
@@ -130,6 +133,7 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
         n_threads: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
+        horizon: Horizon = "batch",
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
@@ -137,7 +141,7 @@ class BayesianHMM(BayesianHMMEstimator[P, Any], Generic[P]):
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
             verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
-            forgetting=forgetting,
+            forgetting=forgetting, horizon=horizon,
         )  # fmt: skip
         self.family = family
         self.prior = prior

@@ -16,6 +16,7 @@ from latentcore.estimators.given import categorical, check_n_categories
 from latentcore.estimators.hmm_answers import Algorithm
 from latentcore.estimators.hmm_evaluation import work_of_chain
 from latentcore.estimators.mixture_base import RandomState
+from latentcore.estimators.online import Horizon
 from latentcore.estimators.priors import Pooling
 from latentcore.estimators.starts import InitParams
 from latentcore.families.categorical import Categorical, CategoricalParams
@@ -78,6 +79,8 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
     delay, forgetting : float
         Step t of ``partial_fit`` has the size ``(t + delay)^-forgetting``. With forgetting 0 all have size 1.
+    horizon : {"batch", "endless"}
+        Whether ``partial_fit`` weighs a batch by its sequences, or by its rows; an endless sequence may come in blocks.
 
     Attributes
     ----------
@@ -158,6 +161,7 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
         n_threads: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
+        horizon: Horizon = "batch",
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
@@ -165,7 +169,7 @@ class VariationalGaussianHMM(BayesianHMMEstimator[GaussianParams, GaussianPrior]
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
             verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
-            forgetting=forgetting,
+            forgetting=forgetting, horizon=horizon,
         )  # fmt: skip
         self.covariance_type = covariance_type
         self.mean_precision_prior = mean_precision_prior
@@ -316,6 +320,7 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
         n_threads: int | None = None,
         delay: float = 1.0,
         forgetting: float = 0.7,
+        horizon: Horizon = "batch",
     ) -> None:
         super().__init__(
             n_components, startprob_prior=startprob_prior, transmat_prior=transmat_prior,
@@ -323,7 +328,7 @@ class VariationalCategoricalHMM(BayesianHMMEstimator[CategoricalParams, Dirichle
             init_params=init_params, posterior_init=posterior_init, algorithm=algorithm,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
             verbose_interval=verbose_interval, n_threads=n_threads, delay=delay,
-            forgetting=forgetting,
+            forgetting=forgetting, horizon=horizon,
         )  # fmt: skip
         self.n_categories = n_categories
         self.emissionprob_prior = emissionprob_prior

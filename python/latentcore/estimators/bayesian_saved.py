@@ -10,8 +10,7 @@ import numpy as np
 from latentcore.estimators.bayesian_stream import Course
 from latentcore.estimators.bayesian_terms import BoundTerms, total_of
 from latentcore.estimators.checks import integer, one_of, real
-from latentcore.estimators.saved_fit import pack_fit, unpack_fit
-from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.saved_learned import pack_learned, unpack_learned
 from latentcore.structures.mixture import Mixture, MixturePrior
 
 __all__ = ["pack_posterior", "unpack_posterior"]
@@ -34,11 +33,10 @@ def pack_posterior(state: Mapping[str, Any]) -> dict[str, Any]:
     """Values of the attributes in ``state``; nothing before a fit."""
     if "posterior_" not in state:
         return {}
-    kept = {name: state[name] for name in _KEPT}
-    terms = kept["elbo_terms_"]
+    terms = state["elbo_terms_"]
     if np.isnan(total_of(terms)):  # of an interrupted fit
-        kept["elbo_terms_"] = {**terms, **dict.fromkeys(_OF_DATA)}
-    return {**pack(kept), **pack_fit(state), "lower_bound_": state["lower_bound_"]}
+        state = {**state, "elbo_terms_": {**terms, **dict.fromkeys(_OF_DATA)}}
+    return {**pack_learned(state, _KEPT), "lower_bound_": state["lower_bound_"]}
 
 
 def unpack_posterior(learned: Mapping[str, Any], family_class: type) -> dict[str, Any]:
@@ -49,19 +47,16 @@ def unpack_posterior(learned: Mapping[str, Any], family_class: type) -> dict[str
     ValueError, TypeError, KeyError
         They are not those of a Bayesian mixture of this family.
     """
-    fit = {name: learned[name] for name in [*pack_fit({}), "lower_bound_"]}
-    values = unpack({name: value for name, value in learned.items() if name not in fit})
-    if values.keys() != set(_KEPT):
-        raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
+    values = dict(learned)
+    bound = float(values.pop("lower_bound_"))
+    values = unpack_learned(values, _KEPT, family_class)
+    del values["n_degenerate_"]  # no posterior is
     posterior, prior, family = values["posterior_"], values["prior_"], values["family_"]
-    if type(family) is not family_class:
-        raise ValueError(f"family_: expected {family_class.__name__}, got {family!r}")
     if type(posterior) is not MixturePrior or type(prior) is not MixturePrior:
         raise ValueError(f"posterior_: expected a MixturePrior, got {posterior!r}")
-    n_features = integer("n_features_in_", values["n_features_in_"], 1)
-    model: Mixture[Any, Any] = Mixture(family)  # type: ignore[arg-type]
+    model: Mixture[Any, Any] = Mixture(family)
     divergence = model.divergence(posterior, prior)  # of shapes that agree
-    x = np.zeros((1, n_features))
+    x = np.zeros((1, values["n_features_in_"]))
     density = model.log_joint(model.expected(posterior), x)
     if not np.isfinite(divergence[0] + divergence[1].sum()) or np.isnan(density).any():
         raise ValueError("posterior_: expected a finite divergence from the prior")
@@ -77,11 +72,4 @@ def unpack_posterior(learned: Mapping[str, Any], family_class: type) -> dict[str
     integer("_course.n_steps", went.n_steps, 0)
     real("_course.weight", went.weight)
     one_of("_dtype", values["_dtype"], ("float32", "float64"))
-    of_fit = unpack_fit(fit, n_features)
-    del of_fit["n_degenerate_"]  # no posterior is
-    return {
-        **values,
-        "_course": went,
-        **of_fit,
-        "lower_bound_": float(learned["lower_bound_"]),
-    }
+    return {**values, "_course": went, "lower_bound_": bound}

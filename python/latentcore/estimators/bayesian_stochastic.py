@@ -1,68 +1,66 @@
-"""Variational inference by batches of rows: epochs of stochastic steps until the bound stands still."""
+"""Variational inference by batches of rows: a rule whose step is an epoch of stochastic steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from latentcore.arrays import Rows
-from latentcore.engine import Fit, Progress
+from latentcore.errors import ImpossibleRowError
 from latentcore.estimators.bayesian_empirical import Both, with_best_concentration
+from latentcore.estimators.bayesian_pruning import bound_of
+from latentcore.estimators.epochs import Batch
 from latentcore.protocols import Expectation
 from latentcore.rules.cavi import StochasticVI, VariationalState
 from latentcore.structures.mixture import MixturePrior
 
-__all__ = ["batches", "run_by_batches"]
+__all__ = ["EpochInfo", "StochasticEpochs"]
 
 H = TypeVar("H")
 
 
-def batches(
-    data: Rows, batch_size: int, rng: np.random.RandomState | np.random.Generator
-) -> Iterator[Rows]:
-    """All rows in random order, ``batch_size`` at a time; the last batch may be smaller."""
-    order = rng.permutation(len(data))
-    for start in range(0, len(data), batch_size):
-        yield data.take(np.sort(order[start : start + batch_size]))
+@dataclass(frozen=True, slots=True)
+class EpochInfo:
+    objective: float
+    """The ELBO (nats) of the posterior that the epoch ended with. It may fall."""
 
 
-def run_by_batches(
-    rule: StochasticVI[MixturePrior[H], Any],
-    posterior: MixturePrior[H],
-    data: Rows,
-    expectation: Callable[[Rows], Expectation[Any, Any]],
-    bound: Callable[[Both[H]], float],
-    *,
-    batch_size: int,
-    rng: np.random.RandomState | np.random.Generator,
-    tol: float,
-    max_iter: int,
-    optimize_concentration: bool = False,
-    previous: float = float("-inf"),
-    callback: Callable[[Progress], None] | None = None,
-) -> tuple[Fit[Both[H]], int]:
-    """Run epochs until the bound of all data changes by less than ``tol``, or ``max_iter`` are done.
+@dataclass(frozen=True, slots=True)
+class StochasticEpochs(Generic[H]):
+    """A stochastic step for each batch of all rows, then the bound of all rows.
 
-    The history holds the bound after each epoch. The number of steps comes back with the fit.
+    Parameters
+    ----------
+    rule : StochasticVI
+        Its prior is that of the state.
+    batches : () -> iterator of Batch
+        Those of the next epoch: all rows once.
+    optimize_concentration : bool
+        Whether an epoch ends with the best concentration.
     """
-    state = VariationalState(posterior)
-    fit = Fit(Both(posterior, rule.prior))
-    for epoch in range(1, max_iter + 1):
-        for batch in batches(data, batch_size, rng):
-            state, _ = rule.step(state, expectation(batch), batch.total_weight())
-        if optimize_concentration:
-            rule = replace(rule, prior=with_best_concentration(rule.prior, state.params))
-        fit.params = Both(state.params, rule.prior)
-        objective = bound(fit.params)
-        change = objective - previous
-        previous = objective
-        fit.history.append(objective)
-        if callback is not None:
-            callback(Progress(epoch, objective, change))
-        if abs(change) < tol:
-            fit.converged, fit.stop_reason = True, "tol"
-            break
-    return fit, state.n_steps
+
+    rule: StochasticVI[MixturePrior[H], Any]
+    batches: Callable[[], Iterator[Batch]]
+    optimize_concentration: bool = False
+
+    def init(self, params: Both[H]) -> VariationalState[Both[H]]:
+        return VariationalState(params)
+
+    def step(
+        self, state: VariationalState[Both[H]], expectation: Expectation[Any, Any]
+    ) -> tuple[VariationalState[Both[H]], EpochInfo]:
+        prior = state.params.prior
+        rule = replace(self.rule, prior=prior)
+        inner = VariationalState(state.params.posterior, state.n_steps)
+        for batch in self.batches():
+            params = rule.model.expected(inner.params)
+            try:
+                stats, expected, weight = batch(params)
+            except ImpossibleRowError:
+                expectation(params)  # which row it is of all, not of the batch
+                raise
+            inner, _ = rule.after(inner, stats, expected, weight)
+        if self.optimize_concentration:
+            prior = with_best_concentration(prior, inner.params)
+        bound = bound_of(rule.model, prior, inner.params, expectation)
+        return VariationalState(Both(inner.params, prior), inner.n_steps), EpochInfo(bound)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from latentcore.arrays import Rows, check_observed
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_empirical import with_best_concentration
+from latentcore.estimators.bayesian_terms import BoundTerms
 from latentcore.estimators.checks import random_generator
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
@@ -19,7 +22,7 @@ from latentcore.estimators.mixture_stream import (
     with_waiting,
 )
 from latentcore.estimators.online import Stream, after_step
-from latentcore.rules.cavi import StochasticVI, VariationalState
+from latentcore.rules.cavi import ELBOTerms, StochasticVI, VariationalState
 from latentcore.rules.steps import eta_of
 from latentcore.structures.mixture import Mixture, MixturePrior
 
@@ -99,6 +102,25 @@ def _check_same_weights(estimator: Any) -> None:
         )
 
 
+def _bound_terms(
+    estimator: Any,
+    model: Mixture[Any, Any],
+    posterior: MixturePrior[Any],
+    data: Rows,
+    scale: float,
+    of_step: ELBOTerms,
+) -> BoundTerms:
+    """Of a batch, times ``scale``; the step from this posterior knows the divergences."""
+    evaluation = estimator._evaluation_of(model, posterior)
+    expected, entropy = evaluation.log_likelihood_and_entropy(data)
+    return {
+        "expected_log_joint": scale * (expected - entropy),
+        "entropy": scale * entropy,
+        "divergence_of_weights": of_step.divergence_of_weights,
+        "divergence_of_components": np.array(of_step.divergence_of_components),
+    }
+
+
 def _learned(
     estimator: Any, known: _Known, data: Rows, total: float, n_new_rows: int
 ) -> dict[str, Any]:
@@ -115,7 +137,7 @@ def _learned(
     after, info = rule.step(
         VariationalState(posterior, course.n_steps), estimator._expectation(model, data), weight
     )
-    terms = estimator._terms(model, prior, posterior, data, total / weight)
+    terms = _bound_terms(estimator, model, posterior, data, total / weight, info.terms)
     if estimator.optimize_concentration:
         prior = with_best_concentration(prior, after.params)
     seen, eta = course.weight + weight, eta_of(rule.rate(course.n_steps))

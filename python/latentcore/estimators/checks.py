@@ -56,7 +56,9 @@ def stochastic_steps(delay: Any, forgetting: Any) -> None:
 
 
 def boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return bool(value)
 
@@ -89,9 +91,9 @@ def fitting_arguments(model: Any) -> None:
 
 def check_random_state(random_state: Any) -> None:
     """Raise ``ValueError`` for what ``random_generator`` does not take; to seed one takes longer."""
-    if isinstance(random_state, np.random.RandomState | np.random.Generator):
-        return
     if random_state is None or random_state is np.random:
+        return
+    if isinstance(random_state, np.random.RandomState | np.random.Generator):
         return
     if isinstance(random_state, Integral) and not isinstance(random_state, bool):
         if 0 <= int(random_state) < 2**32:

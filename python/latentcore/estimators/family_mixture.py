@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latentcore.arrays import Rows
-from latentcore.estimators.checks import integer, random_generator
+from latentcore.estimators.checks import random_generator
 from latentcore.estimators.components import (
-    check_leading_axis,
     given_components,
     n_features_of,
     reordered,
@@ -20,8 +19,8 @@ from latentcore.estimators.gaussian_parameters import checked_weights
 from latentcore.estimators.mixture_base import Assignment, MixtureEstimator, RandomState, outcome
 from latentcore.estimators.online import OnlineArgument
 from latentcore.estimators.priors import Prior
-from latentcore.estimators.saved_fit import check_weights, pack_fit, unpack_fit
-from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.saved_fit import check_weights
+from latentcore.estimators.saved_learned import check_components, pack_learned, unpack_learned
 from latentcore.estimators.starts import InitParams, Start
 from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
 from latentcore.threads import get_num_threads
@@ -165,25 +164,12 @@ class FamilyMixture(MixtureEstimator[P], Generic[P, H]):
         if "components_" not in self.__dict__:
             return {}
         check_weights(self.weights_)
-        kept = {name: self.__dict__[name] for name in _KEPT}
-        return {**pack(kept), **pack_fit(self.__dict__)}
+        return pack_learned(self.__dict__, _KEPT)
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
         if not learned:
             return {}
-        fit = {name: learned[name] for name in pack_fit({})}
-        values = unpack({name: value for name, value in learned.items() if name not in fit})
-        if values.keys() != set(_KEPT):
-            raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
-        check_weights(values["weights_"])
-        components, family = values["components_"], values["family_"]
-        if type(family) is not self._family_class():
-            raise ValueError(f"family_: expected {self._family_class().__name__}, got {family!r}")
-        expected = self._params_class
-        if expected is not None and type(components) is not expected:
-            raise ValueError(f"components_: expected {expected.__name__}, got {components!r}")
-        check_leading_axis(components, len(values["weights_"]), "components_")
-        n_features = integer("n_features_in_", values["n_features_in_"], 1)
-        if n_features_of(family, components) != n_features:
-            raise ValueError(f"n_features_in_: expected that of components_, got {n_features}")
-        return {**values, **unpack_fit(fit, n_features)}
+        attributes = unpack_learned(learned, _KEPT, self._family_class())
+        check_weights(attributes["weights_"])
+        check_components(attributes, self._params_class, len(attributes["weights_"]))
+        return attributes

@@ -82,7 +82,7 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     Raises
     ------
     ValueError
-        An attribute has the wrong shape, or values that are not finite.
+        An attribute has the wrong shape, or the factors are those of another type of covariance.
     """
     weights, means = state.get("weights_"), state.get("means_")
     factors, covariances = state.get("precisions_cholesky_"), state.get("covariances_")
@@ -97,6 +97,7 @@ def from_attributes(state: Mapping[str, Any], type_: CovarianceType) -> Params |
     if factors is None:
         return from_covariances(weights, means, _double(covariances, "covariances_", shape), type_)
     factors = _double(factors, "precisions_cholesky_", shape)
+    _check_type(factors, type_, n_components, n_features)
     covariances = (
         _covariances(factors, type_)
         if covariances is None
@@ -123,6 +124,23 @@ def _double(value: Any, name: str, shape: tuple[int, ...] | None) -> Array:
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     return array
+
+
+def _check_type(factors: Array, type_: CovarianceType, n_components: int, n_features: int) -> None:
+    """Raise ``ValueError`` for factors of another type whose arrays have the same shape."""
+    same_shape = n_components == n_features
+    problem = None
+    if type_ == "tied_spherical" and (factors != factors[0]).any():
+        problem = "equal numbers", f"numbers from {factors.min()} to {factors.max()}"
+    elif type_ == "tied" and same_shape and np.tril(factors, -1).any():
+        problem = "an upper triangular matrix", "numbers below its diagonal"
+    elif type_ == "diag" and same_shape and not factors.all():
+        problem = "reciprocal standard deviations", "zeros"
+    if problem is not None:
+        raise ValueError(
+            f"precisions_cholesky_: expected {problem[0]} with covariance_type={type_!r}, "
+            f"got {problem[1]}"
+        )
 
 
 def check_attributes(arrays: Mapping[str, npt.NDArray[Any]], type_: CovarianceType) -> int:

@@ -26,7 +26,7 @@ from latentcore.structures.hmm import HMM as Model
 from latentcore.structures.hmm import HMMParams
 from latentcore.structures.hmm_inference import FilterState
 
-__all__ = ["Algorithm", "HMMAnswers", "check_rows"]
+__all__ = ["Algorithm", "HMMAnswers", "check_rows", "counts_of_steps"]
 
 P = TypeVar("P")
 
@@ -35,16 +35,23 @@ _SEQUENCES = ("lengths", "groups")
 
 
 def check_rows(family: Any, x: RealArray, names: Any) -> None:
-    """Raise ``ValueError`` for a value that the family's distributions never take.
+    """Raise ``ValueError`` for a value that the family's distributions never take."""
+    check_support(family, counts_of_steps(family, x), names)
+
+
+def counts_of_steps(family: Any, x: RealArray) -> RealArray:
+    """Rows as the family's ``check`` takes them.
 
     Of counts that only have a law together, all of a row may be missing: a step without an observation.
     """
-    if isinstance(family, Multinomial) and not isinstance(x, CSR):
-        unobserved = np.flatnonzero(np.isnan(x).all(axis=1))
-        if len(unobserved):
-            x = x.copy()
-            x[unobserved] = 0
-    check_support(family, x, names)
+    if not isinstance(family, Multinomial) or isinstance(x, CSR):
+        return x
+    unobserved = np.flatnonzero(np.isnan(x).all(axis=1))
+    if not len(unobserved):
+        return x
+    x = x.copy()
+    x[unobserved] = 0
+    return x
 
 
 class HMMAnswers(Estimator, Generic[P]):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from latentcore.estimators.online import Stream
 from latentcore.parts import LocalParts, Part, Parts
 from latentcore.regrouping import n_rows_of, regrouped
 from latentcore.streams import Batches, as_batches, as_parts, for_each_part, refuse_beside
 
-__all__ = ["for_each_batch", "whole_parts"]
+__all__ = ["for_each_batch", "learn_from", "whole_parts"]
 
 
 def whole_parts(X: Any, n_threads: int) -> Parts[Part] | None:
@@ -75,6 +76,27 @@ def for_each_batch(
 
     for_each_part(regrouped(batches), step)
     return True
+
+
+def learn_from(
+    estimator: Any,
+    learn: Callable[[Any, Part, float | None, bool], None],
+    given: Part,
+    total_weight: float | None,
+    continues: bool,
+) -> None:
+    """What ``partial_fit`` does: ``learn`` from what was given, or from each of the batches that ``given.X`` is."""
+
+    def learn_part(part: Part, goes_on: bool) -> None:
+        learn(estimator, part, total_weight, goes_on)
+
+    stream: Stream = estimator.__dict__.get("_stream", Stream())
+    begun = stream.exit is not None or bool(stream.waiting)
+    beside = {
+        name: getattr(given, name) for name in ("lengths", "groups", "sample_weight", "labels")
+    }
+    if not for_each_batch(given.X, learn_part, continues=continues, begun=begun, **beside):
+        learn_part(given, continues)
 
 
 def _refuse_cut(batches: Batches) -> None:

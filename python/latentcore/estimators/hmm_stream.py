@@ -224,7 +224,8 @@ def _with_waiting(stream: Stream, data: Sequences, continues: bool) -> Sequences
 
 def number_of(data: Sequences) -> float:
     """Of the sequences, by weight."""
-    return float(_weights(data).sum())
+    weight = data.sample_weight
+    return float(data.n_sequences if weight is None else weight.sum())
 
 
 def _weights(data: Sequences) -> Any:
@@ -292,7 +293,8 @@ def _stepped(
     start: HMMParams[Any] = params if stream.iterate is None else stream.iterate
     if _is_endless(online):
         model = _over_rows(model, start)
-    stream = replace(stream, running=_running(online, stream))
+    if stream.running is not None:
+        stream = replace(stream, running=_running(online, stream))
     expectation: Expectation[Any, Any]
     found = None
     if online.inertia == "forward-only":

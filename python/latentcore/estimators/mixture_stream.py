@@ -29,9 +29,9 @@ from latentcore.families.categorical import Categorical
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian
 from latentcore.families.mixed import MixtureFamily
-from latentcore.protocols import RealArray
+from latentcore.protocols import Expectation, RealArray
 from latentcore.rules.online import Batch
-from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
+from latentcore.structures.mixture import Mixture, MixtureParams, MixtureStatistics
 from latentcore.threads import get_num_threads
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "with_way_out",
 ]
 
+_BEGINNING = Stream()
 _ROWS_OF_ONE = 10
 """Rows of a component from which its parameters begin as more than a guess."""
 
@@ -81,7 +82,7 @@ def learn(
     estimator._check_arguments()
     state = estimator.__dict__
     fitted = "weights_" in state  # by a fit, a stream, or by hand
-    stream: Stream = state.get("_stream", Stream())
+    stream: Stream = state.get("_stream", _BEGINNING)
     batch = incoming(estimator, X, sample_weight, labels, begun=fitted or bool(stream.waiting))
     against = checked_total(total_weight)
     present = estimator._present(batch.rows)
@@ -103,25 +104,30 @@ def learn(
     prior = stream.prior if isinstance(estimator.prior, str) else None
     if prior is None:
         prior = resolved(estimator.prior, model, data, estimator.n_components)
+    weight = data.total_weight()
     try:
         if fitted:
             params = _checked_params(estimator)
-            stream = on_course(stream, params, data.total_weight())
+            stream = on_course(stream, params, weight)
         else:
             params = estimator._start(model, data, prior, None).next()
             stream = replace(stream, n_steps=len(stream.waiting), waiting=())
-        learned = _stepped(estimator, model, prior, params, stream, data, against)
+        expectation = _expectation(estimator, model, data)
+        learned = stepped(
+            resolved_online(estimator.online), model, prior, against, params, stream,
+            expectation, Batch(weight),
+        )  # fmt: skip
     except NumericalError as error:
         raise _explained(estimator, error, batch.rows, fitted) from None
-    bound = learned.info.objective / data.total_weight()
     attributes = estimator._attributes(learned.params, family, data.x.dtype)
+    stream = _shown(estimator, learned, attributes)
     if isinstance(estimator.prior, str):
-        learned = learned._replace(stream=replace(learned.stream, prior=prior))
+        stream = replace(stream, prior=prior)
     attributes |= {
-        **after_step(state, learned.stream.n_steps, bound, len(batch.data)),
+        **after_step(state, stream.n_steps, learned.info.objective / weight, len(batch.data)),
         "n_degenerate_": 0,
         "n_features_in_": data.x.shape[1],
-        "_stream": _shown(estimator, learned, attributes),
+        "_stream": stream,
     }
     estimator._replace(attributes, batch.names)
 
@@ -255,33 +261,25 @@ def _joined_matrices(matrices: Sequence[Any]) -> Any:
 # -- steps ----------------------------------------------------------------------------------------
 
 
-def _stepped(
-    estimator: Any,
-    model: Mixture[Any, Any],
-    prior: MixturePrior[Any] | None,
-    params: MixtureParams[Any],
-    stream: Stream,
-    data: Rows,
-    total_weight: float | None,
-) -> Stepped:
+def _expectation(
+    estimator: Any, model: Mixture[Any, Any], data: Rows
+) -> Expectation[MixtureParams[Any], MixtureStatistics[Any]]:
     work = estimator._work_per_row(data.x, estimator.n_components)
     shard_rows = engine.rows_per_shard(len(data), work)
-    n_threads = get_num_threads(estimator.n_threads)
-    expectation = engine.expectation(model, data, shard_rows, n_threads)
-    online, batch = resolved_online(estimator.online), Batch(data.total_weight())
-    return stepped(online, model, prior, total_weight, params, stream, expectation, batch)
+    n_threads = 1 if len(data) <= shard_rows else get_num_threads(estimator.n_threads)
+    return engine.expectation(model, data, shard_rows, n_threads)
 
 
 def _shown(estimator: Any, learned: Stepped, attributes: dict[str, Any]) -> Stream:
     """The stream with what the public attributes do not hold, and the fingerprint of these."""
-    stream = learned.stream
-    rounded = np.asarray(attributes["weights_"]).dtype != np.float64
-    if stream.average is None and not rounded:
-        stream = replace(stream, iterate=None)
-    if not stream.has_own():
+    stream, iterate = learned.stream, learned.stream.iterate
+    rounded = attributes["weights_"].dtype != np.float64
+    if rounded and stream.average is None and stream.auto is None:
+        iterate = learned.params
+    if iterate is None and not stream.has_own():
         return stream
     shown = fingerprint(estimator._params_of(attributes))
-    return replace(stream, shown=shown)
+    return replace(stream, iterate=iterate, shown=shown)
 
 
 def _checked_params(estimator: Any) -> MixtureParams[Any]:

@@ -163,8 +163,11 @@ class Stream:
 
     def has_own(self) -> bool:
         """Whether there is more to go on from than the public parameters."""
-        return any(
-            part is not None for part in (self.running, self.average, self.iterate, self.auto)
+        return (
+            self.running is not None
+            or self.average is not None
+            or self.iterate is not None
+            or self.auto is not None
         )
 
     def without_own(self) -> Stream:
@@ -196,10 +199,13 @@ def after_step(
     state: Mapping[str, Any], n_steps: int, bound: float, n_new_rows: int
 ) -> dict[str, Any]:
     """The attributes that tell the course of a stream, after a step; ``state`` has those before it."""
+    bounds = [*state.get("lower_bounds_", ()), bound]
+    if len(bounds) > LATEST:
+        del bounds[:-LATEST]
     return {
         "converged_": False,
         "n_iter_": n_steps,
         "lower_bound_": bound,
-        "lower_bounds_": [*state.get("lower_bounds_", [])[1 - LATEST :], bound],
+        "lower_bounds_": bounds,
         "n_samples_seen_": state.get("n_samples_seen_", 0) + n_new_rows,
     }

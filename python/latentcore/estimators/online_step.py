@@ -48,12 +48,15 @@ def stepped(
             averaging=online.averaging,
         )  # fmt: skip
         return _automatic_step(rule, state, stream, expectation, batch)
-    eta = online.schedule()(stream.n_steps + 1)
+    step_size = online.schedule()
     if not _has_closed_form(model):
+        eta = step_size(stream.n_steps + 1)
+        step_size = ConstantStep(eta)
         inertia, state = _by_draws(online, model, state, batch, eta)
-    rule = OnlineEM(model, ConstantStep(eta), inertia, prior, total_weight, online.averaging)
+    rule = OnlineEM(model, step_size, inertia, prior, total_weight, online.averaging)
     state, info = rule.step(state, expectation, batch)
-    return Stepped(rule.averaged(state), _stream(state, info, state.params), info)
+    iterate = state.params if online.averaging else None
+    return Stepped(rule.averaged(state), _stream(state, info, iterate), info)
 
 
 def _automatic_step(
@@ -70,7 +73,7 @@ def _automatic_step(
     if not _has_closed_form(rule.model):
         auto = AutoOnlineEM(replace(rule, inertia=_inertia_by_draws(batch, state.eta)))
     state, info = auto.step(state, expectation, batch)
-    after = replace(_stream(state.leader, info, None), auto=state)
+    after = _stream(state.leader, info, None, state)
     return Stepped(auto.averaged(state), after, info)
 
 
@@ -87,9 +90,11 @@ def _state(online: Online, params: Any, stream: Stream) -> OnlineState[Any, Any]
     return OnlineState(params, stream.n_steps, stream.seen, running, average)
 
 
-def _stream(state: OnlineState[Any, Any], info: OnlineInfo, iterate: Any) -> Stream:
+def _stream(
+    state: OnlineState[Any, Any], info: OnlineInfo, iterate: Any, auto: Any = None
+) -> Stream:
     return Stream(
-        state.n_steps, state.seen, info.eta, state.running, state.average, iterate=iterate
+        state.n_steps, state.seen, info.eta, state.running, state.average, iterate, auto=auto
     )
 
 

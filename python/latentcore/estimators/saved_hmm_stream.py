@@ -14,7 +14,7 @@ from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMParams, HMMPrior
 from latentcore.structures.hmm_forward_only import ByLastState
 
-__all__ = ["check_hmm_stream"]
+__all__ = ["check_hmm_posterior_stream", "check_hmm_stream"]
 
 
 def check_hmm_stream(
@@ -29,18 +29,11 @@ def check_hmm_stream(
     """
     stream = with_rows(estimator, stream)
     if model is None or params is None:
-        if len(stream.waiting) != 1 or stream.has_own() or stream.prior is not None:
-            raise ValueError("_stream: expected sequences that wait, got none, or more than these")
-        if not isinstance(stream.waiting[0], Sequences):
-            raise ValueError("_stream.waiting: expected sequences, got rows")
+        _check_waiting(stream)
         return stream
-    if stream.waiting:
-        raise ValueError(
-            "_stream.waiting: expected no sequences once there are parameters, got some"
-        )
+    _check_begun(stream)
     n_states = len(params.initial)
-    if stream.exit is not None:
-        _check_law(stream.exit, n_states, "_stream.exit")
+    _check_exit(stream, n_states)
     if stream.prior is not None:
         if type(stream.prior) is not HMMPrior or len(stream.prior.initial) != n_states:
             raise ValueError(
@@ -64,6 +57,44 @@ def check_hmm_stream(
         lambda stats: model.maximize(stats, params), lambda found: _check_usable(model, found, estimator),
     )  # fmt: skip
     return stream
+
+
+def check_hmm_posterior_stream(estimator: Any, stream: Stream) -> Stream:
+    """The same of a model with a posterior, whose stream has nothing else to go on from; or before the start.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It cannot go on from there.
+    """
+    stream = with_rows(estimator, stream)
+    if "posterior_" not in estimator.__dict__:
+        _check_waiting(stream)
+        return stream
+    _check_begun(stream)
+    if stream.has_own() or stream.prior is not None:
+        raise ValueError("_stream: expected a posterior alone, got statistics or a prior besides")
+    _check_exit(stream, len(estimator.posterior_.initial))
+    return stream
+
+
+def _check_waiting(stream: Stream) -> None:
+    if len(stream.waiting) != 1 or stream.has_own() or stream.prior is not None:
+        raise ValueError("_stream: expected sequences that wait, got none, or more than these")
+    if not isinstance(stream.waiting[0], Sequences):
+        raise ValueError("_stream.waiting: expected sequences, got rows")
+
+
+def _check_begun(stream: Stream) -> None:
+    if stream.waiting:
+        raise ValueError(
+            "_stream.waiting: expected no sequences once there are parameters, got some"
+        )
+
+
+def _check_exit(stream: Stream, n_states: int) -> None:
+    if stream.exit is not None:
+        _check_law(stream.exit, n_states, "_stream.exit")
 
 
 def _check_law(log_law: Any, n_states: int, name: str) -> None:

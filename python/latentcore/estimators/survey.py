@@ -23,9 +23,18 @@ from latentcore.arrays import (
 )
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.checks import random_generator
+from latentcore.estimators.epochs import (
+    Batch,
+    NumberedRows,
+    batches_there,
+    made_here,
+    seed_from,
+    shuffled_batches,
+)
 from latentcore.estimators.mixture_stream import joined
 from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.training_rows import (
+    Bind,
     Check,
     Choose,
     Names,
@@ -38,6 +47,7 @@ from latentcore.families.gaussian_missing import has_missing
 from latentcore.initialization import Everywhere
 from latentcore.parts import (
     ChangedPartsError,
+    LocalParts,
     Part,
     Parts,
     check_same,
@@ -64,6 +74,8 @@ R = TypeVar("R")
 _SAMPLED_ROWS = 1 << 17
 _SAMPLED_ENTRIES = 1 << 22
 """Of the rows that a start is made from: 32 MiB."""
+_HELD_ENTRIES = 1 << 22
+"""Of the rows that batches are drawn from, where the others are not at hand."""
 _OF_EACH_LABEL = 10
 """Rows of a sample, at least in expectation."""
 
@@ -115,7 +127,8 @@ class Reader:
 
     def present(self, part: Part) -> Rows:
         """The rows of positive weight."""
-        return without_absent(self.rows(part))
+        rows = without_absent(self.rows(part))
+        return NumberedRows(rows.x, rows.sample_weight, labels=rows.labels, number=part.number)
 
     def no_rows(self, part: Part) -> RealArray:
         """Of a part that has none."""
@@ -348,7 +361,7 @@ class InParts:
             with_label = np.maximum(labels, 1)
             shares[:-1] = np.minimum(1.0, np.maximum(share, _OF_EACH_LABEL / with_label))
             shares[-1] = share
-            seed = _seed(self._random_state)
+            seed = seed_from(self._random_state)
         found = list(named(self._parts.map(_Drawn(reader, shares, seed))))
         self._check_same(sum(n for n, _ in found))
         drawn = joined([rows for _, rows in found if len(rows)])
@@ -367,6 +380,30 @@ class InParts:
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return expectation_over(model, self._present, len(self))
+
+    def batches(
+        self, model: Mixture[Any, Any], size: int, seed: int, bind: Bind
+    ) -> Iterator[Batch]:
+        if not isinstance(self._present, LocalParts):
+            there = cast(Parts[NumberedRows], self._present)
+            return batches_there(model, there, size, seed, len(self))
+        window = max(_HELD_ENTRIES // self.n_features, size)
+        parts = self._present
+        if len(self) > window:
+            parts = parts.shuffled(np.random.default_rng(seed))
+        return made_here(shuffled_batches(self._read(parts), size, window, seed), bind)
+
+    def _read(self, parts: LocalParts[Rows]) -> Iterator[Rows]:
+        """The rows of each part, brought here."""
+        found = 0
+        try:
+            for rows in parts.map(lambda rows: rows):
+                found += len(rows)
+                yield rows
+        except (ValueError, TypeError):
+            _exhaust(self._present.map(len))  # which part it is, as they are numbered
+            raise
+        self._check_same(found)
 
     def over(self, function: Callable[[Rows], R]) -> Iterator[R]:
         return over_parts(self._present, function, len(self))
@@ -461,9 +498,3 @@ class _Checked:
 def _exhaust(results: Iterator[Any]) -> None:
     for _ in named(results):
         pass
-
-
-def _seed(random_state: np.random.RandomState | np.random.Generator) -> int:
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31 - 1))
-    return int(random_state.randint(2**31 - 1))

@@ -13,6 +13,7 @@ from latentcore import engine
 from latentcore.arrays import CSR, Rows, check_observed, without_absent
 from latentcore.errors import ImpossibleRowError, NumericalError
 from latentcore.estimators.blocks import LikelihoodAndEntropy, summed
+from latentcore.estimators.epochs import Batch, made_here, shuffled_batches
 from latentcore.estimators.priors import pooled_over
 from latentcore.estimators.summary import Training
 from latentcore.families.gaussian_missing import has_missing
@@ -22,6 +23,7 @@ from latentcore.structures.mixture import Mixture
 from latentcore.threads import ordered_map
 
 __all__ = [
+    "Bind",
     "Check",
     "Choose",
     "InMemory",
@@ -41,6 +43,8 @@ Choose = Callable[[RealArray, Names], Any]
 """From rows and the names of their columns to the family that fits them."""
 Check = Callable[[Any, RealArray, Names], None]
 """Raises for rows that a family does not take."""
+Bind = Callable[[Rows], Expectation[Any, Any]]
+"""From rows in memory to the E-step over them."""
 
 
 class TrainingRows(Protocol):
@@ -88,6 +92,11 @@ class TrainingRows(Protocol):
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         """The E-step over all rows."""
+
+    def batches(
+        self, model: Mixture[Any, Any], size: int, seed: int, bind: Bind
+    ) -> Iterator[Batch]:
+        """The E-steps over all rows in random order, ``size`` at a time; ``bind`` binds that of rows in memory."""
 
     def over(self, function: Callable[[Rows], R]) -> Iterator[R]:
         """What ``function`` makes of each shard, in order."""
@@ -159,6 +168,11 @@ class InMemory:
 
     def expectation(self, model: Mixture[Any, Any]) -> Expectation[Any, Any]:
         return engine.expectation(model, self._rows, self._shard_rows, self._n_threads)
+
+    def batches(
+        self, model: Mixture[Any, Any], size: int, seed: int, bind: Bind
+    ) -> Iterator[Batch]:
+        return made_here(shuffled_batches([self._rows], size, len(self), seed), bind)
 
     def over(self, function: Callable[[Rows], R]) -> Iterator[R]:
         n_threads = self._n_threads if len(self) > self._shard_rows else 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore.arrays import CSR, Array, RealArray
 from latentcore.families.divergences import by_pairs, of_counts
@@ -46,9 +47,9 @@ class BetaPrior:
     a: Array
     b: Array
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "a", hyperparameter(self.a, "a"))
-        object.__setattr__(self, "b", hyperparameter(self.b, "b"))
+    def __init__(self, a: npt.ArrayLike, b: npt.ArrayLike) -> None:
+        object.__setattr__(self, "a", hyperparameter(a, "a"))
+        object.__setattr__(self, "b", hyperparameter(b, "b"))
 
     def log_normaliser(self) -> Array:
         """log B(a, b), entry by entry."""

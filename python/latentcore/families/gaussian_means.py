@@ -37,19 +37,19 @@ class NormalPrior:
     means: Array
     variances: Array
 
-    def __post_init__(self) -> None:
-        means = np.atleast_2d(np.asarray(self.means, np.float64))
-        if means.ndim > 2:
-            raise ValueError(f"means: expected shape (K, D) or (1, D), got {means.shape}")
-        if not np.isfinite(means).all():
-            raise ValueError(f"means: expected finite numbers, got {means}")
-        object.__setattr__(self, "means", means)
-        variances = hyperparameter(np.ravel(self.variances), "variances")[0]
-        object.__setattr__(self, "variances", variances)
-        if len(variances) not in (1, len(means)) and len(means) != 1:
+    def __init__(self, means: npt.ArrayLike, variances: npt.ArrayLike) -> None:
+        centers = np.atleast_2d(np.asarray(means, np.float64))
+        if centers.ndim > 2:
+            raise ValueError(f"means: expected shape (K, D) or (1, D), got {centers.shape}")
+        if not np.isfinite(centers).all():
+            raise ValueError(f"means: expected finite numbers, got {centers}")
+        checked = hyperparameter(np.ravel(variances), "variances")[0]
+        if len(checked) not in (1, len(centers)) and len(centers) != 1:
             raise ValueError(
-                f"variances: expected shape (1,) or ({len(means)},), got {variances.shape}"
+                f"variances: expected shape (1,) or ({len(centers)},), got {checked.shape}"
             )
+        object.__setattr__(self, "means", centers)
+        object.__setattr__(self, "variances", checked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,30 +35,35 @@ def expected(
     missing entries: what is taken of parameters for others is not this.
     """
     posterior = _for_each(posterior, n_components, covariance_type)
-    params = mean(posterior, covariance_type)
     nu, scale = posterior.degrees_of_freedom, posterior.scale
     if covariance_type == "tied_spherical":
         nu, scale = np.repeat(nu, n_components), np.repeat(scale, n_components)
-    n_features = params.means.shape[1]
+    n_features = posterior.means.shape[1]
     factors, offsets = kernels.gaussian_expected(
         np.ascontiguousarray(posterior.mean_precision), np.ascontiguousarray(nu),
         np.ascontiguousarray(scale), layout(covariance_type), n_features,
     )  # fmt: skip
     log_determinants = offsets + 0.5 * n_features * math.log(2.0 * math.pi)
-    return GaussianParams(params.means, params.covariances, factors, log_determinants)
+    covariances = _mean_covariances(posterior, covariance_type)
+    return GaussianParams(posterior.means, covariances, factors, log_determinants)
 
 
 def mean(posterior: GaussianPrior, covariance_type: CovarianceType) -> GaussianParams:
     """Parameters to plug in: the means m, and covariances Psi / nu, the inverse of E Lambda."""
-    nu = posterior.degrees_of_freedom
-    covariances = (posterior.scale.T / nu).T if covariance_type != "tied" else posterior.scale / nu
-    if covariance_type == "tied_spherical":
-        covariances = np.repeat(covariances, len(posterior.means))
-    covariances = np.ascontiguousarray(covariances)
+    covariances = _mean_covariances(posterior, covariance_type)
     factors, log_determinants = kernels.gaussian_factors(
         covariances, layout(covariance_type), *posterior.means.shape
     )
     return GaussianParams(posterior.means, covariances, factors, log_determinants)
+
+
+def _mean_covariances(posterior: GaussianPrior, covariance_type: CovarianceType) -> Array:
+    """Psi / nu, in the shape of ``GaussianParams.covariances``."""
+    nu = posterior.degrees_of_freedom
+    covariances = (posterior.scale.T / nu).T if covariance_type != "tied" else posterior.scale / nu
+    if covariance_type == "tied_spherical":
+        covariances = np.repeat(covariances, len(posterior.means))
+    return np.ascontiguousarray(covariances)
 
 
 def divergence(
@@ -227,14 +232,13 @@ def _for_each(
     prior: GaussianPrior, n_components: int, covariance_type: CovarianceType
 ) -> GaussianPrior:
     """A prior of K components; what one component stands for all of is repeated."""
-    nu, scale = prior.degrees_of_freedom, prior.scale
+    own = [prior.means, prior.mean_precision]
+    shared = [prior.degrees_of_freedom, prior.scale]
     if covariance_type not in ("tied", "tied_spherical"):
-        nu, scale = _repeat(nu, n_components), _repeat(scale, n_components)
-    means, precision = (
-        _repeat(prior.means, n_components),
-        _repeat(prior.mean_precision, n_components),
-    )
-    return GaussianPrior(means, precision, nu, scale)
+        own, shared = own + shared, []
+    if all(len(array) == n_components for array in own):
+        return prior
+    return GaussianPrior(*(_repeat(array, n_components) for array in own), *shared)
 
 
 def _repeat(array: Array, n_components: int) -> Array:

@@ -16,9 +16,10 @@ The density is one of means and covariances (not precisions), and so is its mode
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore import kernels
 from latentcore.families.gaussian_types import (
@@ -71,9 +72,16 @@ class GaussianPrior:
     degrees_of_freedom: Array
     scale: Array
 
-    def __post_init__(self) -> None:
-        for name in ("means", "mean_precision", "degrees_of_freedom", "scale"):
-            array = np.atleast_1d(np.asarray(getattr(self, name), np.float64))
+    def __init__(
+        self,
+        means: npt.ArrayLike,
+        mean_precision: npt.ArrayLike,
+        degrees_of_freedom: npt.ArrayLike,
+        scale: npt.ArrayLike,
+    ) -> None:
+        values = (means, mean_precision, degrees_of_freedom, scale)
+        for field, value in zip(fields(self), values, strict=True):
+            name, array = field.name, np.atleast_1d(np.asarray(value, np.float64))
             if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers, got {array}")
             object.__setattr__(self, name, array)

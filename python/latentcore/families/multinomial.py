@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore.arrays import CSR, Array, RealArray
 from latentcore.families.divergences import by_pairs, of_counts
@@ -63,9 +64,13 @@ class MultinomialPrior:
     n_rows: float = 0.0
     total: float = 0.0
 
-    def __post_init__(self) -> None:
-        checked = DirichletPrior(self.concentration).concentration
+    def __init__(
+        self, concentration: npt.ArrayLike, n_rows: float = 0.0, total: float = 0.0
+    ) -> None:
+        checked = DirichletPrior(concentration).concentration
         object.__setattr__(self, "concentration", checked)
+        object.__setattr__(self, "n_rows", n_rows)
+        object.__setattr__(self, "total", total)
 
     def dirichlet(self) -> DirichletPrior:
         """What it says of the probabilities."""

@@ -6,9 +6,10 @@ Hyperparameters have K components on a leading axis, or one for all.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from latentcore.arrays import Array
 from latentcore.families.support import digamma, log_gamma, log_of
@@ -25,7 +26,7 @@ __all__ = [
 H = TypeVar("H")
 
 
-def hyperparameter(value: Any, name: str) -> Array:
+def hyperparameter(value: npt.ArrayLike, name: str) -> Array:
     """Positive finite numbers as a matrix; one number stands for all components and columns."""
     array: Array = np.atleast_2d(np.asarray(value, np.float64))
     if array.ndim > 2:
@@ -67,9 +68,9 @@ class GammaPrior:
     shape: Array
     rate: Array
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", hyperparameter(self.shape, "shape"))
-        object.__setattr__(self, "rate", hyperparameter(self.rate, "rate"))
+    def __init__(self, shape: npt.ArrayLike, rate: npt.ArrayLike) -> None:
+        object.__setattr__(self, "shape", hyperparameter(shape, "shape"))
+        object.__setattr__(self, "rate", hyperparameter(rate, "rate"))
 
     def mode(self) -> Array:
         """``(shape - 1) / rate``, not below 0."""
@@ -112,10 +113,9 @@ class DirichletPrior:
 
     concentration: Array
 
-    def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "concentration", hyperparameter(self.concentration, "concentration")
-        )
+    def __init__(self, concentration: npt.ArrayLike) -> None:
+        checked = hyperparameter(concentration, "concentration")
+        object.__setattr__(self, "concentration", checked)
 
     def numerators(self) -> Array:
         """Of the mode: ``concentration - 1``, not below 0."""

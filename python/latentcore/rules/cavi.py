@@ -109,8 +109,15 @@ class StochasticVI(Generic[H, S]):
 
         The objective is an unbiased estimate of the ELBO.
         """
-        scale = self.total_weight / (self.total_weight if batch_weight is None else batch_weight)
         stats, expected = expectation(self.model.expected(state.params))
+        weight = self.total_weight if batch_weight is None else batch_weight
+        return self.after(state, stats, expected, weight)
+
+    def after(
+        self, state: VariationalState[H], stats: S, expected: float, batch_weight: float
+    ) -> tuple[VariationalState[H], VariationalInfo]:
+        """The step after an E-step over rows of this weight."""
+        scale = self.total_weight / batch_weight
         terms = _terms(self.model, scale * expected, state.params, self.prior)
         target = self.model.update(self.prior, scale * stats)
         posterior = self.model.blend(state.params, target, self.rate(state.n_steps))

@@ -223,11 +223,12 @@ class HMM(Generic[P, S]):
 
     def with_floor(self, stats: HMMStatistics[S]) -> HMMStatistics[S]:
         """With what ``maximize`` adds to those of the emissions."""
-        return replace(stats, emissions=floors.with_floor(self.family, stats.emissions))
+        emissions = floors.with_floor(self.family, stats.emissions)
+        return HMMStatistics(stats.starts, stats.transitions, stats.counts, emissions)
 
     def without_floor(self) -> HMM[P, S]:
         """The model whose ``maximize`` adds nothing."""
-        return replace(self, family=floors.without_floor(self.family))
+        return HMM(floors.without_floor(self.family), self.hard, self.topology)
 
     # -- with a prior
 
@@ -454,24 +455,23 @@ def usages(
     Its length is any of ``lengths`` (Q,), with probabilities in proportion to ``length_weights`` (Q,), by default equal
     ones. The states of its last row are visited and not left.
     """
-    distinct, index = np.unique(lengths, return_inverse=True)
-    if not len(distinct) or distinct[0] < 1:
-        raise ValueError("lengths: expected at least one, and integers >= 1")
-    repeats = np.bincount(index, _checked(length_weights, len(index)))
-    powers = [
-        (transition, np.eye(len(initial)))
-    ]  # A^n and I + A + ... + A^(n-1) for n = 1, 2, 4, ...
+    distinct, shares = _distinct(lengths, length_weights)
+    # A^n and I + A + ... + A^(n-1) for n = 1, 2, 4, ...
+    powers = [(transition, np.eye(len(initial)))]
     left, visited = np.zeros_like(initial), np.zeros_like(initial)
     law, so_far, done = initial, np.zeros_like(initial), 1  # of the state of row `done`; before it
-    for length, share in zip(distinct.tolist(), repeats / repeats.sum(), strict=True):
+    for length, share in zip(distinct, shares, strict=True):
         steps, done = length - done, length
         for bit in range(steps.bit_length()):
             if bit == len(powers):
                 power, sums = powers[-1]
-                powers.append((_laws(power @ power), sums + power @ sums))
+                twice = np.dot(power, power)
+                if bit % 4 == 0:  # between, rounding grows to that of 16 products
+                    twice = _laws(twice)
+                powers.append((twice, sums + np.dot(power, sums)))
             if steps >> bit & 1:
                 power, sums = powers[bit]
-                law, so_far = _laws(law @ power), so_far + law @ sums
+                law, so_far = _laws(np.dot(law, power)), so_far + np.dot(law, sums)
         left += share * so_far
         visited += share * (so_far + law)
     return left, visited
@@ -490,7 +490,19 @@ def _checked(length_weights: Array | None, n: int) -> Array | None:
     return weights
 
 
+def _distinct(lengths: Lengths, length_weights: Array | None) -> tuple[list[int], list[float]]:
+    """The different lengths, rising, and their probabilities."""
+    weights = _checked(length_weights, len(lengths))
+    if not len(lengths) or np.min(lengths) < 1:
+        raise ValueError("lengths: expected at least one, and integers >= 1")
+    if len(lengths) == 1:
+        return [int(lengths[0])], [1.0]
+    distinct, index = np.unique(lengths, return_inverse=True)
+    repeats = np.bincount(index, weights)
+    return distinct.tolist(), (repeats / repeats.sum()).tolist()
+
+
 def _laws(rows: Array) -> Array:
     """With sums of one, from which many products would drift."""
-    laws: Array = rows / rows.sum(axis=-1, keepdims=True)
+    laws: Array = rows / np.add.reduce(rows, axis=-1, keepdims=True)
     return laws

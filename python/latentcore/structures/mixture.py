@@ -109,9 +109,10 @@ class Mixture(Generic[P, S]):
         if not hasattr(self.family, "prepare"):
             return data
         try:
-            return replace(data, prepared=cast(PreparingFamily, self.family).prepare(data))
+            prepared = cast(PreparingFamily, self.family).prepare(data)
         except ImpossibleRowError as error:
             raise ImpossibleRowError(data.start + error.row) from None
+        return Rows(data.x, data.sample_weight, data.start, data.labels, prepared)
 
     def expected_statistics(
         self, params: MixtureParams[P] | ExpectedMixture[P], data: Rows

@@ -22,6 +22,9 @@ _MAX_STEPS = 100
 _ROUNDING = 1e-15
 _SUFFICIENT = 1e-4
 """Of what the slope promises a step has to bring so much (Armijo 1966)."""
+_SMALL, _NOTHING = 1e-9, 1e-17
+"""Of a step, relative to a probability, and in itself: the next would be smaller by 1e-5 or more."""
+_DAMPING = 1e-6
 _TINY = 1e-100
 """A probability as small never moves: the square of its inverse would overflow."""
 
@@ -57,18 +60,23 @@ def maximize_stationary(
     point = best if other is None or other.value <= best.value else other
     if not np.isfinite(point.value):
         return previous
+    before = np.inf
     for _ in range(_MAX_STEPS):
         try:
             slope, direction = _newton(rows.unknowns, point)
         except np.linalg.LinAlgError:  # the chain hardly moves any more
             break
-        found = _searched(rows, point, direction, slope) if slope > _rounding(point) else None
+        if slope > _rounding(point):
+            found = _searched(rows, point, direction, slope)
+        else:
+            found = _stepped(rows, point, direction) if slope < 0.5 * before else None
         if found is None:
             break
-        gain, point = found.value - point.value, found
-        if gain <= _rounding(point):
+        last = _is_small(rows.unknowns, direction, point)
+        point, before = found, slope
+        if last:
             break
-    return point.transition if point.value >= best.value else best.transition
+    return point.transition if point.value >= best.value - _rounding(best) else best.transition
 
 
 def stationary_slope(transition: Array, law: Array, starts: Array) -> Array:
@@ -113,7 +121,8 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
 
     Conjugate gradients on the changes that keep the sums of rows (Gould, Hribar & Nocedal 2001), preconditioned by
     the curvature of the transitions' part, which is all of it for long sequences. Unknowns that want to fall get the
-    curvature that slows them on their way to 0 (Coleman & Li 1996); all get some as long as the gradient is large.
+    curvature that slows them on their way to 0 (Coleman & Li 1996); all get some as long as the gradient is large, and
+    little always, so that those that nothing decides do not follow its rounding.
     """
     a, law = point.transition, point.law
     p = unknowns.gather(a) / unknowns.sizes
@@ -128,6 +137,7 @@ def _newton(unknowns: Unknowns, point: _Point) -> tuple[float, Array]:
     level = _constant_in_rows(unknowns, p * inside)
     gradient = gradient - level(gradient)
     slow = np.maximum(-gradient, 0.0) + np.sqrt(p @ gradient**2 / p.sum())
+    slow += _DAMPING * point.starts.sum()
     curved = counts * over**2 + slow * over
     weights = inside / np.maximum(curved, _TINY)
     along_rows = _constant_in_rows(unknowns, weights)
@@ -209,6 +219,24 @@ def _searched(rows: TiedRows, point: _Point, direction: Array, slope: float) -> 
             return found
         step /= 2
     return None
+
+
+def _stepped(rows: TiedRows, point: _Point, direction: Array) -> _Point | None:
+    """The point a whole step further, unless it is worse by more than rounding.
+
+    Near a maximum objectives differ by the square of what parameters do, so that they tell half of the digits. Slopes
+    tell all: they are squares of the length of Newton's steps.
+    """
+    found = _Point.unless_reducible(_moved(rows, point.transition, direction), point)
+    if found is None or found.value < point.value - _rounding(point):
+        return None
+    return found
+
+
+def _is_small(unknowns: Unknowns, direction: Array, point: _Point) -> bool:
+    """Whether the step after this one would be rounding."""
+    p = unknowns.gather(point.transition) / unknowns.sizes
+    return bool((np.abs(direction) <= _SMALL * p + _NOTHING).all())
 
 
 def _moved(rows: TiedRows, transition: Array, change: Array) -> Array:

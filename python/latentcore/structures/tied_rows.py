@@ -99,6 +99,8 @@ class TiedRows:
         """
         if previous is None:
             previous = self.initial()
+        if self.all_free:
+            return self._shares(counts, previous, self.masses)
         counts = np.where(self.free, counts, 0.0)
         previous = np.where(self.free, previous, 0.0)
         if self.groups is not None:
@@ -141,6 +143,11 @@ class TiedRows:
         return self.unknowns.spread(self.unknowns.gather(values) / self.unknowns.sizes, values)
 
     @cached_property
+    def all_free(self) -> bool:
+        """Whether rows are any that sum to one."""
+        return self.groups is None and bool(self.free.all())
+
+    @cached_property
     def masses(self) -> Array:
         """(R,): what is left for the free entries of each row."""
         left: Array = np.where(self.free.any(axis=1), 1.0 - self.given.sum(axis=1), 0.0)
@@ -169,9 +176,11 @@ class TiedRows:
 
     def _shares(self, counts: Array, previous: Array, masses: Array) -> Array:
         """Rows of ``masses`` in the shares of their counts, or of ``previous`` where there are none."""
-        for otherwise in (previous, self.free):
-            counts = np.where(counts.any(axis=1, keepdims=True), counts, otherwise)
         sums, masses = counts.sum(axis=1, keepdims=True), masses[:, None]
+        if not sums.all():
+            for otherwise in (previous, self.free):
+                counts = np.where(counts.any(axis=1, keepdims=True), counts, otherwise)
+            sums = counts.sum(axis=1, keepdims=True)
         scaled = counts / (sums + (sums == 0)) * masses
         shares: Array = np.where(np.abs(sums - masses) <= _ROUNDING, counts, scaled)
         return shares

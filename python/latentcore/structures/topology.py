@@ -148,7 +148,7 @@ class Topology:
 
     # -- what estimators ask
 
-    @property
+    @cached_property
     def n_states(self) -> int | None:
         """S; None if any number will do."""
         given = [getattr(self, name) for name in _DTYPES if getattr(self, name) is not None]
@@ -177,6 +177,8 @@ class Topology:
                 continue
             self.check(len(law))
             rows = self._start_rows(len(law)) if name == "startprob" else self._rows(len(law))
+            if rows.all_free:
+                continue
             law = np.atleast_2d(law)
             wrong = ~rows.free & (np.abs(law - rows.given) > _TOLERANCE)
             if rows.groups is not None:
@@ -274,23 +276,32 @@ class Topology:
         return tuple(v.tobytes() if isinstance(v, np.ndarray) else v for v in values)
 
     @cached_property
-    def _tied_rows(self) -> dict[int, TiedRows]:
+    def _known_rows(self) -> dict[int, TiedRows]:
+        """By number of states."""
+        return {}
+
+    @cached_property
+    def _known_starts(self) -> dict[int, TiedRows]:
         return {}
 
     def _rows(self, n_states: int) -> TiedRows:
         """Of the transition matrix."""
-        known = self._tied_rows.get(n_states)
+        known = self._known_rows.get(n_states)
         if known is None:
             shape = (n_states, n_states)
             known = _tied_rows(shape, self.mask, self.fixed_transitions, self.ties)
-            self._tied_rows[n_states] = known
+            self._known_rows[n_states] = known
         return known
 
     def _start_rows(self, n_states: int) -> TiedRows:
         """Of the initial law, as a matrix of one row."""
-        mask = None if self.start_mask is None else self.start_mask[None]
-        given = None if self.fixed_start is None else self.fixed_start[None]
-        return _tied_rows((1, n_states), mask, given, None)
+        known = self._known_starts.get(n_states)
+        if known is None:
+            mask = None if self.start_mask is None else self.start_mask[None]
+            given = None if self.fixed_start is None else self.fixed_start[None]
+            known = _tied_rows((1, n_states), mask, given, None)
+            self._known_starts[n_states] = known
+        return known
 
     def _check_shapes(self) -> None:
         n_states = self.n_states
