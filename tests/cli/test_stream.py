@@ -415,6 +415,7 @@ def test_too_few_rows_wait_in_the_file(run, file, tmp_path):
         (["m.npz", "rows.csv", "--step-size", "power:0.2"], "kappa"),
         (["m.npz", "rows.csv", "--continues", "--group-by", "a"], "--continues"),
         (["x/y.npz", "rows.csv", "-k", 2], "there is no folder"),
+        (["n.npz", "twice.csv", "-k", 1], "twice.csv: there is more than one column 'a'"),
         (["m.npz", "zipped.csv"], "zipped.csv: expected text, got what gzip has made of some"),
         (["m.npz", "wide_characters.csv"], "expected text in UTF-8, got other bytes"),
     ],
@@ -426,10 +427,23 @@ def test_complaint(fails, file, tmp_path, monkeypatch, arguments, says):
     file("rows.csv", HEADER + csv_of(ROWS))
     file("c.csv", "a,c\n1,2\n")
     file("wide.csv", "1,2,3\n")
+    file("twice.csv", "a,a,b\n1,2,3\n")
     file("zipped.csv", gzip.compress(b"a,b\n1,2\n"))
     file("wide_characters.csv", "a,b\n1,2\n".encode("utf-16"))
     assert says in fails("stream", *arguments)
     assert (tmp_path / "m.npz").read_bytes() == before
+
+
+def test_files_with_fewer_rows_than_were_read_are_not_gone_on_with(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    assert run("stream", path, file("rows.csv", HEADER + csv_of(ROWS)), *NEW)[0] == 0
+    before = path.read_bytes()
+    status, out, err = run("stream", path, file("new.csv", HEADER + csv_of(ROWS[:50])), "--resume")
+    assert (status, out) == (2, "")
+    assert (
+        f"--resume: expected the 400 rows that {path} has read and what came after, got 50" in err
+    )
+    assert path.read_bytes() == before
 
 
 def test_rows_of_a_pipe_are_not_passed_over(tmp_path):
@@ -512,12 +526,27 @@ def test_impossible_row_of_a_chain_is_named(run, file, tmp_path):
     assert rows_in(path) == 60
 
 
-def test_posterior_of_a_chain_needs_sequences(run, file, tmp_path):
+def test_posterior_of_a_chain_learns_from_an_endless_sequence(run, file, tmp_path):
+    path = tmp_path / "m.npz"
+    for begin, end in ((0, 200), (200, 400)):
+        rows = file("rows.csv", HEADER + csv_of(SWITCHING[begin:end]))
+        options = [*CHAIN, "--bayes", "--covariance", "full", "--batch-size", 50]
+        assert run("stream", path, rows, *options)[0] == 0
+    expected = VariationalGaussianHMM(
+        2, covariance_type="full", random_state=0, startprob_prior=np.full(2, 0.5),
+        transmat_prior=np.full((2, 2), 0.5), horizon="endless",
+    )  # fmt: skip
+    for i, part in enumerate(np.split(SWITCHING, 8)):
+        expected.partial_fit(named(part), continues=i > 0)
+    np.testing.assert_array_equal(latentcore.load(path).transmat_, expected.transmat_)
+    np.testing.assert_array_equal(latentcore.load(path).means_, expected.means_)
+
+
+def test_posterior_of_a_chain_learns_from_sequences(run, file, tmp_path):
     path, keys = tmp_path / "m.npz", np.repeat(np.arange(8), 50)
     lines = [f"{key},{a},{b}" for key, (a, b) in zip(keys, SWITCHING.tolist(), strict=True)]
     rows = file("rows.csv", "key,a,b\n" + "\n".join(lines) + "\n")
     options = [*CHAIN, "--bayes", "--covariance", "full"]
-    assert "--group-by: expected the column" in run("stream", path, rows, *options)[2]
     assert run("stream", path, rows, *options, "--group-by", "key")[0] == 0
     expected = VariationalGaussianHMM(
         2, covariance_type="full", random_state=0, startprob_prior=np.full(2, 0.5),
@@ -548,6 +577,7 @@ WAYS = {
     "mixed": ["--family", "mixed", "--prior", "weak"],
     "chain": ["--model", "hmm"],
     "forward-only": ["--model", "hmm", "--inertia", "forward-only"],
+    "chain's endless posterior": ["--model", "hmm", "--bayes"],
     "chain's posterior": ["--model", "hmm", "--bayes", "--group-by", "key"],
 }
 

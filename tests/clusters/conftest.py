@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from clusters.tools import wait_until
+
 TIME_LIMIT = 300
 """Seconds; where a test or a fixture waits longer, it fails."""
 
@@ -44,7 +46,7 @@ def dask_client() -> Iterator[Any]:
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             memory_limit=0,
         )
     with cluster, Client(cluster) as client:
@@ -53,8 +55,17 @@ def dask_client() -> Iterator[Any]:
 
 @pytest.fixture
 def client(dask_client: Any) -> Any:
-    """The client when both workers are there: a test may have killed one."""
-    dask_client.wait_for_workers(2, timeout=60)
+    """The client when both workers are there: a test may have killed one.
+
+    And when their nannies have heard that they are: one whose process dies before that does not start another.
+    """
+    nannies = list(dask_client.cluster.workers.values())
+    wait_until(
+        lambda: (
+            len(dask_client.nthreads()) == len(nannies)
+            and all(nanny.process and nanny.process.status.name == "running" for nanny in nannies)
+        )
+    )
     return dask_client
 
 

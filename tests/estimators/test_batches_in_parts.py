@@ -23,7 +23,7 @@ from latentcore.engine import Progress
 from latentcore.errors import ImpossibleRowError
 from latentcore.estimators import epochs, survey
 from latentcore.estimators.components import arrays_of
-from latentcore.estimators.epochs import NumberedRows, batches_there, shuffled_batches
+from latentcore.estimators.epochs import NumberedRows, batches_there, shuffled_batches, sizes_of
 from latentcore.parts import ChangedPartsError, Part, Parts
 from latentcore.statistics import Statistics
 
@@ -180,9 +180,9 @@ class Recorder:
 
 def rows_of_batches(sizes: list[int], size: int, seed: int, n_batches: int | None = None) -> Any:
     """(batches, rows): how often a batch has a row."""
-    n = sum(sizes)
-    model: Any = Recorder(n)
-    batches = batches_there(model, Elsewhere(numbered_rows(sizes)), size, seed, n)
+    model: Any = Recorder(sum(sizes))
+    parts = Elsewhere(numbered_rows(sizes))
+    batches = batches_there(model, parts, sizes_of(parts), size, seed)
     made = [batch(None) for batch in islice(batches, n_batches)]
     assert all(
         log_likelihood == weight == stats.rows.sum() for stats, log_likelihood, weight in made

@@ -288,6 +288,24 @@ def test_states_may_be_relabelled_between_blocks() -> None:
     np.testing.assert_allclose(other.lower_bounds_, model.lower_bounds_, rtol=1e-10)
 
 
+@quiet
+def test_states_may_be_left_out_between_blocks() -> None:
+    """The law of the latest state is that given that it is none of those left out."""
+    x = drawn(400)
+    model = advanced(VariationalGaussianHMM(6, random_state=0, horizon="endless"), x, 0, 10)
+    law, means = np.exp(model._stream.exit), model.means_
+    n_seen = model._stream.seen
+    model.prune(x[:200])
+    n_left = len(model.means_)
+    assert n_left < 6
+    kept = [int(abs(means - mean).sum(axis=1).argmin()) for mean in model.means_]
+    assert len(set(kept)) == n_left
+    np.testing.assert_allclose(np.exp(model._stream.exit), law[kept] / law[kept].sum(), rtol=1e-10)
+    advanced(model, x, 10, 20)
+    assert model._stream.seen == n_seen + 200
+    assert len(model.means_) == n_left
+
+
 # -- bad input
 
 Z = np.array([0] * 20)

@@ -101,6 +101,16 @@ def test_infinite_step_takes_missing_entries_as_fit_does(case: Case) -> None:
 
 
 @quiet
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "a user's own"], ids=str)
+def test_infinite_step_takes_rows_without_an_observation_as_fit_does(case: Case) -> None:
+    x = np.array(case.x, np.float64)
+    x[5:8] = np.nan
+    batch = from_truth(case, max_iter=1, tol=0.0).fit(x, lengths=LENGTHS)
+    stream = from_truth(case, online=INF).partial_fit(x, lengths=LENGTHS)
+    assert_same(stream, batch, rtol=1e-10, atol=1e-12)
+
+
+@quiet
 @prior_cases
 def test_infinite_step_with_a_prior_is_one_of_map_em(case: Case) -> None:
     batch = from_truth(case, max_iter=1, tol=0.0, prior="weak").fit(case.x, lengths=LENGTHS)

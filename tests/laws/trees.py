@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 def leaves(tree: Any) -> list[Array]:
-    """All arrays and numbers of nested dataclasses and tuples, in order."""
+    """All arrays and numbers of nested dataclasses, tuples and lists, in order."""
     if is_dataclass(tree):
         return [leaf for f in fields(tree) for leaf in leaves(getattr(tree, f.name))]
-    if isinstance(tree, tuple):
+    if isinstance(tree, tuple | list):
         return [leaf for part in tree for leaf in leaves(part)]
-    return [np.asarray(tree)] if isinstance(tree, np.ndarray | float) else []
+    return [np.asarray(tree)] if isinstance(tree, np.ndarray | np.generic | float | int) else []
 
 
 def permuted(tree: T, order: list[int]) -> T:

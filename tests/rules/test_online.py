@@ -372,6 +372,24 @@ def test_a_step_with_a_prior_is_the_corrected_form() -> None:
         np.testing.assert_allclose(state.params.weights, weights / weights.sum(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("inertia", ["model", "running"])
+@pytest.mark.parametrize(("before", "n"), [(0.0, 50), (150.0, 200), (150.5, 200), (1e6, 200)])
+def test_a_prior_is_weighed_against_what_the_blend_remembers(
+    inertia: Any, before: float, n: float
+) -> None:
+    """All that was seen; at most the ``50 / rho`` rows whose batches of 50 a blend with rho = 1/4 remembers."""
+    model, params, rows = poissons()
+    rows = rows.take(np.arange(50))
+    state: OnlineState[Any, Any] = OnlineState(params, 3, before, model.model_statistics(params))
+    found, expected = (
+        OnlineEM(model, ConstantStep(1 / 3), inertia, gamma_prior(), total_weight).step(
+            state, lambda p: model.expected_statistics(p, rows), Batch(50)
+        )[0]
+        for total_weight in (None, n)
+    )
+    assert_near(found.params, expected.params, 1e-14)
+
+
 def passed_over(rows: Rows, rule: Any, params: Any) -> Any:
     """The parameters after a pass in batches of 50."""
     state = rule.init(params)

@@ -93,11 +93,10 @@ def set_online(
             raise ValueError(
                 "--weight-by: expected --group-by beside it, as hidden Markov models weigh whole sequences, got none"
             )
-        if not hasattr(model, "online"):
-            raise ValueError(
-                f"--group-by: expected the column of the sequences for {type(model).__name__}, got none"
-            )
-        changes = {**changes, "horizon": "endless"}
+        if hasattr(model, "online"):
+            changes = {**changes, "horizon": "endless"}
+        else:
+            model.set_params(horizon="endless")
     if changes and not hasattr(model, "online"):
         option = next(iter(changes)).replace("_", "-")
         raise ValueError(f"--{option}: not for {type(model).__name__}")
@@ -151,6 +150,7 @@ class Learner:
         on_error: Literal["stop", "skip"],
     ) -> None:
         self.saved = saved
+        self.n_read = 0
         self.n_learned = 0
         self.n_batches = 0
         self.n_bad = 0
@@ -169,7 +169,6 @@ class Learner:
         self._names: list[str] | None = None
         self._pending: list[_Row] = []
         self._since = 0.0
-        self._n_read = 0
         self._n_saved = 0
 
     # -- rows ---------------------------------------------------------------------------------------------------------
@@ -183,10 +182,10 @@ class Learner:
             print(self._greeting, file=sys.stderr)
             self._greeting = ""
         for record in records:
-            self._n_read += 1
-            if self._n_read <= n_skipped:
+            self.n_read += 1
+            if self.n_read <= n_skipped:
                 continue
-            row = _Row(lines.name, record.line, self._n_read - 1, record.cells, *record.beside)
+            row = _Row(lines.name, record.line, self.n_read - 1, record.cells, *record.beside)
             if record.complaint is None:
                 self._take(row)
             else:
@@ -235,7 +234,7 @@ class Learner:
         self._pending = before
         if self._is_live:
             self.flush()
-        self._n_read = row.ordinal
+        self.n_read = row.ordinal
         raise StreamError(message)
 
     # -- batches ------------------------------------------------------------------------------------------------------
@@ -328,7 +327,7 @@ class Learner:
         """Save the model, if it has learned anything since the last time."""
         if self.saved is None or self.n_learned == self._n_saved:
             return
-        n_read = self._pending[0].ordinal if self._pending else self._n_read
+        n_read = self._pending[0].ordinal if self._pending else self.n_read
         write(self._out, self.saved._replace(rows_read=n_read))
         self._n_saved = self.n_learned
 

@@ -144,6 +144,7 @@ def _csv_records(
     beside = [None if c is None else chosen_columns(source, names, [c])[0] for c in fields.beside]
     if fields.columns is None or (fields.width is not None and not (fields.by_name and has_header)):
         chosen = [j for j in range(len(names)) if j not in beside]
+        chosen_columns(source, names, [names[j] for j in chosen])  # each is there once
     else:
         chosen = chosen_columns(source, names, fields.columns)
     _check_apart(source, [names[j] for j in chosen], fields)

@@ -43,7 +43,7 @@ def add_file(one: ArgumentParser) -> None:
 
 
 def add_model(one: ArgumentParser) -> None:
-    one.add_argument("model", metavar="MODEL", help="what `fit --out` saved")
+    one.add_argument("model", metavar="MODEL", help="what `fit`, `stream` or `combine` saved")
 
 
 def add_group_by(one: ArgumentParser, prefix: str = "") -> None:
@@ -90,7 +90,7 @@ def add_column_options(one: ArgumentParser) -> None:
 def add_model_out(one: ArgumentParser, *names: str) -> None:
     one.add_argument(
         "-o", "--out", *names, type=Path, metavar="MODEL.npz",
-        help="save the fitted model to this file",
+        help="save the model to this file",
     )  # fmt: skip
 
 

@@ -71,6 +71,11 @@ def stream(
             for source in sources:
                 with Lines(source, stop, learner.patience(flush_seconds), learner.flush) as lines:
                     learner.read(lines, format_, n_read)
+            if learner.n_read < n_read and not stop.asked:
+                raise ValueError(
+                    f"--resume: expected the {n_read} rows that {found} has read and what came after, got "
+                    f"{learner.n_read} rows: the files are others (without --resume all rows are new)"
+                )
             if any_live or not stop.asked:
                 learner.flush()
         finally:

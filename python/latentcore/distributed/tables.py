@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from latentcore.parts import Part
+from latentcore.parts import Part, Parts
 
-__all__ = ["Roles", "check_whole", "distinct_groups", "size_of"]
+__all__ = ["Releasable", "Roles", "check_whole", "size_of"]
+
+
+class Releasable(Parts[Part], Protocol):
+    """Parts that a cluster holds."""
+
+    def release(self) -> None:
+        """Let the cluster forget them, and what was made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +117,23 @@ def size_of(part: Part) -> int:
     return len(part.X) if shape is None else int(shape[0])
 
 
-def distinct_groups(part: Part) -> list[Any]:
+def check_whole(parts: Releasable, remedy: str) -> None:
+    """Raise ``ValueError`` for a group that lies in more than one part; those are released then."""
+    where: dict[Any, int] = {}
+    try:
+        for number, groups in enumerate(parts.map(_distinct_groups)):
+            for group in groups:
+                first = where.setdefault(group, number)
+                if first != number:
+                    raise ValueError(
+                        f"groups: expected all rows of a group in one partition, got {group!r} in "
+                        f"partitions {first} and {number}; {remedy}"
+                    )
+    except BaseException:
+        parts.release()
+        raise
+
+
+def _distinct_groups(part: Part) -> list[Any]:
     groups: list[Any] = np.unique(np.asarray(part.groups)).tolist()
     return groups
-
-
-def check_whole(groups_of_parts: Iterable[list[Any]], remedy: str) -> None:
-    """Raise ``ValueError`` for a group that lies in more than one part."""
-    where: dict[Any, int] = {}
-    for number, groups in enumerate(groups_of_parts):
-        for group in groups:
-            first = where.setdefault(group, number)
-            if first != number:
-                raise ValueError(
-                    f"groups: expected all rows of a group in one partition, got {group!r} in "
-                    f"partitions {first} and {number}; {remedy}"
-                )

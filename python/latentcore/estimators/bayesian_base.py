@@ -132,8 +132,9 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
 
             Parts are ``latentcore.Batches``, the path of a file that it reads, a list of matrices or
             data frames, another iterable of them that begins anew each time, or a function that returns
-            an iterator; then each iteration reads them once, and the start is made from all rows if
-            these are few, else from about 131 000 that are drawn at random.
+            an iterator; then each iteration reads them once (with ``batch_size`` twice: for the steps,
+            and for the bound), and the start is made from all rows if these are few, else from about
+            131 000 that are drawn at random.
         y : ignored
         sample_weight : (N,), optional
             A row of weight 2 counts as two rows, a row of weight 0 is left out.
@@ -159,7 +160,8 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         After an exception the model is as it was before, but for Ctrl-C and sources that fail in a fit to
         parts: then it has the posterior of the last complete iteration, ``lower_bound_`` is the bound that this
         iteration started from, and what else would ask for the data once more is NaN: the last of ``lower_bounds_``,
-        and the first two of ``elbo_terms_``.
+        and the first two of ``elbo_terms_``. An epoch of ``batch_size`` ends with its bound, so that
+        ``lower_bound_`` and ``lower_bounds_`` are those of the posterior.
         """
         self._fit(X, sample_weight, callback)
         return self
@@ -458,7 +460,7 @@ class BayesianEstimator(PosteriorAnswers[P, H], Generic[P, H]):
         model: Mixture[P, Any] = Mixture(self.family_)
         expectation = self._expectation(model, data)
         pruning = Pruning(model, expectation, _counts, self._selected)
-        posterior, prior = pruning.run(self.posterior_, self.prior_, slack)
+        posterior, prior, _ = pruning.run(self.posterior_, self.prior_, slack)
         if posterior is self.posterior_:
             return self
         learned = self._learned_of(posterior, prior, self.family_, data, self._copies)

@@ -74,7 +74,8 @@ class BayesianGaussianMixture(BayesianEstimator[GaussianParams, GaussianPrior]):
     batch_size : int, optional
         None is coordinate ascent on all rows. Else stochastic variational inference (Hoffman et al. 2013): an iteration
         is an epoch of steps on shuffled batches of so many rows, after which the bound of all rows tells whether to
-        stop. It may fall.
+        stop. It may fall. The batches of rows in files are drawn from a window of some 2^22 numbers at a time, those of
+        rows on a cluster from all of them.
     delay, forgetting : float
         Step t of stochastic inference has the size ``(t + delay)^-forgetting``. With forgetting 0 all have size 1.
     optimize_concentration : bool

@@ -15,22 +15,13 @@ from latentcore.estimators.bayesian_hmm_answers import HMMPosteriorAnswers
 from latentcore.estimators.bayesian_hmm_prior import chain_prior
 from latentcore.estimators.bayesian_hmm_saved import pack_hmm_posterior, unpack_hmm_posterior
 from latentcore.estimators.bayesian_hmm_start import starts
-from latentcore.estimators.bayesian_hmm_stream import check_continues, learn
-from latentcore.estimators.bayesian_hmm_terms import (
-    bound_terms,
-    expected_counts,
-    total_of,
-)
+from latentcore.estimators.bayesian_hmm_stream import learn, states_of_stream
+from latentcore.estimators.bayesian_hmm_terms import bound_terms, expected_counts, total_of
 from latentcore.estimators.bayesian_mixture import takes_missing
 from latentcore.estimators.bayesian_pruning import Pruning
-from latentcore.estimators.checks import (
-    fitting_arguments,
-    one_of,
-    real,
-    stochastic_steps,
-)
+from latentcore.estimators.checks import fitting_arguments, one_of, real, stochastic_steps
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_batches import learn_from
+from latentcore.estimators.hmm_batches import check_continues, learn_from
 from latentcore.estimators.mixture_base import Callback, RandomState
 from latentcore.estimators.mixture_stream import after_fit
 from latentcore.estimators.online import Horizon, Stream
@@ -39,9 +30,7 @@ from latentcore.estimators.progress import Reporter
 from latentcore.estimators.restarts import Kept, best_of, check_as_many, warn_not_converged
 from latentcore.estimators.saved_hmm_stream import check_hmm_posterior_stream
 from latentcore.estimators.starts import InitParams
-from latentcore.estimators.summary import (
-    Training,
-)
+from latentcore.estimators.summary import Training
 from latentcore.estimators.training_sequences import TrainingSequences
 from latentcore.families.whole_rows import WholeRows
 from latentcore.parts import ChangedPartsError, Part
@@ -143,10 +132,10 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
     ) -> Self:
         """One step of stochastic variational inference on a batch of sequences, or on a block of one.
 
-        Hoffman et al. (2013), and of one long sequence Foti et al. (2014). With ``horizon="batch"``, the default, a
-        batch is of whole sequences, as many of all there are. With ``horizon="endless"`` it is so many rows of a
-        sequence without an end, which may come in blocks (``continues``). The start of a sequence then counts as it is,
-        once, and not again in rows beyond ``total_weight``.
+        With ``horizon="batch"``, the default, a batch has whole sequences, and stands for all by their number (Hoffman
+        et al. 2013). With ``horizon="endless"`` it stands for all by the number of rows, and a sequence may come in
+        blocks, as one without an end has to (``continues``; Foti, Xu, Laird & Fox 2014). The start of a sequence then
+        counts once, whatever a batch stands for, and not again in rows beyond ``total_weight``.
 
         The first batch makes the start and the prior, where the prior depends on the data. If it is too small, its
         sequences wait, inside the model and its pickles and files, until there are enough rows: ten for each state, and
@@ -184,8 +173,8 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
         ``lower_bound_`` and ``elbo_terms_`` are then estimates, from this batch, of those before the step.
         ``lower_bounds_`` keeps those of the latest 1024 steps.
         """
-
-        check_continues(continues, self.horizon)
+        self._check_arguments()
+        check_continues(continues, self.horizon == "endless", "horizon='endless'")
         given = Part(X, sample_weight, labels, lengths, groups)
         learn_from(self, learn, given, total_weight, continues)
         return self
@@ -323,11 +312,14 @@ class BayesianHMMEstimator(HMMPosteriorAnswers[P, H], Generic[P, H]):
         model: HMM[P, Any] = HMM(self._observed(self.family_, data)[1])
         expectation = data.expectation(model)
         pruning = Pruning(model, expectation, expected_counts, self._left)
-        found, prior = pruning.run(posterior, self.prior_, slack)
+        found, prior, kept = pruning.run(posterior, self.prior_, slack)
         if found is posterior:
             return self
         terms = bound_terms(model, prior, found, expectation)
-        learned = {"posterior_": found, "prior_": prior, "elbo_terms_": terms, "_before": None}
+        learned = {
+            "posterior_": found, "prior_": prior, "elbo_terms_": terms, "_before": None,
+            **states_of_stream(self.__dict__, kept),
+        }  # fmt: skip
         self.__dict__ = {**self.__dict__, **learned, "lower_bound_": total_of(terms)}
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,17 @@ from latentcore.arrays import check_observed
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_hmm_start import starts
 from latentcore.estimators.bayesian_hmm_terms import HMMBoundTerms
-from latentcore.estimators.checks import boolean, one_of
 from latentcore.estimators.hmm_answers import counts_of_steps
+from latentcore.estimators.hmm_batches import check_continues
 from latentcore.estimators.hmm_stream import (
     Incoming,
+    check_goes_on,
     gathered,
     incoming,
     number_of,
     present_rows,
     still_waiting,
 )
-from latentcore.estimators.hmm_stream import _check_goes_on as check_goes_on
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
     check_same_posterior,
@@ -32,7 +32,7 @@ from latentcore.estimators.mixture_stream import (
     rows_to_start,
     total_stood_for,
 )
-from latentcore.estimators.online import Horizon, Stream, after_step
+from latentcore.estimators.online import Stream, after_step
 from latentcore.estimators.training_sequences import SequencesInMemory, explained
 from latentcore.parts import Part
 from latentcore.protocols import Array
@@ -43,7 +43,7 @@ from latentcore.structures import dirichlet_rows
 from latentcore.structures.hmm import HMM, HMMPrior
 from latentcore.structures.hmm_inference import exit_law
 
-__all__ = ["check_continues", "learn", "states_of_stream"]
+__all__ = ["learn", "states_of_stream"]
 
 
 class _Known(NamedTuple):
@@ -85,10 +85,9 @@ def learn(estimator: Any, part: Part, total_weight: float | None, continues: boo
     fitted = "posterior_" in state
     stream: Stream = state.get("_stream", Stream())
     begun = fitted or bool(stream.waiting)
-    by_row = part.lengths, part.groups, part.sample_weight, part.labels
-    batch = incoming(estimator, part.X, *by_row, begun=begun)
+    batch = incoming(estimator, part, begun=begun)
     against = checked_total(total_weight)
-    check_continues(continues, estimator.horizon)
+    check_continues(continues, estimator.horizon == "endless", "horizon='endless'")
     check_goes_on(continues, stream, batch.given)
     if continues:
         batch = _going_on(batch, stream.exit)
@@ -127,16 +126,6 @@ def learn(estimator: Any, part: Part, total_weight: float | None, continues: boo
         "_stream": learned.stream,
     }
     estimator._replace(attributes, batch.names)
-
-
-def check_continues(continues: Any, horizon: Any) -> None:
-    """Raise for ``continues`` that is no bool, or does not go with the argument ``horizon``, or one that is none."""
-    known = one_of("horizon", horizon, get_args(Horizon))
-    if boolean("continues", continues) and known != "endless":
-        raise ValueError(
-            "continues: expected True only with horizon='endless', which weighs rows, "
-            f"got True with horizon={horizon!r}, which weighs whole sequences"
-        )
 
 
 def _going_on(batch: Incoming, exit_: Array | None) -> Incoming:

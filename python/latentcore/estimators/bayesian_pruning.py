@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from latentcore.protocols import Array, Expectation, VariationalModel
 
-__all__ = ["Pruning", "bound_of"]
+__all__ = ["Left", "Pruning", "bound_of"]
 
 H = TypeVar("H")
 Indices = npt.NDArray[np.intp]
+
+
+class Left(NamedTuple, Generic[H]):
+    """The components that are left."""
+
+    posterior: H
+    prior: H
+    kept: Indices
+    """Where they were before."""
 
 
 def bound_of(
@@ -48,17 +57,21 @@ class Pruning(Generic[H]):
     counts: Callable[[H, H], Array]
     selected: Callable[[H, Indices], H | None]
 
-    def run(self, posterior: H, prior: H, slack: float) -> tuple[H, H]:
-        """The posterior and the prior of what is left; the bound ends at most ``slack`` below the largest one met."""
+    def run(self, posterior: H, prior: H, slack: float) -> Left[H]:
+        """What is left; the bound ends at most ``slack`` below the largest one met."""
+        kept = np.arange(len(self.counts(posterior, prior)))
         best = bound_of(self.model, prior, posterior, self.expectation)
         while True:
             found = self._without_one(posterior, prior, best - slack)
             if found is None:
-                return posterior, prior
-            posterior, prior, bound = found
+                return Left(posterior, prior, kept)
+            posterior, prior, bound, keep = found
+            kept = kept[keep]
             best = max(best, bound)
 
-    def _without_one(self, posterior: H, prior: H, least: float) -> tuple[H, H, float] | None:
+    def _without_one(
+        self, posterior: H, prior: H, least: float
+    ) -> tuple[H, H, float, Indices] | None:
         """Without some small component and one step later, if there is one without which the bound is at least that."""
         counts = self.counts(posterior, prior)
         if len(counts) == 1:
@@ -73,5 +86,5 @@ class Pruning(Generic[H]):
             fewer = self.model.update(before, stats)
             bound = bound_of(self.model, before, fewer, self.expectation)
             if bound >= least:
-                return fewer, before, bound
+                return fewer, before, bound, keep
         return None

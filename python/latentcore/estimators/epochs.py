@@ -20,7 +20,15 @@ from latentcore.parts import Parts, named, over_parts, sums
 from latentcore.protocols import Expectation, Model
 from latentcore.statistics import Statistics
 
-__all__ = ["Batch", "NumberedRows", "batches_there", "made_here", "seed_from", "shuffled_batches"]
+__all__ = [
+    "Batch",
+    "NumberedRows",
+    "batches_there",
+    "made_here",
+    "seed_from",
+    "shuffled_batches",
+    "sizes_of",
+]
 
 P = TypeVar("P")
 S = TypeVar("S", bound=Statistics)
@@ -106,18 +114,8 @@ class NumberedRows(Rows):
     number: int = 0
 
 
-def batches_there(
-    model: Model[P, S, Rows], parts: Parts[NumberedRows], size: int, seed: int, n_rows: int
-) -> Iterator[Batch]:
-    """The E-steps over batches of ``size`` rows of all parts; the last batch may be smaller.
-
-    Parameters
-    ----------
-    model : Model
-    parts : Parts[NumberedRows]
-    size, seed : int
-    n_rows : int
-        Of all parts together.
+def sizes_of(parts: Parts[NumberedRows]) -> dict[int, int]:
+    """Numbers of rows by the number of the part.
 
     Raises
     ------
@@ -131,6 +129,27 @@ def batches_there(
             "X: expected parts of which each has a number of its own, Part.number, with batch_size, got "
             f"{len(sizes)} parts with {len(n_of)} numbers"
         )
+    return n_of
+
+
+def batches_there(
+    model: Model[P, S, Rows],
+    parts: Parts[NumberedRows],
+    n_of: Mapping[int, int],
+    size: int,
+    seed: int,
+) -> Iterator[Batch]:
+    """The E-steps over batches of ``size`` rows of all parts; the last batch may be smaller.
+
+    Parameters
+    ----------
+    model : Model
+    parts : Parts[NumberedRows]
+    n_of : mapping
+        See ``sizes_of``.
+    size, seed : int
+    """
+    n_rows = sum(n_of.values())
     for places in _places(n_of, size, np.random.default_rng(seed)):
 
         def batch(params: P, places: Places = places) -> tuple[S, float, float]:

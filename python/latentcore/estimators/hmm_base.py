@@ -13,25 +13,23 @@ from latentcore.errors import (
 )
 from latentcore.estimators.checks import (
     fitting_arguments,
-    integer,
     one_of,
     random_generator,
 )
 from latentcore.estimators.components import (
-    check_leading_axis,
     given_components,
     n_features_of,
     order_by,
     reordered,
 )
 from latentcore.estimators.hmm_answers import Algorithm
-from latentcore.estimators.hmm_batches import for_each_batch
+from latentcore.estimators.hmm_batches import check_continues, learn_from
 from latentcore.estimators.hmm_chain import checked_initial, checked_transition, with_zeros
 from latentcore.estimators.hmm_evaluation import HMMEvaluation
 from latentcore.estimators.hmm_fitting import FittedHMM
 from latentcore.estimators.hmm_prior import HMMPriorArgument, resolved
 from latentcore.estimators.hmm_start import HMMStart, ToBegin, begun
-from latentcore.estimators.hmm_stream import check_continues, learn, relabelled
+from latentcore.estimators.hmm_stream import ASKED, is_endless, learn, relabelled
 from latentcore.estimators.mixture_base import (
     Assignment,
     Callback,
@@ -53,9 +51,8 @@ from latentcore.estimators.restarts import (
     warn_not_converged,
     warn_of_degenerate,
 )
-from latentcore.estimators.saved_fit import pack_fit, unpack_fit
 from latentcore.estimators.saved_hmm_stream import check_hmm_stream
-from latentcore.estimators.saved_values import pack, unpack
+from latentcore.estimators.saved_learned import check_components, pack_learned, unpack_learned
 from latentcore.estimators.starts import InitParams
 from latentcore.estimators.summary import (
     chain_table,
@@ -265,18 +262,9 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
         not belong to them, then begin anew. ``prior="weak"`` stays what it was for the first batch.
         """
 
-        def learn_part(part: Part, goes_on: bool) -> None:
-            by_row = part.lengths, part.groups, part.sample_weight, part.labels
-            learn(self, part.X, *by_row, total_weight, goes_on)
-
-        check_continues(continues, self.online)
-        stream: Stream = self.__dict__.get("_stream", Stream())
-        begun = stream.exit is not None or bool(stream.waiting)
-        given = {"lengths": lengths, "groups": groups, "sample_weight": sample_weight}
-        if not for_each_batch(
-            X, learn_part, continues=continues, begun=begun, labels=labels, **given
-        ):
-            learn(self, X, lengths, groups, sample_weight, labels, total_weight, continues)
+        check_continues(continues, is_endless(resolved_online(self.online)), ASKED)
+        given = Part(X, sample_weight, labels, lengths, groups)
+        learn_from(self, learn, given, total_weight, continues)
         return self
 
     def _fit(
@@ -516,28 +504,15 @@ class HMMEstimator(FittedHMM[P], Generic[P, H]):
             return {}
         params = self._params()
         _check_chain(params.initial, params.transition)
-        kept = {name: self.__dict__[name] for name in _KEPT}
-        return {**pack(kept), **pack_fit(self.__dict__)}
+        return pack_learned(self.__dict__, _KEPT)
 
     def _checked_learned(self, learned: dict[str, Any]) -> dict[str, Any]:
         if not learned:
             return {}
-        fit = {name: learned[name] for name in pack_fit({})}
-        values = unpack({name: value for name, value in learned.items() if name not in fit})
-        if values.keys() != set(_KEPT):
-            raise ValueError(f"expected the attributes {list(_KEPT)}, got {list(values)}")
-        _check_chain(values["startprob_"], values["transmat_"])
-        components, family = values["components_"], values["family_"]
-        if type(family) is not self._family_class():
-            raise ValueError(f"family_: expected {self._family_class().__name__}, got {family!r}")
-        expected = self._params_class
-        if expected is not None and type(components) is not expected:
-            raise ValueError(f"components_: expected {expected.__name__}, got {components!r}")
-        check_leading_axis(components, len(values["startprob_"]), "components_")
-        n_features = integer("n_features_in_", values["n_features_in_"], 1)
-        if n_features_of(family, components) != n_features:
-            raise ValueError(f"n_features_in_: expected that of components_, got {n_features}")
-        return {**values, **unpack_fit(fit, n_features)}
+        attributes = unpack_learned(learned, _KEPT, self._family_class())
+        _check_chain(attributes["startprob_"], attributes["transmat_"])
+        check_components(attributes, self._params_class, len(attributes["startprob_"]))
+        return attributes
 
 
 def _check_chain(initial: Any, transition: Any) -> None:

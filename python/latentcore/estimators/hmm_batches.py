@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from latentcore.estimators.checks import boolean
 from latentcore.estimators.online import Stream
 from latentcore.parts import LocalParts, Part, Parts
 from latentcore.regrouping import n_rows_of, regrouped
 from latentcore.streams import Batches, as_batches, as_parts, for_each_part, refuse_beside
 
-__all__ = ["for_each_batch", "learn_from", "whole_parts"]
+__all__ = ["check_continues", "for_each_batch", "learn_from", "whole_parts"]
 
 
 def whole_parts(X: Any, n_threads: int) -> Parts[Part] | None:
@@ -76,6 +77,15 @@ def for_each_batch(
 
     for_each_part(regrouped(batches), step)
     return True
+
+
+def check_continues(continues: Any, endless: bool, asked: str) -> None:
+    """Raise for ``continues`` that is no bool, or True without an ``endless`` horizon, which is to be asked for so."""
+    if boolean("continues", continues) and not endless:
+        raise ValueError(
+            f"continues: expected True only with {asked}, which weighs rows, "
+            "got True with horizon='batch', which weighs whole sequences"
+        )
 
 
 def learn_from(

@@ -11,8 +11,9 @@ from latentcore import engine
 from latentcore.arrays import Rows, check_observed
 from latentcore.errors import NumericalError
 from latentcore.estimators.bayesian_selected import selected
-from latentcore.estimators.checks import boolean
 from latentcore.estimators.components import reordered
+from latentcore.estimators.hmm_answers import counts_of_steps
+from latentcore.estimators.hmm_batches import check_continues
 from latentcore.estimators.mixture_base import absent_replaced, check_all_occur
 from latentcore.estimators.mixture_stream import (
     check_batch_support,
@@ -23,11 +24,12 @@ from latentcore.estimators.mixture_stream import (
     rows_to_start,
     with_way_out,
 )
-from latentcore.estimators.online import Online, OnlineArgument, Stream, after_step, fingerprint
+from latentcore.estimators.online import Online, Stream, after_step, fingerprint
 from latentcore.estimators.online import resolved as resolved_online
 from latentcore.estimators.online_step import Stepped, in_new_order, stepped
 from latentcore.estimators.training_sequences import explained
 from latentcore.floors import with_floor
+from latentcore.parts import Part
 from latentcore.protocols import Expectation
 from latentcore.rules.online import Batch
 from latentcore.rules.steps import rho_of
@@ -39,10 +41,12 @@ from latentcore.structures.hmm_inference import exit_law
 from latentcore.threads import get_num_threads
 
 __all__ = [
+    "ASKED",
     "Incoming",
-    "check_continues",
+    "check_goes_on",
     "gathered",
     "incoming",
+    "is_endless",
     "learn",
     "number_of",
     "present_rows",
@@ -52,6 +56,8 @@ __all__ = [
 
 MOST_STATES = 16
 """Of forward-only smoothing, whose blocks cost S times what others cost, and S^2 sums of statistics."""
+ASKED = "online=Online(horizon='endless')"
+"""Of who wants a sequence to go on in the next batch."""
 FEWEST_ROWS = 50
 """Rows before forward-only smoothing has statistics to spend (Cappé 2011, section 3)."""
 
@@ -67,16 +73,7 @@ class Incoming(NamedTuple):
     """To keep: those of the first batch, if the model has begun."""
 
 
-def learn(
-    estimator: Any,
-    X: Any,
-    lengths: Any,
-    groups: Any,
-    sample_weight: Any,
-    labels: Any,
-    total_weight: float | None,
-    continues: bool,
-) -> None:
+def learn(estimator: Any, part: Part, total_weight: float | None, continues: bool) -> None:
     """One step on a batch, or as many sequences that wait for more.
 
     The estimator changes at the end, all at once; after an exception it is as before.
@@ -88,10 +85,10 @@ def learn(
     fitted = "converged_" in state
     stream: Stream = state.get("_stream", Stream())
     begun = fitted or bool(stream.waiting)
-    batch = incoming(estimator, X, lengths, groups, sample_weight, labels, begun=begun)
+    batch = incoming(estimator, part, begun=begun)
     against = checked_total(total_weight)
-    check_continues(continues, online)
-    _check_goes_on(continues, stream, batch.given)
+    check_continues(continues, is_endless(online), ASKED)
+    check_goes_on(continues, stream, batch.given)
     present = present_rows(estimator, batch.given)
     if fitted:
         data, family = batch.data, estimator._family_to_refit()
@@ -99,7 +96,7 @@ def learn(
             data = replace(data, entry=stream.exit)
     else:
         data, family = gathered(estimator, stream, batch, present, continues)
-    check_batch_support(family, present, batch.names, fitted)
+    check_batch_support(family, counts_of_steps(family, present), batch.names, fitted)
     if not fitted and not estimator._is_start_given():
         if len(data) < rows_to_start(family, estimator.n_components, data.x.shape[1]):
             estimator._replace(still_waiting(state, stream, data, len(batch.data)), batch.names)
@@ -137,23 +134,15 @@ def learn(
 # -- batches --------------------------------------------------------------------------------------
 
 
-def incoming(
-    estimator: Any,
-    X: Any,
-    lengths: Any,
-    groups: Any,
-    sample_weight: Any,
-    labels: Any,
-    *,
-    begun: bool,
-) -> Incoming:
+def incoming(estimator: Any, part: Part, *, begun: bool) -> Incoming:
     """A batch, checked against the model's columns if it has any."""
-    names = names_of_columns(X)
+    names = names_of_columns(part.X)
     if begun:
         estimator._check_names(names)
         kept = estimator.__dict__.get("feature_names_in_")
         names = None if kept is None else list(kept)
-    given = estimator._sequences(X, lengths, groups, sample_weight, labels, estimator.n_components)
+    by_row = part.lengths, part.groups, part.sample_weight, part.labels
+    given = estimator._sequences(part.X, *by_row, estimator.n_components)
     if begun:
         estimator._check_width(given.x)
     return Incoming(given, without_absent(given), names)
@@ -166,17 +155,8 @@ def present_rows(estimator: Any, given: Sequences) -> Any:
     return absent_replaced(given.rows())
 
 
-def check_continues(continues: Any, argument: OnlineArgument) -> None:
-    """Raise for ``continues`` that is no bool, or does not go with the argument ``online``."""
-    online = resolved_online(argument)
-    if boolean("continues", continues) and not _is_endless(online):
-        raise ValueError(
-            "continues: expected True only with online=Online(horizon='endless'), which weighs rows, "
-            f"got True with horizon={online.horizon!r}, which weighs whole sequences"
-        )
-
-
-def _check_goes_on(continues: bool, stream: Stream, given: Sequences) -> None:
+def check_goes_on(continues: bool, stream: Stream, given: Sequences) -> None:
+    """Raise ``ValueError`` if the first of these sequences cannot go on where the stream is."""
     if not continues:
         return
     if stream.exit is None and not stream.waiting:
@@ -265,13 +245,14 @@ def _check_forward_only(online: Online, estimator: Any) -> None:
         )
 
 
-def _is_endless(online: Online) -> bool:
+def is_endless(online: Online) -> bool:
+    """Whether what is known is weighed over the rows of an endless sequence."""
     return online.horizon == "endless" or online.inertia == "forward-only"
 
 
 def _unit(online: Online, data: Sequences) -> Batch:
     """The batch in rows of an endless sequence, or in sequences as long as its own."""
-    if _is_endless(online):
+    if is_endless(online):
         return Batch(data.total_weight())
     return Batch(number_of(data), data.lengths, data.sample_weight)
 
@@ -291,7 +272,7 @@ def _stepped(
     """A step from ``params``, unless the stream has an iterate of its own."""
     online = resolved_online(estimator.online)
     start: HMMParams[Any] = params if stream.iterate is None else stream.iterate
-    if _is_endless(online):
+    if is_endless(online):
         model = _over_rows(model, start)
     if stream.running is not None:
         stream = replace(stream, running=_running(online, stream))
@@ -316,7 +297,7 @@ def _stepped(
     learned = stepped(of_rows, model, prior, total_weight, params, stream, expectation, batch)
     if found is not None:
         return _with_last_states(learned, model, prior, params, found, batch)
-    exit_ = exit_law(model, start, data) if _is_endless(online) else None
+    exit_ = exit_law(model, start, data) if is_endless(online) else None
     return learned._replace(stream=replace(learned.stream, exit=exit_))
 
 
@@ -397,7 +378,7 @@ def _on_course(estimator: Any, stream: Stream, params: HMMParams[Any], data: Seq
     """
     online, n_rows = resolved_online(estimator.online), data.total_weight()
     was_fitted = stream.n_steps == 0 and stream.seen > 0
-    changed = stream.n_steps > 0 and _is_endless(online) != (stream.exit is not None)
+    changed = stream.n_steps > 0 and is_endless(online) != (stream.exit is not None)
     stream = on_course(stream, params, n_rows)
     if changed:
         stream = replace(stream.without_own(), seen=float(estimator.n_samples_seen_))

@@ -30,6 +30,7 @@ from latentcore.estimators.epochs import (
     made_here,
     seed_from,
     shuffled_batches,
+    sizes_of,
 )
 from latentcore.estimators.mixture_stream import joined
 from latentcore.estimators.priors import pooled_over
@@ -301,6 +302,7 @@ class InParts:
         self._reader = replace(reader, dtype=self.facts.dtype, n_features=self.facts.n_features)
         self._present = parts.then(self._reader.present)
         self._random_state = random_state
+        self._sizes: dict[int, int] | None = None
 
     def __len__(self) -> int:
         return self.facts.n_rows
@@ -386,7 +388,9 @@ class InParts:
     ) -> Iterator[Batch]:
         if not isinstance(self._present, LocalParts):
             there = cast(Parts[NumberedRows], self._present)
-            return batches_there(model, there, size, seed, len(self))
+            if self._sizes is None:
+                self._sizes = sizes_of(there)
+            return batches_there(model, there, self._sizes, size, seed)
         window = max(_HELD_ENTRIES // self.n_features, size)
         parts = self._present
         if len(self) > window:
