@@ -39,18 +39,22 @@ def _too_late(*_: object) -> None:
 @pytest.fixture(scope="session")
 def dask_client() -> Iterator[Any]:
     """A client of a cluster of two worker processes, with one thread each."""
+    import dask
     from distributed import Client, LocalCluster
 
-    with _alarm():
-        cluster = LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            memory_limit=0,
-        )
-    with cluster, Client(cluster) as client:
-        yield client
+    # That long after a worker was lost, the cluster gives up its nanny for good if it is away at that very moment:
+    # starting another one, slowly, or after another loss.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}):
+        with _alarm():
+            cluster = LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                memory_limit=0,
+            )
+        with cluster, Client(cluster) as client:
+            yield client
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import dask
@@ -40,11 +41,15 @@ FRAME = table()
 X = FRAME[VISIBLE].to_numpy()
 LAST = X[ROWS - 1 :: ROWS, 0].tolist()
 EM = case("EM")
-EXPECTED = EM.in_local_parts(FRAME)
 
 
 def last(part: Part) -> float:
     return float(part.X[-1, 0])
+
+
+@cache
+def expected() -> Any:
+    return EM.in_local_parts(FRAME)
 
 
 def array() -> Any:
@@ -73,7 +78,7 @@ def test_workers_that_are_retired_and_that_join_change_nothing(small: Any) -> No
             small.cluster.scale(n_workers)
             wait_until(lambda: len(small.nthreads()) == n_workers)
 
-    assert_identical(fit(EM.make(), array(), client=small, callback=scale), EXPECTED)
+    assert_identical(fit(EM.make(), array(), client=small, callback=scale), expected())
 
 
 def test_share_of_a_worker_that_is_gone_is_done_by_another(client: Any) -> None:
@@ -104,7 +109,7 @@ def test_cutting_what_travels_changes_nothing(
 ) -> None:
     monkeypatch.setattr(dask_engine, "_SHORT", 0)
     monkeypatch.setattr(dask_engine, name, 4096 if name == "_PIECE" else 0)
-    assert_identical(fit(EM.make(), array(), client=client), EXPECTED)
+    assert_identical(fit(EM.make(), array(), client=client), expected())
 
 
 def test_parameters_of_many_megabytes_are_sent_without_a_warning(client: Any) -> None:
@@ -227,8 +232,8 @@ def test_fits_in_tasks_on_all_threads_of_the_workers_come_to_an_end(by: str, cli
         return model.means_, model.lower_bounds_
 
     for means, bounds in client.gather(client.map(of_task, range(3), pure=False)):
-        np.testing.assert_array_equal(means, EXPECTED.means_)
-        np.testing.assert_array_equal(bounds, EXPECTED.lower_bounds_)
+        np.testing.assert_array_equal(means, expected().means_)
+        np.testing.assert_array_equal(bounds, expected().lower_bounds_)
 
 
 def test_parts_given_as_futures_stay_when_those_made_of_them_are_released(client: Any) -> None:
