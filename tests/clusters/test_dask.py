@@ -83,7 +83,10 @@ def test_lengths_and_groups_of_an_array_tell_sequences_apart(client: Any) -> Non
     expected = HMM.make().fit(X, lengths=lengths, sample_weight=weights)
     x = array_of(FRAME, VISIBLE)
     assert_close(fit(HMM.make(), x, lengths=lengths, sample_weight=weights), expected)
-    by_row = {"groups": FRAME["sequence"].to_numpy(), "sample_weight": np.repeat(weights, 100)}
+    by_row: dict[str, Any] = {
+        "groups": FRAME["sequence"].to_numpy(),
+        "sample_weight": np.repeat(weights, 100),
+    }
     assert_close(fit(HMM.make(), x, **by_row), expected)
 
 
