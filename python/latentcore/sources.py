@@ -164,10 +164,17 @@ class Files:
         return self._of_size(self._read(self.dataset, self.size))
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Any]:
-        """Batches of the same rows: files, and row groups of Parquet files, in a drawn order, several in turns."""
+        """Batches of the same rows: files, and row groups of Parquet files, in a drawn order, several in turns.
+
+        What is not the whole rows of files comes in its own order.
+        """
         if not is_arrow(self.dataset, "FileSystemDataset"):
             return self()
-        pieces = [piece for file in self.dataset.get_fragments() for piece in _row_groups(file)]
+        try:
+            files = list(self.dataset.get_fragments())
+        except ValueError:  # the rows are filtered
+            return self()
+        pieces = [piece for file in files for piece in _row_groups(file)]
         order = rng.permutation(len(pieces)).tolist()
         n_open = max(1, min(_MOST_OPEN, _OPEN_BYTES // max(map(_size_of, pieces), default=1)))
         readers = (self._read(self._dataset_of(pieces[i]), _PIECE) for i in order)
