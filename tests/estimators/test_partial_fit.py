@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,13 @@ from latentcore import (
     Mixture,
     Online,
     PoissonMixture,
+    load,
 )
 from latentcore.errors import NotFittedError, NumericalError
 from latentcore.families.columns import IndependentColumns
 from latentcore.families.gaussian import Gaussian, GaussianPrior
 from latentcore.families.mixed import MixtureFamily
-from latentcore.rules.steps import PowerStep
+from latentcore.rules.steps import ConstantStep, InverseStep, PowerStep
 from laws import cases as laws
 from laws.user_family import example
 
@@ -399,6 +401,29 @@ def test_new_category_says_how_to_declare_it() -> None:
     assert (with_prior.probabilities_ > 0).all()
 
 
+def inverse(step: int) -> float:
+    return 1.0 / step
+
+
+@pytest.mark.parametrize(
+    "step_size", [0.3, PowerStep(0.7, 2.0), InverseStep(2.0), ConstantStep(0.1), inverse, "auto"]
+)
+def test_a_step_size_alone_is_an_online_with_it(step_size: Any, tmp_path: Path) -> None:
+    x = CASES[5].x
+    alone, within = (
+        GaussianMixture(2, random_state=0, online=online)
+        for online in (step_size, Online(step_size))
+    )
+    for model in (alone, within):
+        for batch in np.array_split(x, 4):
+            model.partial_fit(batch)
+    np.testing.assert_array_equal(alone.means_, within.means_)
+    assert clone(alone).online == step_size
+    if step_size is not inverse:
+        alone.save(tmp_path / "m.npz")
+        assert load(tmp_path / "m.npz").online == step_size
+
+
 def test_wrong_options_are_refused() -> None:
     x = CASES[5].x
     for online, error, message in (
@@ -406,6 +431,8 @@ def test_wrong_options_are_refused() -> None:
         (math.nan, ValueError, "step_size: expected a number >= 0"),
         (True, TypeError, "online: expected an Online"),
         ("fast", TypeError, "online: expected an Online"),
+        (PowerStep, TypeError, "online: expected an Online, a step size"),
+        (lambda step: -1.0, ValueError, "step_size: expected a number >= 0 at step 1"),
         (Online(lambda step: -1.0), ValueError, "step_size: expected a number >= 0 at step 1"),
         (Online(lambda step: math.nan), ValueError, "at step 1, got nan"),
         (Online(lambda step: None), ValueError, "at step 1, got None"),  # type: ignore[arg-type, return-value]

@@ -49,6 +49,8 @@ def test_steps_of_robbins_and_monro_weigh_batches_as_they_say() -> None:
         (lambda: ConstantStep(math.nan), "eta: expected a number from 0 to inf, got nan"),
         (lambda: InverseStep(-2.0), "eta0: expected a number from 0 to inf, got -2.0"),
         (lambda: PowerStep(0.5), r"kappa: expected a number in \(1/2, 1\], got 0.5"),
+        (lambda: PowerStep("fast"), r"kappa: expected a number in \(1/2, 1\], got 'fast'"),  # type: ignore[arg-type]
+        (lambda: InverseStep(None), "eta0: expected a number from 0 to inf, got None"),  # type: ignore[arg-type]
         (lambda: PowerStep(1.1), r"kappa: expected a number in \(1/2, 1\], got 1.1"),
         (lambda: PowerStep(0.6, -1.0), "delay: expected a number from 0 to inf, got -1.0"),
         (lambda: rho_of(-0.5), "step_size: expected eta >= 0, got -0.5"),

@@ -86,8 +86,8 @@ class GaussianMixture(MixtureEstimator[GaussianParams]):
     equal_weights : bool
         Whether the weights stay 1 / K. With ``assignment="hard"`` and
         ``covariance_type="tied_spherical"`` the fit then is k-means.
-    online : Online or float, optional
-        How ``partial_fit`` learns; a number is a constant step size eta. None is ``Online()``.
+    online : Online, float, callable or "auto", optional
+        How ``partial_fit`` learns; what is no ``Online`` is its step size. None is ``Online()``.
 
     Attributes
     ----------

@@ -74,8 +74,8 @@ class GaussianHMM(HMMEstimator[GaussianParams, GaussianPrior]):
         Iterations between two lines.
     n_threads : int, optional
         None leaves it to ``latentcore.get_num_threads``. Results are the same, bit for bit, for any number.
-    online : Online or float, optional
-        How ``partial_fit`` learns; a number is a constant step size eta. None is ``Online()``.
+    online : Online, float, callable or "auto", optional
+        How ``partial_fit`` learns; what is no ``Online`` is its step size. None is ``Online()``.
 
     Attributes
     ----------

@@ -14,7 +14,14 @@ import numpy as np
 from latentcore.estimators.checks import boolean, one_of
 from latentcore.rules.online import FiniteSample
 from latentcore.rules.online import Inertia as RuleInertia
-from latentcore.rules.steps import DECREASING, ConstantStep, InverseStep, PowerStep, StepSize
+from latentcore.rules.steps import (
+    DECREASING,
+    ConstantStep,
+    InverseStep,
+    PowerStep,
+    StepSize,
+    is_number,
+)
 
 __all__ = ["Online", "OnlineArgument", "Stream", "after_step", "fingerprint", "resolved"]
 
@@ -57,8 +64,9 @@ class Online:
     horizon: Horizon = "batch"
 
     def __post_init__(self) -> None:
-        number = isinstance(self.step_size, Real) and not isinstance(self.step_size, bool)
-        if not number and not callable(self.step_size) and self.step_size != "auto":
+        number = is_number(self.step_size)
+        own = callable(self.step_size) and not isinstance(self.step_size, type)
+        if not number and not own and self.step_size != "auto":
             raise TypeError(
                 f"step_size: expected a number, a callable or 'auto', got {self.step_size!r}"
             )
@@ -100,8 +108,8 @@ class _Checked:
 
 _DEFAULT = Online()
 
-OnlineArgument: TypeAlias = Online | float | None
-"""What the argument ``online`` may be: a number is a step size."""
+OnlineArgument: TypeAlias = Online | float | StepSize | Literal["auto"] | None
+"""What the argument ``online`` may be: what is no ``Online`` is its step size."""
 
 
 def resolved(online: Any) -> Online:
@@ -110,9 +118,15 @@ def resolved(online: Any) -> Online:
         return _DEFAULT
     if isinstance(online, Online):
         return online
-    if isinstance(online, Real) and not isinstance(online, bool):
+    if is_number(online):
         return Online(float(online))
-    raise TypeError(f"online: expected an Online, a step size or None, got {online!r}")
+    is_auto = isinstance(online, str) and online == "auto"
+    if is_auto or (callable(online) and not isinstance(online, type)):
+        return Online(online)
+    raise TypeError(
+        "online: expected an Online, a step size (a number, a callable or 'auto') or None, "
+        f"got {online!r}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
-__all__ = ["DECREASING", "ConstantStep", "InverseStep", "PowerStep", "StepSize", "eta_of", "rho_of"]
+__all__ = [
+    "DECREASING",
+    "ConstantStep",
+    "InverseStep",
+    "PowerStep",
+    "StepSize",
+    "eta_of",
+    "is_number",
+    "rho_of",
+]
 
 StepSize = Callable[[int], float]
 """From the number of the step, 1 for the first, to eta in [0, inf]."""
@@ -70,7 +80,7 @@ class PowerStep:
     delay: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.kappa <= 1.0:
+        if not is_number(self.kappa) or not 0.5 < self.kappa <= 1.0:
             raise ValueError(f"kappa: expected a number in (1/2, 1], got {self.kappa!r}")
         _check("delay", self.delay, 0.0, math.inf)
 
@@ -78,8 +88,13 @@ class PowerStep:
         return eta_of(min(1.0, (step + self.delay) ** -self.kappa))
 
 
+def is_number(value: object) -> bool:
+    """Whether this is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
 
 
