@@ -24,6 +24,7 @@ from clusters.tools import (
     VISIBLE,
     assert_identical,
     case,
+    last,
     parts_in,
     table,
     wait_until,
@@ -41,10 +42,6 @@ FRAME = table()
 X = FRAME[VISIBLE].to_numpy()
 LAST = X[ROWS - 1 :: ROWS, 0].tolist()
 EM = case("EM")
-
-
-def last(part: Part) -> float:
-    return float(part.X[-1, 0])
 
 
 @cache
