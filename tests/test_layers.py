@@ -188,3 +188,13 @@ def test_importing_every_module_loads_numpy_alone() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stderr == ""
     assert result.stdout.strip() == "[]"
+
+
+def test_modules_that_the_package_does_not_import_are_its_attributes_still() -> None:
+    script = (
+        "import sys, latentcore\n"
+        "assert not {'latentcore.plots', 'latentcore.distributed'} & set(sys.modules)\n"
+        "latentcore.distributed.fit, latentcore.plots.fit_figure, latentcore.datasets.load_iris\n"
+        "assert not hasattr(latentcore, 'other')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

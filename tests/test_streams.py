@@ -69,11 +69,18 @@ def _dense(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_rows_of_every_source_come_in_batches_of_the_size(
+def test_rows_of_every_source_come_in_batches_of_the_size_none_of_which_is_short(
     source: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     made = source(tmp_path)
-    for size, lengths in ((40, [40, 40, 20]), (100, [100]), (7, [7] * 14 + [2]), (1000, [100])):
+    for size, lengths in (
+        (40, [40, 30, 30]),
+        (100, [100]),
+        (7, [7] * 13 + [5, 4]),
+        (50, [50, 50]),
+        (1000, [100]),
+        (99, [50, 50]),
+    ):
         batches = Batches(made, batch_size=size)
         for _ in range(2):
             parts = list(batches)
@@ -125,11 +132,11 @@ def test_columns_of_files_are_numbers_and_arguments(tmp_path: Path) -> None:
     first, second = whole
     assert column_names(first.X) == [*NAMES, "n"]
     x = as_matrix(first.X, missing=True)
-    np.testing.assert_array_equal(x[:, :3], X[:60])
-    np.testing.assert_array_equal(x[:, 3], [np.nan, *range(59)])
-    np.testing.assert_array_equal(second.sample_weight, np.arange(60.0, 100.0))
-    assert first.labels.tolist() == [-1] + [1] * 59
-    assert second.groups.tolist() == [n // 10 for n in range(60, 100)]
+    np.testing.assert_array_equal(x[:, :3], X[:50])
+    np.testing.assert_array_equal(x[:, 3], [np.nan, *range(49)])
+    np.testing.assert_array_equal(second.sample_weight, np.arange(50.0, 100.0))
+    assert first.labels.tolist() == [-1] + [1] * 49
+    assert second.groups.tolist() == [n // 10 for n in range(50, 100)]
     (part,) = Batches(path, columns=["c", "a"], labels="z")
     np.testing.assert_array_equal(as_matrix(part.X), X[:, [2, 0]])
     assert part.sample_weight is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latentcore._core import version as _version
 from latentcore.estimators.bayesian_gaussian import BayesianGaussianMixture
@@ -37,6 +39,11 @@ from latentcore.splitters import SequenceKFold
 from latentcore.streams import Batches
 from latentcore.structures.topology import Topology
 from latentcore.threads import get_num_threads, set_num_threads, threads
+
+if TYPE_CHECKING:
+    from latentcore import datasets as datasets
+    from latentcore import distributed as distributed
+    from latentcore import plots as plots
 
 __version__ = _version()
 
@@ -82,6 +89,17 @@ __all__ = [
     "set_num_threads",
     "threads",
 ]
+
+_ON_DEMAND = frozenset({"datasets", "distributed", "plots"})
+"""Modules that few programs need, or that need other packages."""
+
+
+if not TYPE_CHECKING:  # else every name would be an attribute
+
+    def __getattr__(name: str) -> object:
+        if name in _ON_DEMAND:
+            return import_module(f"latentcore.{name}")
+        raise AttributeError(f"module 'latentcore' has no attribute {name!r}")
 
 
 def get_include() -> str:

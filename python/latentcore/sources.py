@@ -45,7 +45,9 @@ def mapped(path: Path) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Consecutive rows of a matrix, ``size`` at a time.
+    """Consecutive rows of a matrix, ``size`` at a time; the last two batches share what is left.
+
+    A step of online learning takes each batch for as much as any other: one of a few rows would count too much.
 
     Raises
     ------
@@ -61,8 +63,11 @@ class Slices:
             raise ValueError(f"source: expected a 2-D array, got shape {np.shape(self.matrix)}")
 
     def __call__(self) -> Iterator[Any]:
-        starts = range(0, self.matrix.shape[0], self.size)
-        return (self._slice(start, self.size) for start in starts)
+        start, n_left = 0, self.matrix.shape[0]
+        while n_left > 0:
+            n = _next_length(n_left, self.size)
+            yield self._slice(start, n)
+            start, n_left = start + n, n_left - n
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Any]:
         """The same rows in smaller slices, whose order is drawn."""
@@ -74,6 +79,13 @@ class Slices:
         if is_arrow(self.matrix, "Table"):
             return self.matrix.slice(start, size)
         return getattr(self.matrix, "iloc", self.matrix)[start : start + size]
+
+
+def _next_length(n_left: int, size: int) -> int:
+    """Of the next batch, where so many rows are left in all, or known to be."""
+    if size < n_left < 2 * size:
+        return (n_left + 1) // 2
+    return min(size, n_left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +165,7 @@ def _check_columns(found: Any, chosen: Chosen) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Batches of exactly so many rows of a pyarrow Dataset, whatever its row groups and files."""
+    """Batches of exactly so many rows of a pyarrow Dataset, whatever its row groups and files; but see ``Slices``."""
 
     dataset: Any
     size: int
@@ -200,13 +212,18 @@ class Files:
         for batch in batches:
             held.append(batch)
             n_held += batch.num_rows
-            while n_held >= self.size:
-                table = pa.Table.from_batches(held)
+            if n_held < 2 * self.size:
+                continue
+            table = pa.Table.from_batches(held)
+            while n_held >= 2 * self.size:
                 yield table.slice(0, self.size)
-                n_held -= self.size
-                held = table.slice(self.size).to_batches() if n_held else []
-        if n_held:
-            yield pa.Table.from_batches(held)
+                table, n_held = table.slice(self.size), n_held - self.size
+            held = table.to_batches()
+        while n_held:
+            n = _next_length(n_held, self.size)
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, n)
+            held, n_held = table.slice(n).to_batches(), n_held - n
 
 
 def _row_groups(file: Any) -> list[Any]:

@@ -44,7 +44,8 @@ class Batches:
         a batch: a matrix, a data frame, an Arrow table or record batch, a list of sequences, or a ``Part``. A generator
         and other iterators can be gone through once: enough for ``partial_fit``.
     batch_size : int
-        Rows of a batch of files and matrices. The batches of iterables are as they come.
+        Rows of a batch of files and matrices; the last two share what is left. The batches of iterables are as they
+        come.
     columns : sequence of str, optional
         The columns to learn from. Of files, None is all columns of numbers but the three below; of data frames in an
         iterable, all columns but these.
