@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -53,7 +54,8 @@ def dask_client() -> Iterator[Any]:
                 dashboard_address=":0",
                 memory_limit=0,
             )
-        with cluster, Client(cluster) as client:
+        # All tests are over: a worker that has not ended within Dask's few seconds, on a busy machine, fails none.
+        with suppress(TimeoutError), cluster, Client(cluster) as client:
             yield client
 
 
