@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.arrays import column_names, is_missing
+from latentcore.arrays import column_names, labels_in
 from latentcore.parts import Part
 
 __all__ = ["Chosen", "Files", "Items", "Slices", "is_arrow", "is_matrix", "mapped", "opened"]
@@ -310,8 +310,5 @@ class Chosen:
         return Part(X, **{name: self._special(item, name) for name in self.special})
 
     def _special(self, item: Any, argument: str) -> Any:
-        values = np.asarray(item[self.special[argument]])
-        if argument == "labels" and values.dtype.kind in "fO":
-            missing = [is_missing(value) for value in values.tolist()]
-            values = np.where(missing, -1, values)
-        return values
+        column = item[self.special[argument]]
+        return labels_in(column) if argument == "labels" else np.asarray(column)

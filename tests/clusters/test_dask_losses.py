@@ -233,6 +233,11 @@ def test_fits_in_tasks_on_all_threads_of_the_workers_come_to_an_end(by: str, cli
         np.testing.assert_array_equal(bounds, expected().lower_bounds_)
 
 
+def test_no_parts_give_no_results(client: Any) -> None:
+    parts: DaskParts[Part] = DaskParts(client, [])
+    assert list(parts.then(last).map(float)) == []
+
+
 def test_parts_given_as_futures_stay_when_those_made_of_them_are_released(client: Any) -> None:
     given = client.map(lambda n: dask_engine._part(np.full((1, 1), n)), range(2), pure=False)
     parts: DaskParts[Part] = DaskParts(client, given)

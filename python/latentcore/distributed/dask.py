@@ -87,7 +87,7 @@ class DaskParts(Parts[D]):
         tasks = [task for share in shares for task in self._submitted(share, most, parcel)]
         tasks.sort(key=lambda task: task.numbers[0])
         try:
-            for results in _in_order(self._gathered(tasks, len(shares))):
+            for results in _in_order(self._gathered(tasks, max(1, len(shares)))):
                 yield opened(results)
         finally:  # whoever holds a traceback holds what is local here
             for task in tasks:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from latentcore.arrays import labels_in
 from latentcore.parts import Part, Parts
 
 __all__ = ["Releasable", "Roles", "check_whole", "size_of"]
@@ -76,10 +77,10 @@ class Roles:
         select = getattr(table, "select", None)
         return Part(
             table[list(self.columns or ())] if select is None else select(list(self.columns or ())),
-            None if self.sample_weight is None else _values(table[self.sample_weight]),
-            None if self.labels is None else _labels(table[self.labels]),
+            None if self.sample_weight is None else np.asarray(table[self.sample_weight]),
+            None if self.labels is None else labels_in(table[self.labels]),
             None,
-            None if self.groups is None else _values(table[self.groups]),
+            None if self.groups is None else np.asarray(table[self.groups]),
             number,
         )
 
@@ -93,19 +94,6 @@ def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:
         )
     if name not in names:
         raise ValueError(f"{argument}: expected one of the columns {list(names)}, got {name!r}")
-
-
-def _values(column: Any) -> Any:
-    return np.asarray(column)
-
-
-def _labels(column: Any) -> Any:
-    """Known components; what is missing is unknown, -1."""
-    values = np.asarray(column)
-    if values.dtype.kind in "fO":
-        missing = np.array([entry is None or entry != entry for entry in values.tolist()], bool)
-        values = np.where(missing, -1, values)
-    return values
 
 
 # -- parts ---------------------------------------------------------------------------------------
