@@ -24,6 +24,7 @@ from latentcore.arrays import (
     as_rows,
     as_weights,
     column_names,
+    labels_in,
     without_absent,
 )
 
@@ -268,6 +269,25 @@ def test_parameter_is_a_copy() -> None:
     assert not np.shares_memory(value, X)
     with pytest.raises(ValueError, match=r"means: expected finite numbers, got nan at \[0, 1\]"):
         as_parameter([[1.0, np.nan]], "means")
+
+
+# -- labels in columns -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1, None, 0],
+        [1.0, np.nan, 0.0],
+        pd.Series([1, pd.NA, 0], dtype=object),
+        pd.Series([1, None, 0], dtype="Int64"),
+        pl.Series([1, None, 0]),
+        pa.chunked_array([[1], [None, 0]]),
+    ],
+    ids=["list", "NaN", "pandas NA", "pandas Int64", "polars", "pyarrow"],
+)
+def test_label_that_a_column_lacks_is_unknown(column: Any) -> None:
+    assert labels_in(column).tolist() == [1, -1, 0]
 
 
 # -- column names ------------------------------------------------------------------------------

@@ -87,6 +87,12 @@ def test_what_a_function_returns_is_read_in_its_order() -> None:
     np.testing.assert_array_equal(np.concatenate(found), X)
 
 
+def test_filtered_rows_of_files_are_read_in_their_order(tmp_path: Path) -> None:
+    filtered = dataset.dataset(folder(tmp_path)).filter(dataset.field("a") < 100)
+    found = rows_in(Batches(filtered).parts().shuffled(np.random.default_rng(0)))
+    np.testing.assert_array_equal(np.concatenate(found), X[:50])
+
+
 def test_batches_of_files_have_their_size_in_any_order(tmp_path: Path) -> None:
     parts = Batches(folder(tmp_path), batch_size=70).parts()
     sizes = [len(rows) for rows in rows_in(parts.shuffled(np.random.default_rng(0)))]

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentcore.families.gaussian import GaussianStatistics
-from latentcore.statistics import Statistics, total
+from estimators.drawn_rows import arrays_of
+from latentcore.families.columns import ColumnsStatistics
+from latentcore.families.gaussian import Gaussian, GaussianStatistics
+from latentcore.statistics import Statistics, total, weighted_sums
 from latentcore.structures.mixture import MixtureStatistics
 
 Array = npt.NDArray[np.float64]
@@ -153,3 +155,45 @@ def test_total_takes_parts_one_by_one() -> None:
 def test_total_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="parts: expected at least one part, got none"):
         total([])
+
+
+@dataclass(frozen=True)
+class Largest(Sums):
+    """Adds in a way of its own."""
+
+    def __add__(self, other: Sums) -> Largest:
+        return Largest(self.counts + other.counts, np.maximum(self.sums, other.sums))
+
+
+def of_drawn_rows(seed: int, type_: Any) -> GaussianStatistics:
+    """Far from the origin; of no row in the last component."""
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(3), 20)
+    weights[:, 2] = 0.0
+    return Gaussian(type_).expected_statistics(None, 1e6 + rng.normal(size=(20, 2)), weights)
+
+
+STATISTICS: dict[str, Any] = {
+    "plain": some,
+    "nested": lambda seed: MixtureStatistics(np.arange(2.0) + seed, some(seed)),
+    "own addition": lambda seed: Largest(*vars(some(seed)).values()),
+    "columns": lambda seed: ColumnsStatistics((of_drawn_rows(seed, "full"), some(seed))),
+} | {
+    type_: lambda seed, type_=type_: of_drawn_rows(seed, type_)
+    for type_ in ("full", "tied", "diag", "spherical", "tied_spherical")
+}
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+@pytest.mark.parametrize("n_sums", [2, 9])
+def test_weighted_sums_are_those_of_parts_scaled_and_added(kind: str, n_sums: int) -> None:
+    parts = [STATISTICS[kind](seed) for seed in range(4)]
+    weights = np.random.default_rng(9).uniform(0.1, 2.0, size=(4, n_sums))
+    weights[1, 0] = weights[:3, 1] = 0.0
+    found = weighted_sums(weights, parts)
+    for column, sums in zip(weights.T, found, strict=True):
+        expected = total(part * float(w) for w, part in zip(column, parts, strict=True))
+        assert type(sums) is type(expected)
+        truth = dict(arrays_of(expected, ""))
+        for name, value in arrays_of(sums, ""):
+            np.testing.assert_allclose(value, truth[name], rtol=1e-9, atol=1e-9, err_msg=name)

@@ -280,6 +280,27 @@ def test_truncated_file_is_an_error_and_no_shorter_one(tmp_path: Path) -> None:
         list(Batches(path))
 
 
+def test_watched_batches_are_the_same_also_in_an_order_that_is_drawn() -> None:
+    batches = Batches(X, batch_size=10)
+    passes: list[list[int]] = []
+
+    def watch(parts: Iterator[Part]) -> Iterator[Part]:
+        passes.append([])
+        for part in parts:
+            passes[-1].append(part.number)
+            yield part
+
+    watched = batches.watched(watch)
+    np.testing.assert_array_equal(np.concatenate([part.X for part in watched]), X)
+    unwatched, drawn = (
+        np.concatenate([part.X for part in one.parts().shuffled(np.random.default_rng(3)).open()])
+        for one in (batches, watched)
+    )
+    np.testing.assert_array_equal(drawn, unwatched)
+    assert (drawn != X).any()
+    assert passes == [list(range(10))] * 2
+
+
 def test_source_that_fails_is_not_kept_open() -> None:
     closed = []
 

@@ -22,6 +22,8 @@ __all__ = [
     "as_weights",
     "check_observed",
     "column_names",
+    "is_missing",
+    "labels_in",
     "without_absent",
 ]
 
@@ -336,6 +338,15 @@ def is_missing(value: Any) -> bool:
     """None, NaN, or what pandas has for it, of which nobody knows whether it equals itself."""
     same = value is not None and value == value
     return not (isinstance(same, bool | np.bool_) and same)
+
+
+def labels_in(column: Any) -> npt.NDArray[Any]:
+    """Known components in a column of a table; -1, which is unknown, where one is missing."""
+    values = np.asarray(column)
+    if values.dtype.kind in "fO":
+        missing = [is_missing(value) for value in values.tolist()]
+        values = np.where(missing, -1, values)
+    return values
 
 
 # -- data frames ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.arrays import column_names, is_missing
+from latentcore.arrays import column_names, labels_in
 from latentcore.parts import Part
 
 __all__ = ["Chosen", "Files", "Items", "Slices", "is_arrow", "is_matrix", "mapped", "opened"]
@@ -176,10 +176,17 @@ class Files:
         return self._of_size(self._read(self.dataset, self.size))
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[Any]:
-        """Batches of the same rows: files, and row groups of Parquet files, in a drawn order, several in turns."""
+        """Batches of the same rows: files, and row groups of Parquet files, in a drawn order, several in turns.
+
+        What is not the whole rows of files comes in its own order.
+        """
         if not is_arrow(self.dataset, "FileSystemDataset"):
             return self()
-        pieces = [piece for file in self.dataset.get_fragments() for piece in _row_groups(file)]
+        try:
+            files = list(self.dataset.get_fragments())
+        except ValueError:  # the rows are filtered
+            return self()
+        pieces = [piece for file in files for piece in _row_groups(file)]
         order = rng.permutation(len(pieces)).tolist()
         n_open = max(1, min(_MOST_OPEN, _OPEN_BYTES // max(map(_size_of, pieces), default=1)))
         readers = (self._read(self._dataset_of(pieces[i]), _PIECE) for i in order)
@@ -303,8 +310,5 @@ class Chosen:
         return Part(X, **{name: self._special(item, name) for name in self.special})
 
     def _special(self, item: Any, argument: str) -> Any:
-        values = np.asarray(item[self.special[argument]])
-        if argument == "labels" and values.dtype.kind in "fO":
-            missing = [is_missing(value) for value in values.tolist()]
-            values = np.where(missing, -1, values)
-        return values
+        column = item[self.special[argument]]
+        return labels_in(column) if argument == "labels" else np.asarray(column)

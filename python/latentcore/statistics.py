@@ -7,12 +7,15 @@ combining take weighted means, CAVI adds them to a prior. They form a cone, not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, Self, TypeVar, cast
 
-__all__ = ["Statistics", "total"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Statistics", "total", "weighted_sums"]
 
 
 class Statistics:
@@ -70,3 +73,34 @@ def total(parts: Iterable[S]) -> S:
     while pending:
         result = pending.pop()[1] + result
     return result
+
+
+_FEW = 16
+"""Weights up to which it is not worth while to put arrays together."""
+
+
+def weighted_sums(weights: npt.NDArray[np.float64], parts: Sequence[S]) -> list[S]:
+    """For each column of ``weights`` (M, J) >= 0 the sum of M parts, each times its weight there.
+
+    The same as scaling and adding one by one, but for rounding, in fewer operations. A class that adds in a way of its
+    own may have a static method of this name that does so.
+    """
+    kind: Any = type(parts[0])
+    own = kind.__add__ is not Statistics.__add__ or kind.__mul__ is not Statistics.__mul__
+    if weights.size > _FEW and hasattr(kind, "weighted_sums"):
+        sums: list[S] = kind.weighted_sums(weights, parts)
+        return sums
+    if weights.size <= _FEW or own:
+        return [
+            total(part * float(w) for w, part in zip(column, parts, strict=True))
+            for column in weights.T
+        ]
+    names = _names_of_fields(kind)
+    by_field = [_sums(weights, [getattr(part, name) for part in parts]) for name in names]
+    return [kind(*values) for values in zip(*by_field, strict=True)]
+
+
+def _sums(weights: npt.NDArray[np.float64], values: list[Any]) -> Any:
+    if isinstance(values[0], Statistics):
+        return weighted_sums(weights, values)
+    return np.tensordot(weights.T, np.stack(values), axes=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ class Batches:
             None if columns is None else list(columns),
             {argument: name for argument, name in special.items() if name is not None},
         )
+        self._watch: Callable[[Iterator[Part]], Iterator[Part]] | None = None
         self._once = False
         self._begun = False
         self._cut = isinstance(source, str | os.PathLike) or _is_table(source)
@@ -116,9 +118,15 @@ class Batches:
         self._begun = True
         yield from self._numbered(self._open())
 
+    def watched(self, watch: Callable[[Iterator[Part]], Iterator[Part]]) -> Batches:
+        """The same batches, which go through ``watch`` in each pass: it may count them, and has to give them on."""
+        watched = copy(self)
+        watched._watch = watch
+        return watched
+
     def _numbered(self, items: Iterable[Any]) -> Iterator[Part]:
-        for number, item in enumerate(items):
-            yield replace(self._chosen(item), number=number)
+        parts = (replace(self._chosen(item), number=number) for number, item in enumerate(items))
+        return parts if self._watch is None else self._watch(parts)
 
     def parts(self, n_threads: int = 1) -> LocalParts[Part]:
         """The same as ``Parts``, which are gone through again and again.

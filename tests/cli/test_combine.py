@@ -77,6 +77,15 @@ def test_ambiguous_labels_are_a_line_of_warning(run, tmp_path):
     assert "ambiguous" in out
 
 
+def test_orders_that_were_not_all_tried_are_told(run, fitted_apart, monkeypatch):
+    told = "other orders of components may be better: not all could be tried\n"
+    models = [*fitted_apart, fitted_apart[0]]
+    assert told not in run("combine", *models)[1]
+    assert told not in run("combine", *models, "--align", "none")[1]
+    monkeypatch.setattr("latentcore.rules.combine._MOST_ENTROPIES", 0)
+    assert told in run("combine", *models)[1]
+
+
 def test_models_that_do_not_go_together_are_named(fails, run, file, tmp_path, fitted_apart):
     other, texts = tmp_path / "other.npz", []
     assert run("fit", "@faithful", "-k", 3, "-o", other)[0] == 0

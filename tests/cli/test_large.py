@@ -144,7 +144,9 @@ def test_cluster_of_this_machine_makes_the_fit_of_one_process(tmp_path, parquet)
     options = [*OPTIONS, "--columns", "a,b", "--cluster", "local:1", "-o", path]
     command = [sys.executable, "-m", "latentcore", "fit", parquet, *options]
     result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=240)
-    assert (result.returncode, result.stderr) == (0, f"model saved to {path}\n")
+    # Dask has warnings of its own, of pauses of a busy machine
+    said = [line for line in result.stderr.splitlines() if " - distributed." not in line]
+    assert (result.returncode, said) == (0, [f"model saved to {path}"])
     assert_same(path, GaussianMixture(2, random_state=0, tol=1e-8).fit(ROWS), rtol=1e-9)
 
 

@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+
+from clusters.tools import wait_until
 
 TIME_LIMIT = 300
 """Seconds; where a test or a fixture waits longer, it fails."""
@@ -37,24 +40,38 @@ def _too_late(*_: object) -> None:
 @pytest.fixture(scope="session")
 def dask_client() -> Iterator[Any]:
     """A client of a cluster of two worker processes, with one thread each."""
+    import dask
     from distributed import Client, LocalCluster
 
-    with _alarm():
-        cluster = LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            memory_limit=0,
-        )
-    with cluster, Client(cluster) as client:
-        yield client
+    # That long after a worker was lost, the cluster gives up its nanny for good if it is away at that very moment:
+    # starting another one, slowly, or after another loss.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}):
+        with _alarm():
+            cluster = LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                memory_limit=0,
+            )
+        # All tests are over: a worker that has not ended within Dask's few seconds, on a busy machine, fails none.
+        with suppress(TimeoutError), cluster, Client(cluster) as client:
+            yield client
 
 
 @pytest.fixture
 def client(dask_client: Any) -> Any:
-    """The client when both workers are there: a test may have killed one."""
-    dask_client.wait_for_workers(2, timeout=60)
+    """The client when both workers are there: a test may have killed one.
+
+    And when their nannies have heard that they are: one whose process dies before that does not start another.
+    """
+    nannies = list(dask_client.cluster.workers.values())
+    wait_until(
+        lambda: (
+            len(dask_client.nthreads()) == len(nannies)
+            and all(nanny.process and nanny.process.status.name == "running" for nanny in nannies)
+        )
+    )
     return dask_client
 
 

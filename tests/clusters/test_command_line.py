@@ -24,9 +24,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:pyspark"),
 ]
 
-FRAME = (
-    table().drop(columns=["m0", "m1", "m2"]).astype({"label": float}).replace({"label": {-1: None}})
-)
+FRAME = table().drop(columns=["m0", "m1", "m2"])
+FRAME["label"] = FRAME["label"].where(FRAME["label"] >= 0).astype(float)
 ROWS = FRAME[VISIBLE]
 KNOWN = FRAME["label"].fillna(-1).to_numpy(int)
 OPTIONS = ["-k", "3", "--seed", "0", "--max-iter", "4"]

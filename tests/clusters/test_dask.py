@@ -19,6 +19,7 @@ from distributed import Client, default_client
 from clusters.tools import (
     CASES,
     N_PARTS,
+    NO_ROLES,
     ROWS,
     SEQUENCES,
     VISIBLE,
@@ -29,11 +30,13 @@ from clusters.tools import (
     assert_refused_as_before,
     case,
     combined_in_one_pass,
+    parts_in,
     table,
+    wait_until_forgotten,
 )
 from latentcore import GaussianHMM, GaussianMixture, PoissonMixture
 from latentcore.arrays import as_matrix
-from latentcore.distributed import DaskParts, Traffic, fit
+from latentcore.distributed import Traffic, fit
 from latentcore.distributed.dask import _Held, active_client, parts_of
 from latentcore.parts import Part
 
@@ -44,16 +47,11 @@ pytestmark = [
 
 FRAME = table()
 X = FRAME[VISIBLE].to_numpy()
-NO_ROLES = dict.fromkeys(["columns", "sample_weight", "labels", "groups", "order_by"])
 EM, HMM = case("EM"), case("HMM")
 
 
 def array_of(frame: Any, columns: list[str]) -> Any:
     return da.from_array(frame[columns].to_numpy(), chunks=(ROWS, len(columns)))
-
-
-def parts_in(client: Any, x: Any, rows: int) -> DaskParts[Part]:
-    return parts_of(client, da.from_array(x, chunks=(rows, -1)), NO_ROLES, None, None)
 
 
 # -- the same fit --------------------------------------------------------------------------------
@@ -85,7 +83,10 @@ def test_lengths_and_groups_of_an_array_tell_sequences_apart(client: Any) -> Non
     expected = HMM.make().fit(X, lengths=lengths, sample_weight=weights)
     x = array_of(FRAME, VISIBLE)
     assert_close(fit(HMM.make(), x, lengths=lengths, sample_weight=weights), expected)
-    by_row = {"groups": FRAME["sequence"].to_numpy(), "sample_weight": np.repeat(weights, 100)}
+    by_row: dict[str, Any] = {
+        "groups": FRAME["sequence"].to_numpy(),
+        "sample_weight": np.repeat(weights, 100),
+    }
     assert_close(fit(HMM.make(), x, **by_row), expected)
 
 
@@ -193,7 +194,7 @@ def test_loss_of_what_cannot_be_made_again_is_said(client: Any) -> None:
     os.kill(client.run(os.getpid)[address], signal.SIGKILL)
 
     def ask() -> None:
-        for _ in range(1000):  # until the scheduler has heard of it
+        while True:  # until the scheduler has heard of it
             list(parts.map(lambda part: len(part.X)))
 
     with pytest.raises(RuntimeError, match="part 0: expected data that Dask can make again, got"):
@@ -277,11 +278,7 @@ def test_exception_that_cannot_be_pickled_says_the_same(client: Any) -> None:
 
 def test_nothing_stays_on_the_workers_after_a_fit(client: Any) -> None:
     fit(EM.make(), array_of(FRAME, VISIBLE))
-    for _ in range(100):
-        if not any(client.has_what().values()):
-            break
-        client.run(lambda: None)
-    assert not any(client.has_what().values())
+    wait_until_forgotten(client)
 
 
 # -- bad input -----------------------------------------------------------------------------------
@@ -315,7 +312,7 @@ def test_a_fit_is_by_its_client_alone(client: Any, monkeypatch: pytest.MonkeyPat
     for order_by in None, "time":
         frame = dd.from_pandas(FRAME, npartitions=N_PARTS)
         with active_client(client.scheduler.address) as connected:
-            assert Client.current() is connected is not client
+            assert connected is not client
             fit(
                 HMM.make(),
                 frame,

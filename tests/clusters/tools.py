@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from dask import array
 
 from latentcore import (
     BayesianGaussianMixture,
@@ -19,7 +22,8 @@ from latentcore import (
     VariationalGaussianHMM,
     combine,
 )
-from latentcore.distributed import Traffic, fit
+from latentcore.distributed import DaskParts, Traffic, fit
+from latentcore.distributed.dask import parts_of
 from latentcore.estimators.combining import Combined
 from latentcore.parts import LocalParts, Part
 
@@ -31,6 +35,8 @@ SEQUENCES = 5
 VISIBLE = ["x0", "x1", "x2"]
 MISSING = ["m0", "m1", "m2"]
 """The same with holes."""
+
+NO_ROLES = dict.fromkeys(["columns", "sample_weight", "labels", "groups", "order_by"])
 
 
 def table(n_parts: int = N_PARTS, rows: int = ROWS) -> pd.DataFrame:
@@ -49,6 +55,28 @@ def table(n_parts: int = N_PARTS, rows: int = ROWS) -> pd.DataFrame:
     frame["sequence"] = [f"s{row // 100:03d}" for row in range(n)]
     frame["time"] = np.arange(n) % 100
     return frame
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Until the time limit of the test ends it."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def wait_until_forgotten(client: Any) -> None:
+    """Until the workers of a Dask cluster hold nothing."""
+    gc.collect()  # what earlier tests held
+    wait_until(lambda: not any(client.has_what().values()))
+
+
+def parts_in(client: Any, x: Any, rows: int) -> DaskParts[Part]:
+    """An array in chunks on a Dask cluster."""
+    return parts_of(client, array.from_array(x, chunks=(rows, -1)), NO_ROLES, None, None)
+
+
+def last(part: Part) -> float:
+    """Of the first column; here, where workers can import it: they know no module of tests by its own name."""
+    return float(part.X[-1, 0])
 
 
 @dataclass(frozen=True)

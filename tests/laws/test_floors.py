@@ -23,8 +23,8 @@ from latentcore.rules.online import Batch, OnlineEM, OnlineState
 from latentcore.rules.steps import ConstantStep
 from latentcore.sequences import Sequences
 from latentcore.structures.hmm import HMM, HMMParams
-from latentcore.structures.mixture import Mixture, MixtureParams
-from laws.cases import TRANSITION, WEIGHTS, Array, assert_near
+from latentcore.structures.mixture import Mixture, MixtureParams, MixturePrior
+from laws.cases import TRANSITION, WEIGHTS, Array, assert_identical, assert_near
 
 REG_COVAR = 0.3
 N = 240
@@ -155,3 +155,36 @@ def test_the_floor_is_a_scatter_of_every_observation() -> None:
         added, REG_COVAR * weights.sum(axis=0)[:, None, None] * np.eye(2), rtol=1e-10, atol=1e-10
     )
     assert replace(family, reg_covar=0.0) == without_floor(family)
+
+
+@pytest.mark.parametrize("inertia", ["model", "running"])
+def test_a_prior_takes_the_place_of_the_floor(inertia: Any) -> None:
+    family, params = gaussian("full")
+    prior = MixturePrior(WEIGHTS + 1.0, family.weak_prior(pooled_statistics(family), len(WEIGHTS)))
+    start: OnlineState[Any, Any] = OnlineState(MixtureParams(WEIGHTS, params))
+    data = Rows(X)
+    found = []
+    for of in (family, without_floor(family)):
+        rule: Any = OnlineEM(Mixture(of), ConstantStep(0.3), inertia, prior)
+        batch = rule.model.expected_statistics(start.params, data)
+        found.append(rule.step(start, lambda _, batch=batch: batch, Batch(N))[0].params)
+    assert_identical(found[0], found[1])
+
+
+def pooled_statistics(family: Any) -> Any:
+    return family.expected_statistics(None, X, np.ones((N, 1)))
+
+
+@every_floor
+def test_the_average_of_equal_iterates_is_one_of_them(name: str) -> None:
+    """The statistics of iterates have the floor inside, which is not added again."""
+    for model, params, data, batch in models(name):
+        rule: Any = OnlineEM(model, ConstantStep(0.0), averaging=True)
+        found = model.expected_statistics(params, data)
+        state, _ = rule.step(OnlineState(params), lambda _, found=found: found, batch)
+        spent = without_floor(model).maximize(state.average, params)
+        assert_near(rule.averaged(state), spent, 1e-14)
+        with pytest.raises(AssertionError):
+            assert_near(model.maximize(state.average, params), spent, 1e-3)
+        if isinstance(model, Mixture):
+            assert_near(spent, params, 1e-12)

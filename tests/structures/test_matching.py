@@ -292,6 +292,42 @@ def test_zeros_are_matched_with_zeros() -> None:
     np.testing.assert_array_equal(same.transition, ring.transition)
 
 
+@pytest.mark.parametrize("by", ["symmetric", "unweighted"])
+@pytest.mark.parametrize("structure", ["mixture", "chain"])
+def test_codes_that_only_one_model_knows_hide_no_labels(structure: str, by: MatchedBy) -> None:
+    """All relative entropies are infinite, both ways, and all mean the same."""
+    rng, n = np.random.default_rng(0), 8
+    codes = rng.dirichlet(np.full(10, 0.5), n) + 1e-3
+    order = rng.permutation(n)
+
+    def without(code: int, p: Array) -> Any:
+        p = p * (np.arange(10) != code)
+        return CategoricalParams(p / p.sum(axis=1, keepdims=True))
+
+    family, rows = Categorical((10,)), rng.dirichlet(np.full(n, 5.0), n)
+    if structure == "mixture":
+        labels: Any = mixtures(family)
+        a: Any = MixtureParams(np.full(n, 1 / n), without(0, codes))
+        b: Any = MixtureParams(a.weights, without(1, codes[order]))
+    else:
+        labels = chains(None, family)
+        a = HMMParams(rows[0], rows, without(0, codes))
+        b = HMMParams(rows[0], rows[np.ix_(order, order)], without(1, codes[order]))
+    np.testing.assert_array_equal(labels.match(b, a, by).order, np.argsort(order))
+    assert labels.margin(labels.relabelled(b, np.argsort(order), a), a) > 1 / 3
+    assert labels.relative_entropy(a, b) == np.inf
+
+
+def test_infinite_costs_that_an_exchange_keeps_do_not_make_doubt() -> None:
+    """Of a component that only one model uses, which is infinitely far from all of the other's."""
+    labels = mixtures(Gaussian("spherical"))
+    found = labels.margin(spheres([0.0, 9.0, 50.0]), spheres([0.1, 9.0, 50.0], [0.5, 0.5, 0.0]))
+    assert found > 0.9
+    unlike = LabelCosts(np.ones((2, 2)), infinite=np.array([[0.0, 1.0], [0.0, 0.0]]))
+    assert unlike.margin() == 1
+    assert unlike.with_all().best().order.tolist() == [0, 1]
+
+
 def test_unweighted_matching_looks_at_components_alone() -> None:
     """Weights that changed places outweigh components that are three nats apart."""
     params = [

@@ -359,6 +359,18 @@ def test_most_likely_stationary_chain_is_found_to_the_last_digits(
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("seed", [17, 52, 55])
+def test_states_that_are_next_to_never_left_do_not_slow_the_way_to_the_maximum(seed: int) -> None:
+    """Rows that hardly count curve the likelihood hardly; a second search finds nothing that the first has left."""
+    rng = np.random.default_rng(seed)
+    starts, counts = rng.gamma(1.0, 3.0, S), rng.gamma(0.05, 10.0, (S, S))
+    topology = Topology(start="stationary")
+    found = topology.maximize(starts, counts, (np.full(S, 1 / S), np.full((S, S), 1 / S)))
+    again = topology.maximize(starts, counts, found)
+    reached = objective(found[1], starts, counts)
+    assert objective(again[1], starts, counts) - reached <= 1e-13 * abs(reached)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_likelihood_of_a_stationary_chain_is_that_of_a_quasi_newton_method(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -40,6 +40,8 @@ def combine(
         write(out, combined)
         tell_saved(out)
     print(_report(paths, alignment))
+    if len(paths) > 1 and align == "auto" and not alignment.exhaustive:
+        print("other orders of components may be better: not all could be tried")
     print()
     print(combined.described())
 

@@ -87,8 +87,7 @@ class LargeFile:
 
     def fit(self, model: Any, progress: PartsProgress) -> None:
         """Fit in this process; after Ctrl-C the model is that of the last complete iteration."""
-        batches = self.batches()
-        model.fit(latentcore.Batches(lambda: progress.counted(batches)), callback=progress)
+        model.fit(self.batches().watched(progress.counted), callback=progress)
         if self.columns is None and Path(self.file).suffix.lower() != ".npy":
             self._tell_left_out(_names_in(Path(self.file)), list(model.feature_names_in_))
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 
-from latentcore.distributed.parcels import Outcome, Traffic, after, attempt, opened, sealed
-from latentcore.distributed.tables import Roles, check_whole, distinct_groups
-from latentcore.parts import Part
+from latentcore.distributed.parcels import (
+    Outcome,
+    Traffic,
+    after,
+    attempt,
+    opened,
+    sealed,
+    unpacked,
+)
+from latentcore.distributed.tables import Roles, check_whole
+from latentcore.parts import Part, Parts
 
 __all__ = ["DaskParts", "active_client", "parts_of"]
 
@@ -20,13 +30,25 @@ D = TypeVar("D")
 E = TypeVar("E")
 R = TypeVar("R")
 
+_Results = dict[int, bytes | Exception]
+"""Sealed outcomes, or why there are none, by number of the part."""
+_SHORT = 1 << 16
+"""Bytes of a parcel that travels in the tasks."""
+_PIECE = 1 << 22
+"""Bytes of a piece of a longer one: Dask warns of tasks that hold more than 10 MB."""
+_RESULTS = 1 << 22
+"""Bytes of the results of a task, if they are as long as the parcel: there are as many here as threads there."""
+_making = threading.Lock()
+"""Who makes a client the current one changes a setting of all threads for that time."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DaskParts(Generic[D]):
+
+@dataclass(slots=True, eq=False)
+class DaskParts(Parts[D]):
     """Parts that are futures: they stay in the memory of the workers.
 
-    A function travels as one object that the workers hand on; its results come back as they are finished and are
-    given in order. What a lost worker had, Dask computes again, if it still knows from what.
+    A pass is one task for each thread of the workers, which goes over its share of the parts there, so that what Dask
+    does for a task is done once for many parts. Results are given in the order of the parts. What a lost worker had,
+    Dask computes again, if it still knows from what.
 
     Parameters
     ----------
@@ -39,69 +61,195 @@ class DaskParts(Generic[D]):
     client: Any
     futures: Sequence[Any]
     traffic: Traffic | None = None
+    _own: WeakSet[Any] = field(default_factory=WeakSet, repr=False)
+    _shares: list[_Share] | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.futures)
 
     def then(self, function: Callable[[D], E]) -> DaskParts[E]:
-        return DaskParts(self.client, self._submit(_kept, _parcel(function)), self.traffic)
+        parcel = self._parcel(function)
+        kept: list[Any] = [None] * len(self)
+        for share in self._shared_out():
+            parts = [self.futures[number] for number in share.numbers]
+            made = self.client.map(_kept, parts, parcel=parcel.pieces, pure=False, **share.place())
+            self._own.update(made)
+            for number, future in zip(share.numbers, made, strict=True):
+                kept[number] = future
+        return DaskParts(self.client, kept, self.traffic, self._own)
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
-        from distributed import as_completed
-
-        parcel = _parcel(function)
+        parcel = self._parcel(function)
         if self.traffic is not None:
-            self.traffic.begin(len(parcel))
-        tasks = self._submit(_sent_back, parcel)
-        numbers = {task.key: number for number, task in enumerate(tasks)}
-        waiting: dict[int, bytes] = {}
-        following = 0
-        # without its loop, results would be fetched in that of whichever client is the default
-        for task, result in as_completed(tasks, loop=self.client.loop, with_results=True):
-            if not isinstance(result, bytes):
-                raise RuntimeError(
-                    f"part {numbers[task.key]}: expected data that Dask can make again, got some that were lost "
-                    "with their worker or scheduler; scattered futures cannot be made again"
-                ) from (result if isinstance(result, BaseException) else None)
-            if self.traffic is not None:
-                self.traffic.receive(len(result))
-            number = numbers[task.key]
-            tasks[number] = task = None  # the workers may forget it
-            waiting[number] = result
-            while following in waiting:
-                yield opened(waiting.pop(following))
-                following += 1
+            self.traffic.begin(parcel.size)
+        shares = self._shared_out()
+        most = max(1, _RESULTS // parcel.size)
+        tasks = [task for share in shares for task in self._submitted(share, most, parcel)]
+        tasks.sort(key=lambda task: task.numbers[0])
+        try:
+            for results in _in_order(self._gathered(tasks, max(1, len(shares)))):
+                yield opened(results)
+        finally:  # whoever holds a traceback holds what is local here
+            for task in tasks:
+                task.future.release()
 
-    def _submit(self, task: Callable[..., Any], parcel: bytes) -> list[Any]:
-        """A task for each part, on a worker that holds it.
+    def release(self) -> None:
+        """Let the workers forget these parts, unless they were given as futures, and all that was made of them."""
+        for future in list(self._own):
+            future.release()
 
-        The parcel is a task of its own, so that a lost copy can be made again.
+    def _parcel(self, function: Any) -> _Parcel:
+        """A function on its way: in the tasks themselves, or, if it is long, in pieces that the workers hand on.
+
+        Pieces are tasks of their own, so that a lost copy can be made again.
         """
-        import dask
+        import cloudpickle
 
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-            shared = self.client.submit(_same, parcel, pure=False)
-        holders = self.client.who_has(self.futures)
-        at: dict[tuple[str, ...], list[int]] = {}
-        for number, future in enumerate(self.futures):
-            at.setdefault(tuple(sorted(holders.get(future.key, ()))), []).append(number)
-        tasks: list[Any] = [None] * len(self.futures)
-        for workers, numbers in at.items():
-            parts = [self.futures[number] for number in numbers]
-            made = self.client.map(
-                task, parts, parcel=shared, pure=False,
-                workers=list(workers) or None, allow_other_workers=bool(workers),
-            )  # fmt: skip
-            for number, future in zip(numbers, made, strict=True):
-                tasks[number] = future
-        return tasks
+        parcel: bytes = cloudpickle.dumps(function)
+        if len(parcel) <= _SHORT:
+            return _Parcel(len(parcel), [parcel])
+        pieces = [
+            self.client.submit(_same, parcel[begin : begin + _PIECE], pure=False)
+            for begin in range(0, len(parcel), _PIECE)
+        ]
+        return _Parcel(len(parcel), pieces)
+
+    def _shared_out(self) -> list[_Share]:
+        """Which parts a thread of a worker goes over: some that the worker has.
+
+        The scheduler is asked when it is not known, and after a pass of which a task ran elsewhere, because a worker
+        was lost. A part that nobody has, for it could not be made, is a share of its own.
+        """
+        if self._shares is None:
+            from distributed import as_completed
+
+            # without its loop, it would wait in that of whichever client is the default
+            for _ in as_completed(self.futures, loop=self.client.loop):
+                pass
+            self._shares = _shares(
+                self.client.who_has(self.futures),
+                self.client.nthreads(),
+                [future.key for future in self.futures],
+            )
+        return self._shares
+
+    def _submitted(self, share: _Share, most: int, parcel: _Parcel) -> list[_Task]:
+        """Tasks of at most so many parts."""
+        runs = [share.numbers[i : i + most] for i in range(0, len(share.numbers), most)]
+        futures = self.client.map(
+            _sent_back, [[self.futures[number] for number in run] for run in runs],
+            parcel=parcel.pieces, pure=False, **share.place(),
+        )  # fmt: skip
+        self._own.update(futures)
+        return [
+            _Task(future, run, share.address) for future, run in zip(futures, runs, strict=True)
+        ]
+
+    def _gathered(self, tasks: Sequence[_Task], at_once: int) -> Iterator[_Results]:
+        """Results by number of the part, of so many tasks at once; see ``_Task.results``."""
+        for begin in range(0, len(tasks), at_once):
+            some = tasks[begin : begin + at_once]
+            found = self.client.gather(
+                {number: task.future for number, task in enumerate(some)}, errors="skip"
+            )
+            results: _Results = {}
+            for number, task in enumerate(some):
+                address, of_task = task.results(found[number])
+                if address != task.address:
+                    self._shares = None
+                results.update(of_task)
+                task.future.release()
+            if self.traffic is not None:
+                self.traffic.receive(sum(len(r) for r in results.values() if isinstance(r, bytes)))
+            yield results
 
 
-def _parcel(function: Any) -> bytes:
-    import cloudpickle
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """The size of a pickled function, and the pickle, in pieces: bytes or futures."""
 
-    parcel: bytes = cloudpickle.dumps(function)
-    return parcel
+    size: int
+    pieces: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The parts of a thread of the worker that has them; no address: of any worker."""
+
+    address: str | None
+    numbers: list[int]
+
+    def place(self) -> dict[str, Any]:
+        """Where Dask shall run tasks with these parts; elsewhere if that worker is gone."""
+        if self.address is None:
+            return {}
+        return {"workers": [self.address], "allow_other_workers": True}
+
+
+def _shares(
+    holders: Mapping[Any, Collection[str]], threads: Mapping[str, int], keys: Sequence[Any]
+) -> list[_Share]:
+    """Parts by threads that go over them, evenly where more than one worker has a part."""
+    held: dict[str, list[int]] = {address: [] for address in sorted(threads)}
+    shares: list[_Share] = []
+    for number, key in enumerate(keys):
+        addresses = [address for address in held if address in holders.get(key, ())]
+        if addresses:
+            of_least = min(addresses, key=lambda address: len(held[address]) / threads[address])
+            held[of_least].append(number)
+        else:
+            shares.append(_Share(None, [number]))
+    for address, numbers in held.items():
+        n_threads = min(threads[address], len(numbers))
+        shares += [_Share(address, numbers[i::n_threads]) for i in range(n_threads)]
+    return shares
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task, the parts it goes over, and the address of their worker."""
+
+    future: Any
+    numbers: list[int]
+    address: str | None
+
+    def results(self, found: tuple[str, list[bytes]] | None) -> tuple[str | None, _Results]:
+        """Where it ran, and what came of its parts up to the first of which nothing could be made.
+
+        The exception of the task itself stands for what came of its first part.
+        """
+        from distributed import CancelledError
+
+        first = self.numbers[0]
+        try:
+            address, results = self.future.result() if found is None else found
+        except CancelledError as error:
+            lost = RuntimeError(
+                f"part {first}: expected data that Dask can make again, got some that were lost "
+                "with their worker or scheduler; scattered futures cannot be made again"
+            )
+            lost.__cause__ = error
+            return None, {first: lost}
+        except Exception as error:
+            return None, {first: error}
+        return address, dict(zip(self.numbers, results, strict=False))
+
+
+def _in_order(found: Iterator[_Results]) -> Iterator[bytes]:
+    """Results by number, in turn; raises the exception of the first that has none."""
+    waiting: _Results = {}
+    following = 0
+    for results in found:
+        waiting.update(results)
+        while following in waiting:
+            result = waiting.pop(following)
+            if isinstance(result, Exception):
+                try:
+                    raise result
+                finally:
+                    del result  # it would hold its traceback, and that this frame
+            yield result
+            following += 1
 
 
 # -- tasks ---------------------------------------------------------------------------------------
@@ -135,12 +283,22 @@ def _unpacked(pickled: bytes) -> _Held:
     return _Held(pickle.loads(pickled))
 
 
-def _kept(part: _Held, *, parcel: bytes) -> _Held:
-    return _Held(after(part.outcome, parcel))
+def _kept(part: _Held, *, parcel: list[bytes]) -> _Held:
+    return _Held(after(part.outcome, unpacked(b"".join(parcel))))
 
 
-def _sent_back(part: _Held, *, parcel: bytes) -> bytes:
-    return sealed(after(part.outcome, parcel))
+def _sent_back(parts: list[_Held], *, parcel: list[bytes]) -> tuple[str, list[bytes]]:
+    """The address of this worker, and what the function makes of parts, up to the first that is an exception."""
+    from distributed import get_worker
+
+    function = unpacked(b"".join(parcel))
+    results = []
+    for part in parts:
+        outcome = after(part.outcome, function)
+        results.append(sealed(outcome))
+        if not outcome[0]:
+            break
+    return get_worker().address, results
 
 
 def _part(*values: Any) -> _Held:
@@ -173,7 +331,9 @@ def _as_part(item: Any, number: int, roles: Roles) -> Part:
 
 @contextmanager
 def active_client(client: Any) -> Iterator[Any]:
-    """The client that is given, of the address that is given, or the current one: in the block it is the current one.
+    """The client that is given, of the address that is given, or the current one.
+
+    A task in which this is called leaves its thread of the worker to other tasks in the block.
 
     Raises
     ------
@@ -182,27 +342,42 @@ def active_client(client: Any) -> Iterator[Any]:
     """
     from distributed import Client, get_client
 
-    if isinstance(client, str):
-        with Client(client, set_as_default=False) as connected, connected.as_current():
-            yield connected
-        return
-    if client is None:
-        try:
-            client = get_client()
-        except ValueError:
-            raise ValueError(
-                "client: expected a distributed.Client, the address of a scheduler, or a client that is "
-                "current, got None and there is none"
-            ) from None
-    if not isinstance(client, Client):
-        raise TypeError(
-            "client: expected a distributed.Client or the address of a scheduler, "
-            f"got {type(client).__name__}"
-        )
-    if client.asynchronous:
-        raise TypeError("client: expected one that is not asynchronous, got an asynchronous one")
-    with client.as_current():
+    with _aside():
+        if isinstance(client, str):
+            with Client(client, set_as_default=False) as connected:
+                yield connected
+            return
+        if client is None:
+            try:
+                client = get_client()
+            except ValueError:
+                raise ValueError(
+                    "client: expected a distributed.Client, the address of a scheduler, or a client that is "
+                    "current, got None and there is none"
+                ) from None
+        if not isinstance(client, Client):
+            raise TypeError(
+                "client: expected a distributed.Client or the address of a scheduler, "
+                f"got {type(client).__name__}"
+            )
+        if client.asynchronous:
+            raise TypeError(
+                "client: expected one that is not asynchronous, got an asynchronous one"
+            )
         yield client
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    from distributed import get_worker, worker_client
+
+    try:
+        get_worker()
+    except ValueError:  # this is no task
+        yield
+    else:
+        with worker_client():
+            yield
 
 
 def parts_of(
@@ -212,21 +387,26 @@ def parts_of(
 
     ``roles`` has the fields of ``Roles``; beside an array they are arrays.
     """
+    with _making, client.as_current():
+        delayed, whole = _delayed(data, roles, lengths)
+        futures = client.compute(delayed)
+    parts: DaskParts[Part] = DaskParts(client, futures, traffic, WeakSet(futures))
+    if roles["groups"] is not None and not whole:
+        check_whole(parts, "with order_by a data frame is shuffled by groups")
+    return parts
+
+
+def _delayed(data: Any, roles: dict[str, Any], lengths: Any) -> tuple[list[Any], bool]:
+    """What makes the parts, and whether groups are whole in them for sure."""
     import dask.array
 
     if isinstance(data, dask.array.Array):
-        delayed, whole = _of_array(data, roles, lengths), lengths is not None
-    elif lengths is not None:
+        return _of_array(data, roles, lengths), lengths is not None
+    if lengths is not None:
         raise ValueError(f"lengths: expected None beside {type(data).__name__}, got a value")
-    elif hasattr(data, "map_partitions") and hasattr(data, "columns"):
-        delayed, whole = _of_frame(data, Roles(**roles)), roles["order_by"] is not None
-    else:
-        delayed, whole = _of_objects(data, Roles(**roles)), False
-    parts: DaskParts[Part] = DaskParts(client, client.compute(delayed), traffic)
-    if roles["groups"] is not None and not whole:
-        remedy = "with order_by a data frame is shuffled by groups"
-        check_whole(parts.map(distinct_groups), remedy)
-    return parts
+    if hasattr(data, "map_partitions") and hasattr(data, "columns"):
+        return _of_frame(data, Roles(**roles)), roles["order_by"] is not None
+    return _of_objects(data, Roles(**roles)), False
 
 
 def _of_array(x: Any, roles: dict[str, Any], lengths: Any) -> list[Any]:

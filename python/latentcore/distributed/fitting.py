@@ -126,11 +126,14 @@ def fit(
             if engine_of_data == "dask"
             else spark_engine.parts_of(data, roles, traffic)
         )
-        if method == "combine":
-            _combine(estimator, parts, align)
-        else:
-            fitting: Any = estimator.fit
-            fitting(parts, **({} if callback is None else {"callback": callback}))
+        try:
+            if method == "combine":
+                _combine(estimator, parts, align)
+            else:
+                fitting: Any = estimator.fit
+                fitting(parts, **({} if callback is None else {"callback": callback}))
+        finally:  # a traceback may hold the parts for long
+            parts.release()
     return estimator
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Outcome", "Traffic", "after", "attempt", "opened", "sealed"]
+__all__ = ["Outcome", "Traffic", "after", "attempt", "opened", "sealed", "unpacked"]
 
 
 @dataclass(slots=True)
@@ -17,14 +17,15 @@ class Traffic:
     Attributes
     ----------
     sent : list of int
-        Sizes of the functions, which hold the model and its parameters. Every worker gets one copy.
+        Sizes of the functions, which hold the model and its parameters. Every thread of a worker gets one copy, on
+        Spark every executor.
     received : list of int
         Sizes of the results of all parts together.
 
     Notes
     -----
-    The engine's own messages come on top: about a kilobyte for each part. What a recovery after the loss of a worker
-    costs, or data that the engine moves between its workers, is not counted.
+    The engine's own messages come on top: about a kilobyte for each task, and some bytes for each part. What a
+    recovery after the loss of a worker costs, or data that the engine moves between its workers, is not counted.
     """
 
     sent: list[int] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Traffic:
         self.received.append(0)
 
     def receive(self, size: int) -> None:
-        """A result of the latest pass."""
+        """Results of the latest pass."""
         self.received[-1] += size
 
 
@@ -57,10 +58,16 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Outcome:
         return False, error
 
 
-def after(earlier: Outcome, parcel: bytes) -> Outcome:
-    """What the function in a parcel makes of a part; where there is none, because of an exception, that one."""
+def unpacked(parcel: bytes) -> Callable[[Any], Any]:
+    """The function in a parcel."""
+    function: Callable[[Any], Any] = pickle.loads(parcel)
+    return function
+
+
+def after(earlier: Outcome, function: Callable[[Any], Any]) -> Outcome:
+    """What a function makes of a part; where there is none, because of an exception, that one."""
     good, part = earlier
-    return attempt(pickle.loads(parcel), part) if good else earlier
+    return attempt(function, part) if good else earlier
 
 
 def sealed(outcome: Outcome) -> bytes:
@@ -76,5 +83,8 @@ def opened(parcel: bytes) -> Any:
     """The value of a sealed outcome; raises its exception."""
     good, value = pickle.loads(parcel)
     if not good:
-        raise value
+        try:
+            raise value
+        finally:
+            del value  # it would hold its traceback, and that this frame
     return value

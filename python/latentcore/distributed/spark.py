@@ -6,11 +6,11 @@ import pickle
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from latentcore.distributed.parcels import Traffic, after, attempt, opened, sealed
-from latentcore.distributed.tables import Roles, check_whole, distinct_groups
-from latentcore.parts import Part
+from latentcore.distributed.parcels import Traffic, after, attempt, opened, sealed, unpacked
+from latentcore.distributed.tables import Roles, check_whole
+from latentcore.parts import Part, Parts
 
 __all__ = ["SparkParts", "parts_of"]
 
@@ -23,7 +23,7 @@ _PIECE = 1 << 22
 """Bytes of a cell: a part is cut, because Spark holds a row in one Java array."""
 
 
-class SparkParts(Generic[D]):
+class SparkParts(Parts[D]):
     """Parts as pickles in a cached data frame: (part, piece, data), the pieces of a part in one partition.
 
     Each pass is a ``mapInArrow`` over the partitions. Spark sends the function to every executor once. Results are
@@ -37,18 +37,29 @@ class SparkParts(Generic[D]):
 
     Notes
     -----
-    The frame is cached until the object is no longer referred to. A partition that was lost is made again: what a data
-    frame holds must not change from one evaluation to the next, or it has to be checkpointed first.
+    The frame is cached until ``release``, or until the object is no longer referred to. A partition that was lost is
+    made again: what a data frame holds must not change from one evaluation to the next, or it has to be checkpointed
+    first.
     """
 
     def __init__(self, frame: Any, traffic: Traffic | None = None) -> None:
         self.frame = frame.persist()
         self.traffic = traffic
-        weakref.finalize(self, _release, self.frame).atexit = False
+        self._cached = weakref.finalize(self, _release, self.frame)
+        self._cached.atexit = False
+        self._all: weakref.WeakSet[SparkParts[Any]] = weakref.WeakSet([self])
 
     def then(self, function: Callable[[D], E]) -> SparkParts[E]:
         frame = self.frame.mapInArrow(_Step(_parcel(function)), _SCHEMA)
-        return SparkParts(frame, self.traffic)
+        made: SparkParts[E] = SparkParts(frame, self.traffic)
+        self._all.add(made)
+        made._all = self._all
+        return made
+
+    def release(self) -> None:
+        """Let Spark forget these parts, and all that was made of them."""
+        for parts in list(self._all):
+            parts._cached()
 
     def map(self, function: Callable[[D], R]) -> Iterator[R]:
         parcel = _parcel(function)
@@ -90,8 +101,9 @@ class _Step:
     parcel: bytes
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
+        function = unpacked(self.parcel)
         for number, data in _joined(batches):
-            yield from _cut(number, sealed(after(pickle.loads(data), self.parcel)))
+            yield from _cut(number, sealed(after(pickle.loads(data), function)))
 
 
 def _joined(batches: Iterable[Any]) -> Iterator[tuple[int, bytes]]:
@@ -152,6 +164,5 @@ def parts_of(data: Any, roles: dict[str, Any], traffic: Traffic | None) -> Spark
         data = data.repartition(chosen.groups).sortWithinPartitions(chosen.groups, chosen.order_by)
     parts: SparkParts[Part] = SparkParts(data.mapInArrow(_Packed(chosen), _SCHEMA), traffic)
     if chosen.groups is not None and chosen.order_by is None:
-        remedy = "with order_by the data frame is partitioned by groups"
-        check_whole(parts.map(distinct_groups), remedy)
+        check_whole(parts, "with order_by the data frame is partitioned by groups")
     return parts

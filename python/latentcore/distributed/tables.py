@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from latentcore.parts import Part
+from latentcore.arrays import labels_in
+from latentcore.parts import Part, Parts
 
-__all__ = ["Roles", "check_whole", "distinct_groups", "size_of"]
+__all__ = ["Releasable", "Roles", "check_whole", "size_of"]
+
+
+class Releasable(Parts[Part], Protocol):
+    """Parts that a cluster holds."""
+
+    def release(self) -> None:
+        """Let the cluster forget them, and what was made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +77,10 @@ class Roles:
         select = getattr(table, "select", None)
         return Part(
             table[list(self.columns or ())] if select is None else select(list(self.columns or ())),
-            None if self.sample_weight is None else _values(table[self.sample_weight]),
-            None if self.labels is None else _labels(table[self.labels]),
+            None if self.sample_weight is None else np.asarray(table[self.sample_weight]),
+            None if self.labels is None else labels_in(table[self.labels]),
             None,
-            None if self.groups is None else _values(table[self.groups]),
+            None if self.groups is None else np.asarray(table[self.groups]),
             number,
         )
 
@@ -88,19 +96,6 @@ def _check_name(argument: str, name: Any, names: Sequence[str]) -> None:
         raise ValueError(f"{argument}: expected one of the columns {list(names)}, got {name!r}")
 
 
-def _values(column: Any) -> Any:
-    return np.asarray(column)
-
-
-def _labels(column: Any) -> Any:
-    """Known components; what is missing is unknown, -1."""
-    values = np.asarray(column)
-    if values.dtype.kind in "fO":
-        missing = np.array([entry is None or entry != entry for entry in values.tolist()], bool)
-        values = np.where(missing, -1, values)
-    return values
-
-
 # -- parts ---------------------------------------------------------------------------------------
 
 
@@ -110,19 +105,23 @@ def size_of(part: Part) -> int:
     return len(part.X) if shape is None else int(shape[0])
 
 
-def distinct_groups(part: Part) -> list[Any]:
+def check_whole(parts: Releasable, remedy: str) -> None:
+    """Raise ``ValueError`` for a group that lies in more than one part; those are released then."""
+    where: dict[Any, int] = {}
+    try:
+        for number, groups in enumerate(parts.map(_distinct_groups)):
+            for group in groups:
+                first = where.setdefault(group, number)
+                if first != number:
+                    raise ValueError(
+                        f"groups: expected all rows of a group in one partition, got {group!r} in "
+                        f"partitions {first} and {number}; {remedy}"
+                    )
+    except BaseException:
+        parts.release()
+        raise
+
+
+def _distinct_groups(part: Part) -> list[Any]:
     groups: list[Any] = np.unique(np.asarray(part.groups)).tolist()
     return groups
-
-
-def check_whole(groups_of_parts: Iterable[list[Any]], remedy: str) -> None:
-    """Raise ``ValueError`` for a group that lies in more than one part."""
-    where: dict[Any, int] = {}
-    for number, groups in enumerate(groups_of_parts):
-        for group in groups:
-            first = where.setdefault(group, number)
-            if first != number:
-                raise ValueError(
-                    f"groups: expected all rows of a group in one partition, got {group!r} in "
-                    f"partitions {first} and {number}; {remedy}"
-                )

@@ -350,7 +350,7 @@ def _over_rows(model: HMM[Any, Any], params: HMMParams[Any]) -> HMM[Any, Any]:
         )
     if model.topology.start == "stationary":
         return model
-    return replace(model, topology=replace(model.topology, start="fixed"))
+    return replace(model, topology=model.topology.with_start_kept)
 
 
 def _kept(estimator: Any, learned: Stepped, prior: HMMPrior[Any] | None) -> Stream:

@@ -190,7 +190,7 @@ class Stream:
 
 def fingerprint(params: Any) -> str:
     """Of all numbers in nested dataclasses and tuples of parameters."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256(usedforsecurity=False)  # which processors have instructions for
     _add(params, digest.update)
     return digest.hexdigest()
 

@@ -12,7 +12,7 @@ import numpy as np
 from latentcore import floors
 from latentcore.arrays import Array, Labels, RealArray
 from latentcore.families.support import filled
-from latentcore.statistics import Statistics
+from latentcore.statistics import Statistics, weighted_sums
 
 __all__ = [
     "ColumnsParams",
@@ -59,6 +59,15 @@ class ColumnsStatistics(Statistics):
         return ColumnsStatistics(tuple(part * scale for part in self.parts))
 
     __rmul__ = __mul__
+
+    @staticmethod
+    def weighted_sums(
+        weights: Array, parts: Sequence[ColumnsStatistics]
+    ) -> list[ColumnsStatistics]:
+        """See ``statistics.weighted_sums``."""
+        columns = zip(*(stats.parts for stats in parts), strict=True)
+        by_part = [weighted_sums(weights, of_part) for of_part in columns]
+        return [ColumnsStatistics(sums) for sums in zip(*by_part, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

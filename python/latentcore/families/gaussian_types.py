@@ -6,8 +6,11 @@ nothing. They add by the formula of Chan, Golub & LeVeque (1983).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from latentcore import kernels
 from latentcore.protocols import Array
@@ -78,3 +81,34 @@ class GaussianStatistics(Statistics):
         )
 
     __rmul__ = __mul__
+
+    @staticmethod
+    def weighted_sums(
+        weights: Array, parts: Sequence[GaussianStatistics]
+    ) -> list[GaussianStatistics]:
+        """See ``statistics.weighted_sums``; scatters are taken about the means of the sums."""
+        type_ = parts[0].covariance_type
+        counts = np.stack([part.counts for part in parts])
+        means = np.stack([part.means for part in parts])
+        within = np.tensordot(weights.T, np.stack([part.scatters for part in parts]), axes=1)
+        sums = []
+        for column, scatter in zip(weights.T, within, strict=True):
+            n = column[:, None] * counts
+            count = n.sum(axis=0)
+            shares = n / np.where(count > 0, count, 1.0)
+            mean = means[0] + (shares[:, :, None] * (means - means[0])).sum(axis=0)
+            scatter = scatter + _scatter(n, means - mean, layout(type_))
+            sums.append(GaussianStatistics(count, mean, scatter, type_))
+        return sums
+
+
+def _scatter(n: Array, away: Array, type_: Layout) -> Array:
+    """Of points ``away`` (M, K, D) from the means, that count ``n`` (M, K) times."""
+    weighted = n[:, :, None] * away
+    if type_ == "diag":
+        return np.asarray((weighted * away).sum(axis=0))
+    if type_ == "spherical":
+        return np.asarray((weighted * away).sum(axis=(0, 2)))
+    outer = weighted.transpose(1, 2, 0) @ away.transpose(1, 0, 2)
+    outer = 0.5 * (outer + outer.transpose(0, 2, 1))
+    return np.asarray(outer.sum(axis=0) if type_ == "tied" else outer)

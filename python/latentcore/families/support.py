@@ -153,7 +153,8 @@ _LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(256)])
 
 def log_factorial(counts: Array) -> Array:
     """log Gamma(counts + 1), by a table for small whole counts."""
-    index = np.clip(counts, 0, len(_LOG_FACTORIALS) - 1).astype(np.intp)
+    largest = len(_LOG_FACTORIALS) - 1
+    index = np.maximum(np.minimum(counts, largest), 0).astype(np.intp)
     out: Array = _LOG_FACTORIALS[index]
     others = index != counts
     if others.any():

@@ -1,4 +1,4 @@
-"""What a transition matrix says by itself: its stationary law, closed classes of states, durations, draws."""
+"""What a transition matrix says by itself: its stationary law, closed classes of states, durations, usages, draws."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentcore.protocols import Array
+from latentcore.protocols import Array, Lengths
 
-__all__ = ["closed_classes", "drawn_states", "expected_durations", "stationary_distribution"]
+__all__ = [
+    "checked_length_weights",
+    "closed_classes",
+    "drawn_states",
+    "expected_durations",
+    "stationary_distribution",
+    "usages",
+]
 
 States = npt.NDArray[np.int64]
 
@@ -37,7 +44,10 @@ def stationary_distribution(transition: Array) -> Array:
     ValueError
         There are several closed classes of states: the law is not unique.
     """
-    classes = closed_classes(transition > 0)
+    positive = transition > 0
+    if positive.all():
+        return _irreducible(transition)
+    classes = closed_classes(positive)
     if len(classes) > 1:
         listed = ", ".join(str({int(state) for state in states}) for states in classes)
         raise ValueError(
@@ -79,6 +89,67 @@ def expected_durations(transition: Array) -> Array:
     return durations
 
 
+def usages(
+    initial: Array, transition: Array, lengths: Lengths, length_weights: Array | None = None
+) -> tuple[Array, Array]:
+    """How often a sequence is expected to leave and to visit each state, (S,) each.
+
+    Its length is any of ``lengths`` (Q,), with probabilities in proportion to ``length_weights`` (Q,), by default equal
+    ones. The states of its last row are visited and not left.
+    """
+    distinct, shares = _distinct(lengths, length_weights)
+    # A^n and I + A + ... + A^(n-1) for n = 1, 2, 4, ...
+    powers = [(transition, np.eye(len(initial)))]
+    left, visited = np.zeros_like(initial), np.zeros_like(initial)
+    law, so_far, done = initial, np.zeros_like(initial), 1  # of the state of row `done`; before it
+    for length, share in zip(distinct, shares, strict=True):
+        steps, done = length - done, length
+        for bit in range(steps.bit_length()):
+            if bit == len(powers):
+                power, sums = powers[-1]
+                twice = np.dot(power, power)
+                if bit % 4 == 0:  # between, rounding grows to that of 16 products
+                    twice = _laws(twice)
+                powers.append((twice, sums + np.dot(power, sums)))
+            if steps >> bit & 1:
+                power, sums = powers[bit]
+                law, so_far = _laws(np.dot(law, power)), so_far + np.dot(law, sums)
+        left += share * so_far
+        visited += share * (so_far + law)
+    return left, visited
+
+
+def checked_length_weights(length_weights: Array | None, n: int) -> Array | None:
+    if length_weights is None:
+        return None
+    weights = np.asarray(length_weights, np.float64)
+    if weights.shape != (n,):
+        raise ValueError(
+            f"length_weights: expected one for each of {n} lengths, got {weights.shape}"
+        )
+    if not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        raise ValueError("length_weights: expected finite numbers >= 0, and one above 0")
+    return weights
+
+
+def _distinct(lengths: Lengths, length_weights: Array | None) -> tuple[list[int], list[float]]:
+    """The different lengths, rising, and their probabilities."""
+    weights = checked_length_weights(length_weights, len(lengths))
+    if not len(lengths) or np.min(lengths) < 1:
+        raise ValueError("lengths: expected at least one, and integers >= 1")
+    if len(lengths) == 1:
+        return [int(lengths[0])], [1.0]
+    distinct, index = np.unique(lengths, return_inverse=True)
+    repeats = np.bincount(index, weights)
+    return distinct.tolist(), (repeats / repeats.sum()).tolist()
+
+
+def _laws(rows: Array) -> Array:
+    """With sums of one, from which many products would drift."""
+    laws: Array = rows / np.add.reduce(rows, axis=-1, keepdims=True)
+    return laws
+
+
 def _irreducible(transition: Array) -> Array:
     """Of a chain in which every state reaches every other."""
     a = np.array(transition, np.float64)
@@ -88,8 +159,7 @@ def _irreducible(transition: Array) -> Array:
     law = np.ones(len(a))
     for n in range(1, len(a)):
         law[n] = law[:n] @ a[:n, n]
-        law[:n] /= 1.0 + law[n]  # sums to one at every stage: nothing overflows
-        law[n] /= 1.0 + law[n]
+        law[: n + 1] /= 1.0 + law[n]  # sums to one at every stage: nothing overflows
     law /= law.sum()
     return law
 

@@ -29,7 +29,12 @@ from latentcore.protocols import (
 from latentcore.sequences import Sequences, without_absent
 from latentcore.statistics import Statistics, total
 from latentcore.structures import dirichlet_rows
-from latentcore.structures.chains import drawn_states, stationary_distribution
+from latentcore.structures.chains import (
+    checked_length_weights,
+    drawn_states,
+    stationary_distribution,
+    usages,
+)
 from latentcore.structures.hmm_recursions import (
     Decoded,
     Smoothed,
@@ -209,7 +214,7 @@ class HMM(Generic[P, S]):
             return HMMStatistics(
                 starts, one.transitions / n, one.counts * of_rows, one.emissions * of_rows
             )
-        weights = _checked(length_weights, len(lengths))
+        weights = checked_length_weights(length_weights, len(lengths))
         share = None if weights is None else weights / weights.sum()
         drawn = rng.choice(lengths, n, p=share)
         states = drawn_states(params.initial, params.transition, drawn.tolist(), rng)
@@ -445,64 +450,3 @@ def _transitions(found: Decoded, weight: Array, n_states: int) -> Array:
     if found.before >= 0:
         counts[found.before, found.states[0]] += weight[0]
     return counts
-
-
-def usages(
-    initial: Array, transition: Array, lengths: Lengths, length_weights: Array | None = None
-) -> tuple[Array, Array]:
-    """How often a sequence is expected to leave and to visit each state, (S,) each.
-
-    Its length is any of ``lengths`` (Q,), with probabilities in proportion to ``length_weights`` (Q,), by default equal
-    ones. The states of its last row are visited and not left.
-    """
-    distinct, shares = _distinct(lengths, length_weights)
-    # A^n and I + A + ... + A^(n-1) for n = 1, 2, 4, ...
-    powers = [(transition, np.eye(len(initial)))]
-    left, visited = np.zeros_like(initial), np.zeros_like(initial)
-    law, so_far, done = initial, np.zeros_like(initial), 1  # of the state of row `done`; before it
-    for length, share in zip(distinct, shares, strict=True):
-        steps, done = length - done, length
-        for bit in range(steps.bit_length()):
-            if bit == len(powers):
-                power, sums = powers[-1]
-                twice = np.dot(power, power)
-                if bit % 4 == 0:  # between, rounding grows to that of 16 products
-                    twice = _laws(twice)
-                powers.append((twice, sums + np.dot(power, sums)))
-            if steps >> bit & 1:
-                power, sums = powers[bit]
-                law, so_far = _laws(np.dot(law, power)), so_far + np.dot(law, sums)
-        left += share * so_far
-        visited += share * (so_far + law)
-    return left, visited
-
-
-def _checked(length_weights: Array | None, n: int) -> Array | None:
-    if length_weights is None:
-        return None
-    weights = np.asarray(length_weights, np.float64)
-    if weights.shape != (n,):
-        raise ValueError(
-            f"length_weights: expected one for each of {n} lengths, got {weights.shape}"
-        )
-    if not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
-        raise ValueError("length_weights: expected finite numbers >= 0, and one above 0")
-    return weights
-
-
-def _distinct(lengths: Lengths, length_weights: Array | None) -> tuple[list[int], list[float]]:
-    """The different lengths, rising, and their probabilities."""
-    weights = _checked(length_weights, len(lengths))
-    if not len(lengths) or np.min(lengths) < 1:
-        raise ValueError("lengths: expected at least one, and integers >= 1")
-    if len(lengths) == 1:
-        return [int(lengths[0])], [1.0]
-    distinct, index = np.unique(lengths, return_inverse=True)
-    repeats = np.bincount(index, weights)
-    return distinct.tolist(), (repeats / repeats.sum()).tolist()
-
-
-def _laws(rows: Array) -> Array:
-    """With sums of one, from which many products would drift."""
-    laws: Array = rows / np.add.reduce(rows, axis=-1, keepdims=True)
-    return laws

@@ -21,7 +21,7 @@ import numpy as np
 from latentcore import kernels
 from latentcore.protocols import Array, RealArray
 from latentcore.sequences import Sequences
-from latentcore.statistics import Statistics, total
+from latentcore.statistics import Statistics, weighted_sums
 from latentcore.structures import hmm_recursions as recursions
 from latentcore.structures.hmm import HMM, HMMParams, HMMStatistics
 from latentcore.structures.hmm_types import Chain
@@ -53,7 +53,8 @@ class ByLastState(Generic[S]):
 
     def expected(self) -> HMMStatistics[S]:
         """Whatever the last state."""
-        return _mixed(np.exp(self.log_law), self.given)
+        [mean] = weighted_sums(np.exp(self.log_law)[:, None], self.given)
+        return mean
 
     def onward(self, shares: Array | None, log_law: Array) -> ByLastState[S]:
         """The same given the state of a later row, whose law is ``log_law``.
@@ -62,7 +63,7 @@ class ByLastState(Generic[S]):
         """
         if shares is None:
             return self.same(log_law, self.expected())
-        return ByLastState(log_law, tuple(_mixed(law, self.given) for law in shares.T))
+        return ByLastState(log_law, tuple(weighted_sums(shares, self.given)))
 
     def __add__(self, other: ByLastState[S]) -> ByLastState[S]:
         """Sums given each state of the row that is the last of ``other``."""
@@ -156,26 +157,25 @@ class _Ends:
     chain: Chain
     segment: Sequences
     log_density: RealArray
+    log_first: Array
     log_likelihood: Array
     log_law: Array
 
     @classmethod
     def of(cls, chain: Chain, segment: Sequences, log_density: RealArray) -> _Ends:
+        log_first = recursions.law_of_first(chain, segment)
         value, [log_law] = kernels.hmm_log_likelihood(
-            log_density,
-            segment.begins,
-            recursions.law_of_first(chain, segment),
-            chain.log_transition,
+            log_density, segment.begins, log_first, chain.log_transition
         )
-        return cls(chain, segment, log_density, value, log_law)
+        return cls(chain, segment, log_density, log_first, value, log_law)
 
     def smoothed(self, k: int) -> tuple[recursions.Smoothed, Array | None]:
         """Given that the last state is k; and the law (S,) of the state before the segment, if it goes on."""
         segment, entry = self.segment, self.segment.entry
         last = np.where(np.arange(self.chain.n_states) == k, 0.0, -np.inf)
         _, posteriors, transitions, [message] = kernels.hmm_forward_backward(
-            self.log_density, segment.begins, recursions.law_of_first(self.chain, segment),
-            self.chain.log_transition, segment.sample_weight, last,
+            self.log_density, segment.begins, self.log_first, self.chain.log_transition,
+            segment.sample_weight, last,
         )  # fmt: skip
         before = None
         if entry is not None:
@@ -204,9 +204,3 @@ def _given_ends(
     some = next(stats for stats in given if stats is not None)
     filled = tuple(some if stats is None else stats for stats in given)
     return ByLastState(ends.log_law, filled), shares
-
-
-def _mixed(weights: Array, stats: tuple[HMMStatistics[S], ...]) -> HMMStatistics[S]:
-    """The weighted sum; nothing of what has weight 0."""
-    chosen = [one * float(w) for w, one in zip(weights, stats, strict=True) if w > 0]
-    return total(chosen) if chosen else stats[0] * 0.0

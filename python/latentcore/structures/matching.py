@@ -9,7 +9,7 @@ random ones are improved by exchanges of two labels, and the best end counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -23,7 +23,6 @@ from latentcore.assignment import (
     MatchedBy,
     Order,
     assignment,
-    finite,
     joint_costs,
 )
 from latentcore.protocols import Array, Lengths
@@ -47,6 +46,8 @@ _RANDOM_STARTS = 100
 one start by emissions and usages had missed 57."""
 _NEVER = 1e6
 """Nats, in the place of the infinitely many of a transition that the other model forbids."""
+_RARE = 30.0
+"""Nats in that place where it matters how much else there is, as of a transition of probability 1e-13."""
 _SAME = 1e-9
 """Nats below which components are the same, so that it does not matter which has which label."""
 
@@ -66,6 +67,8 @@ class LabelCosts:
         Linear costs that are much alike, with which a search begins, too.
     shares : (K,), optional
         What each label has of the cost of the order 0, ..., K - 1. None: the diagonal of ``linear``.
+    infinite : (K, K), optional
+        How many infinite costs ``linear`` has lost, to which orders that have fewer are preferred.
     """
 
     linear: Array
@@ -73,6 +76,14 @@ class LabelCosts:
     constant: float = 0.0
     begin: Array | None = None
     shares: Array | None = None
+    infinite: Array | None = None
+
+    def with_all(self) -> LabelCosts:
+        """With numbers in the place of infinite costs, that outweigh the others."""
+        if self.infinite is None or not self.infinite.any():
+            return self
+        each = 2.0 * len(self.linear) * (1.0 + np.abs(self.linear).max())
+        return replace(self, linear=self.linear + each * self.infinite, infinite=None)
 
     def of(self, orders: npt.NDArray[np.intp]) -> Array:
         """Costs of orders (n, K), (n,)."""
@@ -113,7 +124,7 @@ class LabelCosts:
 
         Here d is what two labels have of the cost, and d' what they would have after an exchange; of the two for which
         this is least. 1: it would lose everything; 0: it would do as well. Components that are the same in both models
-        do not count.
+        do not count; nor do infinite costs, if there are as many after the exchange.
         """
         own = self.linear.diagonal() if self.shares is None else self.shares
         growth = self.exchanges(np.arange(len(own)))
@@ -121,7 +132,11 @@ class LabelCosts:
         larger = np.maximum(own[:, None] + own + np.maximum(growth, 0.0), -growth)
         differ = larger > _SAME
         np.fill_diagonal(differ, False)
-        return float((growth[differ] / larger[differ]).min(initial=1.0))
+        ratios = np.where(differ, growth / np.where(differ, larger, 1.0), 1.0)
+        if self.infinite is not None:
+            more = _exchanged(self.infinite)
+            ratios = np.where(more == 0, ratios, np.sign(more))
+        return max(-1.0, float(ratios.min()))
 
     def _least_of(self, orders: npt.NDArray[np.intp]) -> Matched:
         costs = self.of(orders)
@@ -189,7 +204,8 @@ class MixtureLabels(Generic[P, S]):
 
     def relative_entropy(self, params: MixtureParams[P], other: MixtureParams[P]) -> float:
         """Of the joint distributions of a row and its component, nats."""
-        return max(0.0, float(self._joint(params, other).trace()))
+        divergences = _divergences(self.model.family, params.components, other.components)
+        return max(0.0, float(joint_costs(params.weights, other.weights, divergences).trace()))
 
     def match(
         self,
@@ -200,10 +216,8 @@ class MixtureLabels(Generic[P, S]):
     ) -> Matched:
         """The order in which components are most alike those of ``like``."""
         if by == "unweighted":
-            return LabelCosts(
-                _both_ways(self.model.family, params.components, like.components)
-            ).best()
-        return self._costs(params, like, by == "symmetric").best()
+            return _unweighted(self._divergences(params, like)).best()
+        return self._costs(params, like, by == "symmetric").with_all().best()
 
     def margin(self, params: MixtureParams[P], like: MixtureParams[P]) -> float:
         """How clearly the labels agree; see ``LabelCosts.margin``."""
@@ -219,14 +233,20 @@ class MixtureLabels(Generic[P, S]):
     def _costs(
         self, params: MixtureParams[P], like: MixtureParams[P], symmetric: bool
     ) -> LabelCosts:
-        linear = self._joint(params, like).T
-        if symmetric:
-            linear = linear + self._joint(like, params)
-        return LabelCosts(finite(linear))
+        if not symmetric:
+            there = _divergences(self.model.family, params.components, like.components)
+            ways = [joint_costs(params.weights, like.weights, there).T]
+        else:
+            there, back = self._divergences(params, like)
+            ways = [
+                joint_costs(params.weights, like.weights, there).T,
+                joint_costs(like.weights, params.weights, back),
+            ]
+        linear, infinite = _parted(ways)
+        return LabelCosts(linear, infinite=infinite)
 
-    def _joint(self, a: MixtureParams[P], b: MixtureParams[P]) -> Array:
-        divergences = _divergences(self.model.family, a.components, b.components)
-        return joint_costs(a.weights, b.weights, divergences)
+    def _divergences(self, a: MixtureParams[P], b: MixtureParams[P]) -> tuple[Array, Array]:
+        return _both_ways(self.model.family, self.relabel, a.components, b.components)
 
 
 class _OneWay(NamedTuple):
@@ -259,6 +279,10 @@ class HMMLabels(Generic[P, S]):
     model: HMM[P, S]
     relabel: Relabel
     lengths: Lengths | None = None
+    _known_usages: dict[bytes, tuple[Array, Array]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Of chains that were asked for, by their numbers: a search compares each model with many."""
 
     def statistics(self, params: HMMParams[P]) -> HMMStatistics[S]:
         """What one sequence, or one row, is expected to give.
@@ -277,7 +301,8 @@ class HMMLabels(Generic[P, S]):
 
     def relative_entropy(self, params: HMMParams[P], other: HMMParams[P]) -> float:
         """Of the joint distributions of rows and their states, nats: of a sequence, or by row of an endless one."""
-        way = self._one_way(params, other)
+        divergences = _divergences(self.model.family, params.emissions, other.emissions)
+        way = self._one_way(params, other, divergences)
         log_own = np.where(way.flow > NEGLIGIBLE, _log(params.transition), 0.0)
         of_rows = _times(way.flow, log_own - _log(other.transition))
         return max(0.0, float(way.linear.trace() + of_rows.sum()))
@@ -287,14 +312,12 @@ class HMMLabels(Generic[P, S]):
     ) -> Matched:
         """The order in which states are most alike those of ``like``."""
         if by == "unweighted":
-            return LabelCosts(
-                _both_ways(self.model.family, params.emissions, like.emissions)
-            ).best()
-        return self._costs(params, like, by == "symmetric").best(begin)
+            return _unweighted(self._divergences(params, like)).best()
+        return self._costs(params, like, by == "symmetric").with_all().best(begin)
 
     def margin(self, params: HMMParams[P], like: HMMParams[P]) -> float:
         """How clearly the labels agree; see ``LabelCosts.margin``."""
-        return self._costs(params, like, True).margin()
+        return self._costs(params, like, True, _RARE).margin()
 
     def relabelled(self, params: HMMParams[P], order: Order, like: HMMParams[P]) -> HMMParams[P]:
         """The same model, with state ``order[k]`` in place k."""
@@ -302,26 +325,36 @@ class HMMLabels(Generic[P, S]):
         emissions = self.relabel(params.emissions, order, like.emissions)
         return HMMParams(params.initial[order], transition, emissions)
 
-    def _costs(self, params: HMMParams[P], like: HMMParams[P], symmetric: bool) -> LabelCosts:
-        own, others = (np.minimum(-_log(p.transition), _NEVER) for p in (params, like))
-        there = self._one_way(params, like)
+    def _costs(
+        self, params: HMMParams[P], like: HMMParams[P], symmetric: bool, never: float = _NEVER
+    ) -> LabelCosts:
+        own, others = (np.minimum(-_log(p.transition), never) for p in (params, like))
+        if symmetric:
+            to_like, to_own = self._divergences(params, like)
+        else:
+            to_like = _divergences(self.model.family, params.emissions, like.emissions)
+        there = self._one_way(params, like, to_like)
         visited = self._usages(like)[1]
-        linear, begin = there.linear.T, _as_rows(there, visited).T
+        ways, begin = [there.linear.T], _as_rows(there, visited).T
         pairs = [(others, there.flow)]
-        shares = there.linear.diagonal() + (there.flow * (others - own)).sum(axis=1)
+        shares = (there.flow * (others - own)).sum(axis=1)
         constant = -float((there.flow * own).sum())
         if symmetric:
-            back = self._one_way(like, params)
-            linear = linear + back.linear
+            back = self._one_way(like, params, to_own)
+            ways.append(back.linear)
             begin = begin + _as_rows(back, there.visited)
             pairs.append((back.flow, own))
-            shares = shares + back.linear.diagonal() + (back.flow * (own - others)).sum(axis=1)
+            shares = shares + (back.flow * (own - others)).sum(axis=1)
             constant -= float((back.flow * others).sum())
-        return LabelCosts(finite(linear), tuple(pairs), constant, begin, shares)
+        linear, infinite = _parted(ways)
+        shares = shares + linear.diagonal()
+        return LabelCosts(linear, tuple(pairs), constant, begin, shares, infinite)
 
-    def _one_way(self, a: HMMParams[P], b: HMMParams[P]) -> _OneWay:
+    def _divergences(self, a: HMMParams[P], b: HMMParams[P]) -> tuple[Array, Array]:
+        return _both_ways(self.model.family, self.relabel, a.emissions, b.emissions)
+
+    def _one_way(self, a: HMMParams[P], b: HMMParams[P], divergences: Array) -> _OneWay:
         left, visited = self._usages(a)
-        divergences = _divergences(self.model.family, a.emissions, b.emissions)
         linear = _times(visited[:, None], divergences)
         if self.lengths is not None:
             linear = linear + joint_costs(a.initial, b.initial, np.zeros_like(divergences))
@@ -329,10 +362,15 @@ class HMMLabels(Generic[P, S]):
 
     def _usages(self, params: HMMParams[P]) -> tuple[Array, Array]:
         """How often states are left and visited, (S,) each."""
-        if self.lengths is not None:
-            return usages(params.initial, params.transition, self.lengths)
-        law = _stationary(params.transition)
-        return law, law
+        key = params.initial.tobytes() + params.transition.tobytes()
+        if key not in self._known_usages:
+            if self.lengths is not None:
+                found = usages(params.initial, params.transition, self.lengths)
+            else:
+                law = _stationary(params.transition)
+                found = law, law
+            self._known_usages[key] = found
+        return self._known_usages[key]
 
 
 def _as_rows(way: _OneWay, visited: Array) -> Array:
@@ -362,10 +400,42 @@ def _divergences(family: Any, a: Any, b: Any) -> Array:
     return divergences
 
 
-def _both_ways(family: Any, components: Any, like: Any) -> Array:
-    """(K, K): relative entropies of component j and of that of label k to each other."""
-    there, back = _divergences(family, components, like), _divergences(family, like, components)
-    return finite(there.T + back)
+def _both_ways(family: Any, relabel: Relabel, a: Any, b: Any) -> tuple[Array, Array]:
+    """Relative entropies of each component of a to each of b, and of each of b to each of a, (K, K), nats.
+
+    Where some are infinite, as of categories that only one model knows, all are four times those to the mean of the
+    two, which is about the same for components that are much alike.
+    """
+    there, back = _divergences(family, a, b), _divergences(family, b, a)
+    if np.isfinite(there).all() and np.isfinite(back).all():
+        return there, back
+    labels = np.arange(len(there))
+    half = np.full(len(there), 0.5)
+    own = family.model_statistics(b, half)
+    there, back = np.empty_like(there), np.empty_like(back)
+    for shift in labels:
+        order = np.roll(labels, shift)
+        moved = relabel(a, order, b)
+        mean = family.maximize(family.model_statistics(moved, half) + own, b)
+        there[order, labels] = 4.0 * _divergences(family, moved, mean).diagonal()
+        back[labels, order] = 4.0 * _divergences(family, b, mean).diagonal()
+    return there, back
+
+
+def _unweighted(both_ways: tuple[Array, Array]) -> LabelCosts:
+    there, back = both_ways
+    linear, infinite = _parted([there.T, back])
+    return LabelCosts(linear, infinite=infinite).with_all()
+
+
+def _parted(ways: list[Array]) -> tuple[Array, Array]:
+    """(K, K) each: the sums of what is finite, and the numbers of infinite ones.
+
+    So that one way tells labels where the other is infinite for all.
+    """
+    infinite = [np.isposinf(costs) for costs in ways]
+    linear = sum(np.where(never, 0.0, costs) for costs, never in zip(ways, infinite, strict=True))
+    return np.asarray(linear), np.asarray(sum(never.astype(float) for never in infinite))
 
 
 def _times(counts: Array, nats: Array) -> Array:

@@ -24,7 +24,7 @@ _SUFFICIENT = 1e-4
 """Of what the slope promises a step has to bring so much (Armijo 1966)."""
 _SMALL, _NOTHING = 1e-9, 1e-17
 """Of a step, relative to a probability, and in itself: the next would be smaller by 1e-5 or more."""
-_DAMPING = 1e-6
+_DAMPING = 1e-9
 _TINY = 1e-100
 """A probability as small never moves: the square of its inverse would overflow."""
 

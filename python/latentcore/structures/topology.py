@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -159,6 +159,11 @@ class Topology:
         """Zeros are all that is asked for, so that rows are free Dirichlets of what is allowed."""
         others = (self.fixed_transitions, self.fixed_start, self.ties)
         return self.start == "free" and all(value is None for value in others)
+
+    @cached_property
+    def with_start_kept(self) -> Topology:
+        """The same, but for a law of the first state that fits keep."""
+        return replace(self, start="fixed")
 
     def check(self, n_states: int) -> None:
         """Raise ``ValueError`` unless a chain of ``n_states`` states can be so."""

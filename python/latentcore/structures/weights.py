@@ -103,6 +103,9 @@ def _symmetric_alpha(n_components: int, mean_expected_log: float) -> float:
     return math.exp(log_alpha)
 
 
+_ZERO = np.zeros(1)
+
+
 @dataclass(frozen=True, slots=True)
 class StickBreaking:
     """A Dirichlet process truncated at K sticks (Blei & Jordan 2006).
@@ -170,21 +173,22 @@ class StickBreaking:
         These are the first K - 1, or, with ``leftover``, K.
         """
         counts = self.counts[self.order() if order is None else order]
-        after = np.append(np.cumsum(counts[::-1])[::-1][1:], 0.0)
+        after = np.concatenate((np.cumsum(counts[:0:-1])[::-1], _ZERO))
         n_broken = len(counts) if self.leftover else len(counts) - 1
         return 1.0 + counts[:n_broken], self.concentration + after[:n_broken]
 
     def expected_log(self) -> Array:
-        a, b = self.betas()
+        order = self.order()
+        a, b = self.betas(order)
         both = kernels.digamma(a + b)
         broken, left = kernels.digamma(a) - both, kernels.digamma(b) - both
-        return self._by_component(np.append(broken, 0.0), np.append(0.0, np.cumsum(left)))
+        return self._by_component(order, broken, left)
 
     def mean(self) -> Array:
         """E weight; with ``leftover``, divided by what all K have."""
-        a, b = self.betas()
-        left = np.append(0.0, np.cumsum(np.log(b / (a + b))))
-        weights = np.exp(self._by_component(np.append(np.log(a / (a + b)), 0.0), left))
+        order = self.order()
+        a, b = self.betas(order)
+        weights = np.exp(self._by_component(order, np.log(a / (a + b)), np.log(b / (a + b))))
         mean: Array = weights / weights.sum() if self.leftover else weights
         return mean
 
@@ -210,11 +214,16 @@ class StickBreaking:
         left = float((kernels.digamma(b) - kernels.digamma(a + b)).sum())
         return replace(prior, concentration=len(a) / -left)
 
-    def _by_component(self, broken: Array, left: Array) -> Array:
-        """Sums of what a stick has, and of what those before it leave, by component of the K sticks."""
+    def _by_component(self, order: npt.NDArray[np.intp], broken: Array, left: Array) -> Array:
+        """By component, the logarithm of what its stick has of the whole.
+
+        ``broken`` and ``left`` are those of the share that each broken stick takes, and leaves to those after it.
+        """
         out = np.empty_like(self.counts)
         n_components = len(out)
-        out[self.order()] = broken[:n_components] + left[:n_components]
+        taken = np.concatenate((broken, _ZERO))
+        before = np.concatenate((_ZERO, np.cumsum(left)))
+        out[order] = taken[:n_components] + before[:n_components]
         return out
 
 
