@@ -72,8 +72,8 @@ def test_wherever_borders_fall_parts_are_whole_sequences(case: tuple[list[int], 
     found = [checked(part) for part in parts if len(part.X)]
     assert [n for part in found for n in part.lengths] == lengths
     np.testing.assert_array_equal(np.concatenate([part.x for part in found]), x)
-    weight_of = [w for part in found for w in part.sample_weight or ()]
-    assert weight_of == list(range(1, len(lengths) + 1))
+    weights_of: list[Any] = [part.sample_weight for part in found]
+    np.testing.assert_array_equal(np.concatenate(weights_of), range(1, len(lengths) + 1))
     unknown = [np.full(len(part), -1) if part.labels is None else part.labels for part in found]
     np.testing.assert_array_equal(np.concatenate(unknown), labels)
 
