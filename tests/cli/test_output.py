@@ -13,6 +13,8 @@ from cli.tools import csv_of, npy
 
 WIDE = np.random.default_rng(0).normal(size=(1000, 40))
 LIMIT = 8192
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""As most have it: what was not written is tried again when Python ends."""
 
 
 def process(*arguments, limit=None, **options):
@@ -25,7 +27,7 @@ def process(*arguments, limit=None, **options):
         )
     program += "sys.exit(main())"
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    options = {"stdout": subprocess.PIPE, **options}
+    options = {"stdout": subprocess.PIPE, "env": BUFFERED, **options}
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, **options)
 
 

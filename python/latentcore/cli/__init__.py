@@ -47,18 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{after_echo}latentcore: interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:  # the reader, `head` perhaps, has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return 0
         except (UsageError, ValueError, OSError, MemoryError) as error:
+            if _is_of_full_output(error):
+                _drop_output()
             print(f"latentcore: error: {_one_line(error)}", file=sys.stderr)
             return 2
     return 0
 
 
+def _drop_output() -> None:
+    """Let what is left of the output go nowhere: Python would write it when it ends, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_of_full_output(error: Exception) -> bool:
+    """Whether standard output cannot be written: files have names."""
+    return isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+
+
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno in _FULL:  # files have names
+    if isinstance(error, OSError) and _is_of_full_output(error):
         return f"standard output: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
