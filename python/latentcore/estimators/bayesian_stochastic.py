@@ -55,11 +55,11 @@ class StochasticEpochs(Generic[H]):
         for batch in self.batches():
             params = rule.model.expected(inner.params)
             try:
-                stats, expected, weight = batch(params)
+                stats, _, weight = batch(params)
             except ImpossibleRowError:
                 expectation(params)  # which row it is of all, not of the batch
                 raise
-            inner, _ = rule.after(inner, stats, expected, weight)
+            inner = rule.advanced(inner, stats, weight)
         if self.optimize_concentration:
             prior = with_best_concentration(prior, inner.params)
         bound = bound_of(rule.model, prior, inner.params, expectation)

@@ -111,17 +111,17 @@ class StochasticVI(Generic[H, S]):
         """
         stats, expected = expectation(self.model.expected(state.params))
         weight = self.total_weight if batch_weight is None else batch_weight
-        return self.after(state, stats, expected, weight)
+        scaled = self.total_weight / weight * expected
+        terms = _terms(self.model, scaled, state.params, self.prior)
+        return self.advanced(state, stats, weight), VariationalInfo(terms.total, terms)
 
-    def after(
-        self, state: VariationalState[H], stats: S, expected: float, batch_weight: float
-    ) -> tuple[VariationalState[H], VariationalInfo]:
-        """The step after an E-step over rows of this weight."""
-        scale = self.total_weight / batch_weight
-        terms = _terms(self.model, scale * expected, state.params, self.prior)
-        target = self.model.update(self.prior, scale * stats)
+    def advanced(
+        self, state: VariationalState[H], stats: S, batch_weight: float
+    ) -> VariationalState[H]:
+        """The step alone, after an E-step over rows of this weight."""
+        target = self.model.update(self.prior, self.total_weight / batch_weight * stats)
         posterior = self.model.blend(state.params, target, self.rate(state.n_steps))
-        return VariationalState(posterior, state.n_steps + 1), VariationalInfo(terms.total, terms)
+        return VariationalState(posterior, state.n_steps + 1)
 
 
 def _terms(
